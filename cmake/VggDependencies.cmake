@@ -1,0 +1,18 @@
+# Libraries, each private to the layer that uses it. What is optional is looked for quietly; `vgg11_dist info` says what is in.
+find_package(PkgConfig REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+find_package(MPI REQUIRED COMPONENTS C)
+find_package(ZLIB REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
+
+pkg_check_modules(HWLOC QUIET IMPORTED_TARGET hwloc)
+pkg_check_modules(PNG QUIET IMPORTED_TARGET libpng)
+find_package(HDF5 QUIET COMPONENTS C)
+find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
+find_library(DNNL_LIBRARY dnnl)
+
+if(VGG11_TESTS)
+  pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+endif()

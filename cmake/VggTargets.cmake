@@ -1,0 +1,65 @@
+# Layers as targets: vgg_<folder> holds src/<folder>, and links only what lies below it, so that a wrong include of a
+# library's header does not compile and a wrong call does not link.
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(vgg_flags INTERFACE)
+target_compile_definitions(vgg_flags INTERFACE _GNU_SOURCE)
+target_compile_options(vgg_flags INTERFACE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+                       -Wpointer-arith -Wundef $<$<CONFIG:Release>:-O3>)
+# Contraction is the compiler's choice per file otherwise; products that must round twice say so by being apart.
+target_compile_options(vgg_flags INTERFACE -fno-math-errno -fno-trapping-math)
+if(VGG11_WERROR)
+  target_compile_options(vgg_flags INTERFACE -Werror)
+endif()
+if(VGG11_SANITIZE)
+  target_compile_options(vgg_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g)
+  target_link_options(vgg_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# vgg_add_layer(<folder> SOURCES <file>... [BELOW <folder>...] [PRIVATE_LIBS <target>...])
+function(vgg_add_layer folder)
+  cmake_parse_arguments(ARG "" "" "SOURCES;BELOW;PRIVATE_LIBS" ${ARGN})
+  add_library(vgg_${folder} STATIC ${ARG_SOURCES})
+  target_include_directories(vgg_${folder} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM ARG_BELOW PREPEND vgg_)
+  target_link_libraries(vgg_${folder} PUBLIC vgg_flags ${ARG_BELOW} PRIVATE ${ARG_PRIVATE_LIBS})
+endfunction()
+
+# vgg_add_test(<name> SOURCES <file>... [LIBS <target>...] [RANKS <n>...] [LABELS <label>...] [TIMEOUT <s>])
+# A Check program. With RANKS it is run under mpirun once for each count, as <name>-np<n>.
+function(vgg_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;RANKS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE VGG_TEST_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures" VGG_TEST_DATA="${CMAKE_SOURCE_DIR}/data/mnist")
+  target_link_libraries(${name} PRIVATE vgg_test_support ${ARG_LIBS} PkgConfig::CHECK)
+  if(NOT ARG_RANKS)
+    add_test(NAME ${name} COMMAND ${name})
+    vgg_set_test_properties(${name} 1 ${ARG_TIMEOUT} "${ARG_LABELS}")
+  endif()
+  foreach(ranks IN LISTS ARG_RANKS)
+    add_test(NAME ${name}-np${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}>)
+    vgg_set_test_properties(${name}-np${ranks} ${ranks} ${ARG_TIMEOUT} "mpi;${ARG_LABELS}")
+  endforeach()
+endfunction()
+
+# The environment of every test: small thread counts, mpirun as root allowed (containers), leaks inside Open MPI not ours.
+function(vgg_set_test_properties test ranks timeout labels)
+  set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+      OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_WAIT_POLICY=passive
+      "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
+      "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
+      UBSAN_OPTIONS=print_stacktrace=1)
+  if(ranks GREATER 2)
+    set(ranks 2)
+  endif()
+  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${timeout} LABELS "${labels}" PROCESSORS ${ranks})
+endfunction()

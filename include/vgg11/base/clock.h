@@ -1,0 +1,8 @@
+/* Monotonic time. */
+#ifndef VGG11_BASE_CLOCK_H
+#define VGG11_BASE_CLOCK_H
+
+/* Seconds since some fixed point, unaffected by changes of the system's date. */
+double clock_now_s(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* What this processor and this process may use. */
+#ifndef VGG11_BASE_CPU_H
+#define VGG11_BASE_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct {
+    bool avx2;        /* with FMA, and enabled by the kernel */
+    bool avx512;      /* F, DQ, BW and VL */
+    bool avx512_bf16; /* VDPBF16PS */
+    bool amx_bf16;    /* TDPBF16PS, and the kernel granted the tile state to this process */
+} cpu_features;
+
+/* Tested once, then cached. The environment variable VGG11_CPU (portable, avx2, avx512, avx512_bf16, amx_bf16) lowers the
+ * result to that level, so that the slower paths can be tested on a newer machine; it never raises it. */
+const cpu_features *cpu_detect(void);
+
+/* "AMD EPYC 9654 96-Core Processor"; "unknown" if the system does not say. */
+const char *cpu_model_name(void);
+
+/* Processors in this process' affinity mask, at least 1. */
+int cpu_allowed_count(void);
+
+/* Sorted list of allowed processors, e.g. "0-3,8", into `text`. */
+void cpu_allowed_list(char *text, size_t text_bytes);
+
+/* 64-bit hash of the affinity mask: ranks of a node that share one have equal values. */
+unsigned long long cpu_allowed_hash(void);
+
+/* Sizes in bytes of the caches of processor 0; 0 if unknown. */
+size_t cpu_cache_bytes(int level);
+
+/* MemAvailable of the machine, bounded by the cgroup's limit, in bytes; 0 if unknown. */
+size_t cpu_memory_available_bytes(void);
+
+/* Largest resident set of this process so far, bytes. */
+size_t cpu_memory_peak_bytes(void);
+
+#endif

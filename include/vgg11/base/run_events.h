@@ -1,0 +1,78 @@
+/* What a run tells whoever listens: the trainer emits, the report folder listens, and neither includes the other. */
+#ifndef VGG11_BASE_RUN_EVENTS_H
+#define VGG11_BASE_RUN_EVENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t step;        /* of the first step to come, 0 unless resumed */
+    uint32_t epoch;       /* likewise */
+    uint32_t epochs;      /* asked for */
+    uint64_t steps_total; /* that the whole run will have taken at its end */
+    uint64_t steps_per_epoch;
+    uint32_t train_samples;
+    uint32_t test_samples;
+    uint32_t batch_size; /* global */
+    int ranks;
+    int threads; /* per rank */
+    const char *exchange;
+    double startup_s; /* from process start to the first step */
+} run_start_event;
+
+typedef struct {
+    uint64_t step; /* 1 for the first */
+    uint32_t epoch; /* 1 for the first */
+    uint32_t samples; /* in this global batch */
+    double loss;      /* mean over the global batch */
+    double accuracy;  /* 0..1, on the training batch */
+    double lr;
+    double grad_norm;  /* before clipping; L2 over all tensors */
+    double clip_scale; /* 1 if nothing was clipped; with per-tensor clipping the smallest */
+    double step_s;     /* whole step, wall time on rank 0 */
+    double compute_s;  /* forward and backward */
+    double exchange_s; /* not hidden behind compute */
+    double update_s;   /* norm, clip, weight update */
+} run_step_event;
+
+typedef struct {
+    uint32_t epoch;
+    uint64_t step;
+    double test_loss;
+    double test_accuracy;
+    uint32_t samples;
+    double eval_s;
+    bool best; /* so far in this run */
+} run_eval_event;
+
+typedef struct {
+    uint64_t step;
+    const char *path;
+    uint64_t bytes;
+    double save_s;
+} run_checkpoint_event;
+
+typedef struct {
+    int status; /* a vgg_status */
+    const char *message; /* "" if all went well */
+    uint64_t step;
+    double wall_s;
+    double train_s; /* in steps alone */
+    uint64_t images;
+    double best_accuracy;
+    double final_accuracy;
+    double final_loss;
+    uint64_t memory_peak_bytes; /* largest of any rank */
+} run_end_event;
+
+/* Any function may be NULL. They are called on rank 0 only, never from two threads at a time, and must not fail the run. */
+typedef struct {
+    void *context;
+    void (*start)(void *context, const run_start_event *event);
+    void (*step)(void *context, const run_step_event *event);
+    void (*eval)(void *context, const run_eval_event *event);
+    void (*checkpoint)(void *context, const run_checkpoint_event *event);
+    void (*end)(void *context, const run_end_event *event);
+} run_observer;
+
+#endif

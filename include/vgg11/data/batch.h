@@ -1,0 +1,35 @@
+/* Samples to network input: gathers bytes by index and normalises them to floats. */
+#ifndef VGG11_DATA_BATCH_H
+#define VGG11_DATA_BATCH_H
+
+#include <stdint.h>
+
+#include "vgg11/base/status.h"
+#include "vgg11/data/dataset.h"
+
+/* A pixel's float value for each byte value. */
+typedef struct {
+    float value[256];
+    double mean; /* of the training pixels as 0..1, 0 unless standardising */
+    double deviation;
+} normalization;
+
+typedef struct {
+    const char *name;
+    const char *good_when;
+    /* Fills table->value from the histogram of all training pixels (histogram[b] = how many have the value b). */
+    void (*fill)(normalization *table, const uint64_t histogram[256]);
+} normalization_kind;
+
+/* Ended by a row whose name is NULL: standard ((p/255 - mean) / deviation), unit (p/255), none (p). */
+extern const normalization_kind normalization_kinds[];
+const normalization_kind *normalization_find(const char *name);
+
+/* Adds the pixels of images[count][32][32] to the histogram. Exact integers: parts may be counted apart and summed. */
+void normalization_count(const uint8_t *images, uint32_t count, uint64_t histogram[256]);
+
+/* input[count][32][32][1] and labels[count] of samples order[0..count-1]. OpenMP-parallel. */
+void batch_fill(const dataset *set, const normalization *table, const uint32_t *order, uint32_t count, float *input,
+                uint8_t *labels);
+
+#endif

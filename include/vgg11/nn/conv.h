@@ -1,0 +1,80 @@
+/* The weight layers' products: the interface of an algorithm, and the table of all.
+ *
+ * A problem is a 3x3 convolution (stride 1, one pixel of zero padding, NHWC and HWIO), or a dense layer, which is the 1x1
+ * convolution of a 1x1 image: kernel == 1, side == 1, w[C][K]. An algorithm declines what it does not do.
+ * Dimension letters here and in every algorithm: N images, H = W = side, C input channels, K output channels,
+ * x[N][H][W][C], w[3][3][C][K], b[K], y[N][H][W][K]; dx, dw, db, dy are gradients of the same shapes.
+ *   forward           y[n,h,w,k]  = relu(b[k] + sum_{r,s,c} x[n,h+r-1,w+s-1,c] w[r,s,c,k])
+ *   input gradient    dx[n,h,w,c] = sum_{r,s,k} dy[n,h-r+1,w-s+1,k] w[r,s,c,k]
+ *   weight gradient   dw[r,s,c,k] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k],  db[k] = sum_{n,h,w} dy[n,h,w,k]
+ * An algorithm is one file with one exported conv_algorithm, and one row in conv_list.c.
+ */
+#ifndef VGG11_NN_CONV_H
+#define VGG11_NN_CONV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vgg11/base/status.h"
+#include "vgg11/nn/network.h"
+
+typedef enum { CONV_FORWARD, CONV_INPUT_GRADIENT, CONV_WEIGHT_GRADIENT, CONV_PASSES } conv_pass;
+
+typedef struct {
+    int kernel;  /* 3, or 1 for a dense layer */
+    int side;
+    int in;
+    int out;
+    int batch;   /* most images per call */
+    int threads;
+    bool relu;   /* in forward, after the bias */
+    network_precision precision;
+} conv_problem;
+
+typedef struct conv_plan conv_plan;
+
+typedef struct {
+    const float *x;  /* forward, weight gradient */
+    const float *w;  /* forward, input gradient: HWIO, as last given to prepare */
+    const float *b;  /* forward */
+    float *y;        /* forward */
+    const float *dy; /* both gradients */
+    float *dx;       /* input gradient; overwritten */
+    float *dw;       /* weight gradient; overwritten */
+    float *db;       /* weight gradient; overwritten */
+    int n;           /* images in this call, 1 <= n <= problem.batch */
+    void *workspace; /* plan->workspace_bytes, 64-byte aligned, contents undefined before and after */
+} conv_arguments;
+
+typedef struct {
+    const char *name;
+    const char *good_when;
+    network_precision precision;
+    /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference. */
+    float tolerance[CONV_PASSES];
+    /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
+     * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long). */
+    vgg_status (*plan)(conv_plan *plan);
+} conv_algorithm;
+
+struct conv_plan {
+    const conv_algorithm *algorithm;
+    conv_problem problem;
+    conv_pass pass;
+    size_t workspace_bytes;                                /* set by plan(); for all threads together */
+    size_t packed_bytes;                                   /* set by plan(); 0 if it keeps nothing */
+    void *packed;                                          /* the plan's own copy of the weights */
+    void (*prepare)(conv_plan *plan, const float *w);      /* NULL if nothing is kept; after each change of w */
+    void (*run)(const conv_plan *plan, const conv_arguments *arguments); /* OpenMP-parallel inside */
+    double seconds;                                        /* measured when choosing; 0 if not */
+};
+
+/* All algorithms, fastest first by expectation, the reference last; ended by NULL. */
+extern const conv_algorithm *const conv_algorithms[];
+const conv_algorithm *conv_algorithm_find(const char *name);
+
+/* Makes the plan of `algorithm`: VGG_DECLINED with its reason, or VGG_UNAVAILABLE without memory. conv_plan_close() frees. */
+vgg_status conv_plan_open(const conv_algorithm *algorithm, const conv_problem *problem, conv_pass pass, conv_plan *plan);
+void conv_plan_close(conv_plan *plan);
+
+#endif

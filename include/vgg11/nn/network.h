@@ -1,0 +1,75 @@
+/* The network: plans, activations and the forward and backward walk over the table of model.h.
+ * Knows no MPI. Parameters and gradients are flat buffers of model_flat_count() floats that belong to the caller. */
+#ifndef VGG11_NN_NETWORK_H
+#define VGG11_NN_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgg11/base/status.h"
+
+typedef struct network network;
+
+typedef enum { PRECISION_FP32, PRECISION_BF16 } network_precision;
+
+/* Makes one number of many ranks' (the largest), so that ranks which time candidates take the same plan. */
+typedef struct {
+    void *context;
+    double (*agree)(void *context, double value); /* NULL: alone */
+} network_agreement;
+
+typedef struct {
+    int batch_capacity;     /* most samples that one forward will get */
+    int threads;            /* OpenMP threads to use, >= 1 */
+    network_precision precision;
+    const char *conv;       /* a row's name to force it for all layers and passes that it accepts, or NULL / "auto" */
+    bool training;          /* false: forward only, no memory for backward */
+    bool tune;              /* time the candidates; false takes the first row that accepts, so needs no agreement */
+    const char *plan_cache; /* file that keeps timed choices for this CPU; NULL for none */
+    network_agreement agreement;
+} network_config;
+
+/* VGG_UNAVAILABLE if a named algorithm or precision is not to be had here, or memory is short. Owns everything it
+ * allocates; network_destroy() frees it (NULL is fine). Collective if config->agreement is set and tune is true. */
+vgg_status network_create(const network_config *config, network **out);
+void network_destroy(network *net);
+
+/* To be called after the weights have changed and before the next forward: packs what the plans keep of their own. */
+void network_prepare(network *net, const float *weights);
+
+/* Logits[n][10] of input[n][32][32][1], 0 <= n <= batch_capacity. Keeps what backward needs. The result is the network's
+ * memory, valid until the next call. */
+const float *network_forward(network *net, const float *weights, const float *input, int n);
+
+/* "This range of the gradient is final": floats first .. first+count-1 of the flat buffer. Called on the calling thread,
+ * from the last layer to the first; the ranges are disjoint and together cover the whole flat buffer. */
+typedef void (*network_range_final)(void *context, size_t first, size_t count);
+
+/* Called between pieces of work in backward, so that a communication library can make progress; may be NULL. */
+typedef void (*network_poll)(void *context);
+
+typedef struct {
+    void *context;
+    network_range_final range_final; /* may be NULL */
+    network_poll poll;               /* may be NULL */
+} network_hooks;
+
+/* Overwrites gradient (all of it, padding with zeros) with the sum over the last forward's samples of the gradient that
+ * dlogits[n][10] starts. n == 0 gives zeros and still calls the hooks. */
+void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const network_hooks *hooks);
+
+/* One line per layer and pass: algorithm chosen, time, reasons declined. Calls `line` for each. */
+void network_describe(const network *net, void (*line)(void *context, const char *text), void *context);
+
+/* The chosen algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
+const char *network_algorithm(const network *net, int layer, int pass);
+
+/* Bytes this network has allocated. */
+size_t network_memory_bytes(const network *net);
+
+/* Activations and plans' timings for the benchmark: seconds spent in layer and pass since network_timing(net, true). */
+void network_timing(network *net, bool enable);
+double network_seconds(const network *net, int layer, int pass);
+
+#endif

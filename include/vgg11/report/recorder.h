@@ -1,0 +1,23 @@
+/* The run folder's files: metrics.jsonl as the run goes, summary.json and plots at its end. Rank 0 only. */
+#ifndef VGG11_REPORT_RECORDER_H
+#define VGG11_REPORT_RECORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vgg11/base/run_events.h"
+#include "vgg11/base/status.h"
+
+typedef struct recorder recorder;
+
+/* Opens <folder>/metrics.jsonl. With `resume_step` > 0 it is continued: lines of later steps, and a torn last line, are
+ * cut off first (they are going to be repeated). VGG_IO_ERROR if that fails. `config_json` goes into the summary. */
+vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *config_json, recorder **out);
+
+/* Flushes and closes; warns once if any write failed. Writes summary.json if the run's end was seen, and plots/ (SVG, by
+ * gnuplot where it is installed; silently not otherwise). NULL is fine. */
+void recorder_close(recorder *r);
+
+run_observer recorder_observer(recorder *r);
+
+#endif

@@ -1,0 +1,25 @@
+/* Evaluation over a data set, sharded over the ranks. Collective. */
+#ifndef VGG11_TRAIN_EVALUATE_H
+#define VGG11_TRAIN_EVALUATE_H
+
+#include <stdint.h>
+
+#include "vgg11/base/status.h"
+#include "vgg11/data/batch.h"
+#include "vgg11/data/dataset.h"
+#include "vgg11/dist/comm.h"
+#include "vgg11/nn/network.h"
+
+typedef struct {
+    double loss;      /* mean over all samples */
+    double accuracy;  /* 0..1 */
+    uint64_t samples;
+    uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES]; /* [label][prediction] */
+} evaluation;
+
+/* Each sample counts exactly once whatever the number of ranks. `net` has been prepared with `weights`; batches of its
+ * capacity `batch`. The same result on all ranks. */
+void evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
+                  evaluation *result);
+
+#endif

@@ -1,0 +1,22 @@
+/* Learning rate over the steps of a run. */
+#ifndef VGG11_TRAIN_SCHEDULE_H
+#define VGG11_TRAIN_SCHEDULE_H
+
+#include <stdint.h>
+
+typedef struct {
+    const char *name;
+    const char *good_when;
+    /* Factor of the base rate at `progress` in 0..1 through the steps after warm-up. */
+    double (*factor)(double progress);
+} schedule_shape;
+
+/* Ended by a row whose name is NULL: cosine (Loshchilov & Hutter, arXiv:1608.03983, one cycle to zero), constant. */
+extern const schedule_shape schedule_shapes[];
+const schedule_shape *schedule_find(const char *name);
+
+/* Rate of step `step` (0 for the first) out of `steps`: linear from base/warmup to base over `warmup` steps (Goyal et al.,
+ * arXiv:1706.02677), then the shape. */
+double schedule_rate(const schedule_shape *shape, double base, uint64_t warmup, uint64_t steps, uint64_t step);
+
+#endif

@@ -1,0 +1,22 @@
+/* A data set in node-shared memory: each rank decodes and resizes its part, and every rank can read every sample. */
+#ifndef VGG11_TRAIN_SHARED_DATASET_H
+#define VGG11_TRAIN_SHARED_DATASET_H
+
+#include <stdbool.h>
+
+#include "vgg11/base/status.h"
+#include "vgg11/data/dataset.h"
+#include "vgg11/dist/comm.h"
+
+typedef struct {
+    dataset set;
+    comm_shared *memory;
+    uint64_t histogram[256]; /* of all pixels */
+} shared_dataset;
+
+/* Collective; all ranks get the same status. `directory` as dataset_locate() gives it. */
+vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
+                               bool resize_bug, shared_dataset *out);
+void shared_dataset_close(shared_dataset *shared);
+
+#endif

@@ -1,0 +1,57 @@
+/* The training run: the loop of DESIGN's step, evaluation, checkpoints, stopping. Collective throughout. */
+#ifndef VGG11_TRAIN_TRAINER_H
+#define VGG11_TRAIN_TRAINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vgg11/base/run_events.h"
+#include "vgg11/base/status.h"
+#include "vgg11/dist/comm.h"
+#include "vgg11/dist/exchange.h"
+#include "vgg11/nn/network.h"
+#include "vgg11/train/optimizer.h"
+
+typedef struct {
+    const char *directory; /* NULL: where dataset_locate() finds it */
+    uint32_t train_samples; /* 0: all */
+    uint32_t test_samples;
+    const char *resize;     /* a row's name of each table */
+    const char *normalize;
+    bool resize_bug;
+} data_config;
+
+typedef struct {
+    data_config data;
+    const char *init;
+    uint64_t seed;
+    network_precision precision;
+    const char *conv;
+    uint32_t epochs;
+    uint64_t max_steps;     /* 0: no limit; the schedule still spans all epochs unless this is shorter */
+    uint32_t batch_size;    /* global */
+    double lr;
+    optimizer_config optimizer;
+    const char *schedule;
+    uint64_t warmup_steps;
+    bool shuffle;
+    const char *exchange;
+    exchange_wire wire;
+    int slices;             /* 0: as many as ranks */
+    int threads;            /* per rank, >= 1 */
+    uint32_t check_every;   /* steps between replica checks; 0 for none */
+    const char *output;     /* run folder, exists; NULL: write nothing */
+    uint32_t checkpoint_every; /* epochs; 0 for none */
+    uint64_t checkpoint_steps; /* 0 for none */
+    uint32_t keep;
+    const char *resume;     /* NULL: from the start; a checkpoint file; or a folder, whose newest valid one is taken */
+    const char *config_json; /* goes into checkpoints; the caller's */
+    const run_observer *observers; /* [observer_count] */
+    int observer_count;
+} train_config;
+
+/* Runs it. VGG_STOPPED after SIGUSR1 (saved first). The same status on all ranks. Installs a handler for SIGUSR1 while it
+ * runs. */
+vgg_status train_run(comm *c, const train_config *config);
+
+#endif

@@ -1,0 +1,25 @@
+/* What tests share: running a suite, comparing arrays, a temporary folder. */
+#ifndef VGG11_TESTS_SUPPORT_H
+#define VGG11_TESTS_SUPPORT_H
+
+#include <check.h>
+#include <stddef.h>
+
+/* Runs the suite and returns the exit status of the program. Tests are not forked: OpenMP's and MPI's threads do not
+ * survive a fork. `ranks_agree`, if not NULL, turns this rank's failures into the sum over ranks. */
+int support_run(Suite *suite, int (*ranks_agree)(int failures));
+
+/* Fails the test, naming the worst index, unless |actual - expected| <= tolerance * max|expected| for all i. */
+void support_assert_close(const float *actual, const float *expected, size_t count, double tolerance, const char *what);
+
+/* Largest |actual - expected| divided by the largest |expected|; Inf if any is not finite. */
+double support_relative_error(const float *actual, const float *expected, size_t count);
+
+/* Makes a fresh folder; the caller removes it with support_remove_folder() and frees the name. */
+char *support_make_folder(void);
+void support_remove_folder(const char *folder);
+
+/* values[i] in [-1, 1), the same for the same seed. */
+void support_fill(float *values, size_t count, unsigned seed);
+
+#endif
