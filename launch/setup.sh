@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what vgg11_dist needs from Debian's packages (12 "bookworm" or later), builds it, and says where the program is.
+#   launch/setup.sh [--packages-only]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
+    check libhwloc-dev libdnnl-dev libhdf5-dev libpng-dev gnuplot-nox python3)
+
+missing=()
+for package in "${packages[@]}"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    echo "installing: ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+[ "${1:-}" = --packages-only ] && exit 0
+
+cmake --preset "${VGG11_PRESET:-release}" >/dev/null
+cmake --build --preset "${VGG11_PRESET:-release}"
+echo "built: build/release/src/app/vgg11_dist"
