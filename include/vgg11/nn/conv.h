@@ -53,7 +53,8 @@ typedef struct {
     /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference. */
     float tolerance[CONV_PASSES];
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
-     * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long). */
+     * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
+     * plan->state, which plan->close frees; after a failure it leaves neither. */
     vgg_status (*plan)(conv_plan *plan);
 } conv_algorithm;
 
@@ -66,6 +67,8 @@ struct conv_plan {
     void *packed;                                          /* the plan's own copy of the weights */
     void (*prepare)(conv_plan *plan, const float *w);      /* NULL if nothing is kept; after each change of w */
     void (*run)(const conv_plan *plan, const conv_arguments *arguments); /* OpenMP-parallel inside */
+    void *state;                                           /* another library's objects, if the row holds any; else NULL */
+    void (*close)(conv_plan *plan);                        /* frees state; NULL if there is none */
     double seconds;                                        /* measured when choosing; 0 if not */
 };
 
