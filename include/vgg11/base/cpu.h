@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 typedef struct {
+    bool sse42;       /* has the CRC32 instruction */
     bool avx2;        /* with FMA, and enabled by the kernel */
     bool avx512;      /* F, DQ, BW and VL */
     bool avx512_bf16; /* VDPBF16PS */

@@ -1,0 +1,237 @@
+#include "vgg11/base/cpu.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "base/cgroup.h"
+#include "vgg11/base/log.h"
+
+enum { CPU_MASK_BITS = 16384 };
+
+#if defined(__x86_64__)
+enum {
+    XCR0_AVX = 0x6,      /* XMM and YMM state */
+    XCR0_AVX512 = 0xe6,  /* and opmasks and ZMM */
+    XCR0_AMX = 0x60000,  /* tile configuration and data */
+    ARCH_REQ_XCOMP_PERM = 0x1023,
+    XFEATURE_XTILEDATA = 18,
+};
+
+typedef struct {
+    unsigned eax, ebx, ecx, edx;
+} cpuid_words;
+
+/* All zero where the processor has no such leaf. */
+static cpuid_words read_cpuid(unsigned leaf, unsigned subleaf)
+{
+    cpuid_words words = {0};
+    __get_cpuid_count(leaf, subleaf, &words.eax, &words.ebx, &words.ecx, &words.edx);
+    return words;
+}
+
+static bool has_all(unsigned word, unsigned bits) { return (word & bits) == bits; }
+
+/* The register state that the kernel saves on a task switch: without it an instruction traps though CPUID lists it. */
+static unsigned read_xcr0(void)
+{
+    if (!has_all(read_cpuid(1, 0).ecx, bit_OSXSAVE)) return 0;
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+/* Tile data is granted on request, per process (Linux, Documentation/x86/xstate.rst). */
+static bool kernel_grants_tiles(void) { return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0; }
+
+static cpu_features test_features(void)
+{
+    cpuid_words leaf1 = read_cpuid(1, 0), leaf7 = read_cpuid(7, 0), leaf7_1 = read_cpuid(7, 1);
+    unsigned state = read_xcr0();
+    cpu_features found = {0};
+    found.sse42 = has_all(leaf1.ecx, bit_SSE4_2);
+    found.avx2 = has_all(state, XCR0_AVX) && has_all(leaf1.ecx, bit_AVX | bit_FMA) && has_all(leaf7.ebx, bit_AVX2);
+    found.avx512 = found.avx2 && has_all(state, XCR0_AVX512) &&
+                   has_all(leaf7.ebx, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
+    found.avx512_bf16 = found.avx512 && has_all(leaf7_1.eax, bit_AVX512BF16);
+    found.amx_bf16 = found.avx512 && has_all(state, XCR0_AMX) && has_all(leaf7.edx, bit_AMX_TILE | bit_AMX_BF16) &&
+                     kernel_grants_tiles();
+    return found;
+}
+#else
+static cpu_features test_features(void) { return (cpu_features){0}; }
+#endif
+
+/* Levels of VGG11_CPU: each row is the most that it leaves. */
+static const struct {
+    const char *name;
+    cpu_features most;
+} levels[] = {
+    {"portable", {0}},
+    {"avx2", {.sse42 = true, .avx2 = true}},
+    {"avx512", {.sse42 = true, .avx2 = true, .avx512 = true}},
+    {"avx512_bf16", {.sse42 = true, .avx2 = true, .avx512 = true, .avx512_bf16 = true}},
+    {"amx_bf16", {.sse42 = true, .avx2 = true, .avx512 = true, .avx512_bf16 = true, .amx_bf16 = true}},
+};
+
+static void lower_to(cpu_features *features, const cpu_features *most)
+{
+    features->sse42 &= most->sse42;
+    features->avx2 &= most->avx2;
+    features->avx512 &= most->avx512;
+    features->avx512_bf16 &= most->avx512_bf16;
+    features->amx_bf16 &= most->amx_bf16;
+}
+
+static void lower_by_environment(cpu_features *features)
+{
+    const char *asked = getenv("VGG11_CPU");
+    if (!asked || !*asked) return;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(asked, levels[i].name) == 0) {
+            lower_to(features, &levels[i].most);
+            return;
+        }
+    vgg_log(VGG_LOG_WARNING, "VGG11_CPU=%s is not a known level and is ignored; known: portable, avx2, avx512, avx512_bf16, "
+            "amx_bf16", asked);
+}
+
+static cpu_features detected;
+static char model_name[128] = "unknown";
+
+static void detect_once(void)
+{
+    detected = test_features();
+    lower_by_environment(&detected);
+}
+
+const cpu_features *cpu_detect(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, detect_once);
+    return &detected;
+}
+
+static void read_model_name(void)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (!file) return;
+    char line[512];
+    while (fgets(line, sizeof line, file)) {
+        char *value = strchr(line, ':');
+        if (!value || strncmp(line, "model name", 10) != 0) continue;
+        value += 1 + strspn(value + 1, " \t");
+        value[strcspn(value, "\n")] = '\0';
+        if (*value) snprintf(model_name, sizeof model_name, "%s", value);
+        break;
+    }
+    fclose(file);
+}
+
+const char *cpu_model_name(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_model_name);
+    return model_name;
+}
+
+/* The process' mask, not the calling thread's: OpenMP may have bound that one to a single processor. */
+static bool read_mask(cpu_set_t *mask)
+{
+    memset(mask, 0, CPU_ALLOC_SIZE(CPU_MASK_BITS));
+    return sched_getaffinity(getpid(), CPU_ALLOC_SIZE(CPU_MASK_BITS), mask) == 0;
+}
+
+#define MASK_WORDS (CPU_MASK_BITS / CPU_SETSIZE)
+
+static bool in_mask(const cpu_set_t *mask, int cpu)
+{
+    return cpu < CPU_MASK_BITS && CPU_ISSET_S(cpu, CPU_ALLOC_SIZE(CPU_MASK_BITS), mask);
+}
+
+int cpu_allowed_count(void)
+{
+    cpu_set_t mask[MASK_WORDS];
+    int count = read_mask(mask) ? CPU_COUNT_S(CPU_ALLOC_SIZE(CPU_MASK_BITS), mask) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? count : 1;
+}
+
+void cpu_allowed_list(char *text, size_t text_bytes)
+{
+    cpu_set_t mask[MASK_WORDS];
+    size_t used = 0;
+    if (text_bytes == 0) return;
+    text[0] = '\0';
+    if (!read_mask(mask)) return;
+    for (int first = 0; first < CPU_MASK_BITS && used + 1 < text_bytes; first++) {
+        if (!in_mask(mask, first)) continue;
+        int last = first;
+        while (in_mask(mask, last + 1)) last++;
+        const char *comma = used > 0 ? "," : "";
+        int wrote = last > first ? snprintf(text + used, text_bytes - used, "%s%d-%d", comma, first, last)
+                                 : snprintf(text + used, text_bytes - used, "%s%d", comma, first);
+        used += (size_t)wrote;
+        first = last;
+    }
+}
+
+unsigned long long cpu_allowed_hash(void)
+{
+    cpu_set_t mask[MASK_WORDS];
+    unsigned long long hash = 14695981039346656037ull; /* FNV-1a over the numbers of the allowed processors */
+    if (!read_mask(mask)) return hash;
+    for (int cpu = 0; cpu < CPU_MASK_BITS; cpu++)
+        if (in_mask(mask, cpu)) hash = (hash ^ (unsigned)(cpu + 1)) * 1099511628211ull;
+    return hash;
+}
+
+/* One word of a file of /sys/devices/system/cpu/cpu0/cache/index<index>; "" if there is none. */
+static void read_cache_word(int index, const char *name, char word[32])
+{
+    char path[128];
+    word[0] = '\0';
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, name);
+    FILE *file = fopen(path, "r");
+    if (!file) return;
+    if (fscanf(file, "%31s", word) != 1) word[0] = '\0';
+    fclose(file);
+}
+
+size_t cpu_cache_bytes(int level)
+{
+    for (int index = 0; index < 16; index++) {
+        char level_word[32], type[32], size[32], unit = 0;
+        unsigned long count = 0;
+        read_cache_word(index, "level", level_word);
+        read_cache_word(index, "type", type);
+        read_cache_word(index, "size", size);
+        if (atoi(level_word) != level || level < 1 || strcmp(type, "Instruction") == 0) continue;
+        if (sscanf(size, "%lu%c", &count, &unit) < 1) return 0;
+        return (size_t)count << (unit == 'K' ? 10 : unit == 'M' ? 20 : 0);
+    }
+    return 0;
+}
+
+size_t cpu_memory_available_bytes(void)
+{
+    size_t machine = (size_t)proc_read_number("/proc/meminfo", "MemAvailable:", 0) << 10;
+    size_t group = cgroup_memory_left_bytes("/proc", "/sys/fs/cgroup");
+    return group < machine ? group : machine;
+}
+
+/* VmHWM rather than getrusage(): ru_maxrss of a program started by a larger one begins at that one's size. */
+size_t cpu_memory_peak_bytes(void)
+{
+    size_t peak = (size_t)proc_read_number("/proc/self/status", "VmHWM:", 0) << 10;
+    if (peak > 0) return peak;
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss << 10 : 0;
+}
