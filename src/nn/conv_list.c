@@ -1,0 +1,24 @@
+/* The one table of convolution and dense algorithms. To add one: its file exports a conv_algorithm, and has a row here. */
+#include "vgg11/nn/conv.h"
+
+#include <string.h>
+
+/* X(exported variable): fastest first by expectation, the reference last. */
+#define CONV_ALGORITHM_LIST(X)                                                                                         \
+    X(conv_im2col)                                                                                                     \
+    X(dense_blas)                                                                                                      \
+    X(conv_reference)
+
+#define DECLARE(variable) extern const conv_algorithm variable;
+CONV_ALGORITHM_LIST(DECLARE)
+
+#define ROW(variable) &variable,
+const conv_algorithm *const conv_algorithms[] = {CONV_ALGORITHM_LIST(ROW) NULL};
+
+const conv_algorithm *conv_algorithm_find(const char *name)
+{
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        if (strcmp((*row)->name, name) == 0) return *row;
+    }
+    return NULL;
+}
