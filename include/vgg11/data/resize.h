@@ -8,6 +8,9 @@
 
 #include "vgg11/base/status.h"
 
+/* Longest side of a source or a target, pixels. */
+enum { RESIZE_MAX_SIDE = 512 };
+
 typedef struct resize_plan resize_plan;
 
 typedef struct {
@@ -23,7 +26,8 @@ extern const resize_filter resize_filters[];
 /* NULL if there is no such filter. */
 const resize_filter *resize_find(const char *name);
 
-/* Plans source_rows x source_columns -> target_rows x target_columns. The caller frees with resize_plan_free(). */
+/* Plans source_rows x source_columns -> target_rows x target_columns, each 1..RESIZE_MAX_SIDE, else VGG_BAD_OPTION. The
+ * caller frees with resize_plan_free(). */
 vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int source_columns, int target_rows,
                               int target_columns, resize_plan **out);
 void resize_plan_free(resize_plan *plan);
