@@ -1,0 +1,254 @@
+/* Which algorithm computes which layer in which pass. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/network_impl.h"
+#include "vgg11/base/clock.h"
+#include "vgg11/base/hash.h"
+
+enum { TIMED_RUNS = 3 };
+
+/* Made-up operands that are large enough for every layer and pass. */
+typedef struct {
+    vgg_arena arena;
+    size_t map_bytes;
+    size_t kernel_bytes;
+    size_t bias_bytes;
+    float *x, *dy, *result, *w, *dw, *b, *db;
+} stage;
+
+/* One call to the caller's agreement: all ranks' largest. */
+static double agreed(const network *net, double value)
+{
+    const network_agreement *agreement = &net->config.agreement;
+    return agreement->agree ? agreement->agree(agreement->context, value) : value;
+}
+
+/* Whether all ranks gave the same value; the same answer on all. */
+static bool same_everywhere(const network *net, double value)
+{
+    double most = agreed(net, value), least = -agreed(net, -value);
+    return most <= least;
+}
+
+static bool named(const network *net) { return strcmp(net->conv, "auto") != 0; }
+
+static void measure_stage(const network *net, stage *s)
+{
+    size_t map = 0, kernel = 0, bias = 0;
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        const layer_row *row = &model_layers[i];
+        size_t channels = (size_t)(row->in > row->out ? row->in : row->out), area = (size_t)row->side * row->side;
+        if (area * channels > map) map = area * channels;
+        if (net->layers[i].kernel->count > kernel) kernel = net->layers[i].kernel->count;
+        if (net->layers[i].bias->count > bias) bias = net->layers[i].bias->count;
+    }
+    s->map_bytes = (size_t)net->config.batch_capacity * map * sizeof(float);
+    s->kernel_bytes = kernel * sizeof(float);
+    s->bias_bytes = bias * sizeof(float);
+}
+
+/* Small numbers of both signs: neither denormal nor growing past the range of floats in any sum. */
+static void fill(float *values, size_t bytes, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < bytes / sizeof(float); i++) values[i] = (float)(i % 61) / 61.0f - 0.5f;
+}
+
+static vgg_status open_stage(const network *net, stage *s)
+{
+    measure_stage(net, s);
+    for (int i = 0; i < 3; i++) arena_reserve(&s->arena, s->map_bytes);
+    for (int i = 0; i < 2; i++) arena_reserve(&s->arena, s->kernel_bytes);
+    for (int i = 0; i < 2; i++) arena_reserve(&s->arena, s->bias_bytes);
+    VGG_TRY(arena_open(&s->arena));
+    s->x = arena_take(&s->arena, s->map_bytes);
+    s->dy = arena_take(&s->arena, s->map_bytes);
+    s->result = arena_take(&s->arena, s->map_bytes);
+    s->w = arena_take(&s->arena, s->kernel_bytes);
+    s->dw = arena_take(&s->arena, s->kernel_bytes);
+    s->b = arena_take(&s->arena, s->bias_bytes);
+    s->db = arena_take(&s->arena, s->bias_bytes);
+    fill(s->x, s->map_bytes, net->config.threads);
+    fill(s->dy, s->map_bytes, net->config.threads);
+    fill(s->w, s->kernel_bytes, net->config.threads);
+    fill(s->b, s->bias_bytes, net->config.threads);
+    return VGG_OK;
+}
+
+/* Packing is paid once a step as well, so it counts. */
+static double time_once(conv_plan *plan, const conv_arguments *arguments)
+{
+    double start = clock_now_s();
+    if (plan->prepare) plan->prepare(plan, arguments->w);
+    plan->run(plan, arguments);
+    return clock_now_s() - start;
+}
+
+/* Least of a few runs, in seconds; gives up early on what is far behind `best`. Infinite without memory to try. */
+static double time_plan(conv_plan *plan, const stage *s, double best)
+{
+    void *workspace;
+    double least = INFINITY;
+    if (vgg_map(plan->workspace_bytes, &workspace) != VGG_OK) return least;
+    conv_arguments arguments = {.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
+                                .db = s->db, .n = plan->problem.batch, .workspace = workspace};
+    for (int i = 0; i < TIMED_RUNS && (i == 0 || least < 3 * best); i++) least = fmin(least, time_once(plan, &arguments));
+    vgg_unmap(workspace, plan->workspace_bytes);
+    return least;
+}
+
+static void note_declined(network_slot *slot, const conv_algorithm *algorithm)
+{
+    size_t used = strlen(slot->declined);
+    snprintf(slot->declined + used, sizeof slot->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, vgg_message());
+}
+
+/* Opens `algorithm` for the slot; true if all ranks could and it is faster than what the slot holds, which it replaces.
+ * `s` is NULL where nothing is to be timed. */
+static bool consider(network *net, int layer, conv_pass pass, const conv_algorithm *algorithm, const stage *s)
+{
+    network_slot *slot = &net->layers[layer].slots[pass];
+    conv_problem problem = network_problem(net, layer);
+    double best = slot->plan.algorithm ? slot->plan.seconds : INFINITY, cost = INFINITY;
+    conv_plan plan;
+    if (conv_plan_open(algorithm, &problem, pass, &plan) != VGG_OK) {
+        note_declined(slot, algorithm);
+    } else {
+        cost = s ? time_plan(&plan, s, best) : 0;
+        if (algorithm->precision == net->config.precision) net->precision_available = true;
+    }
+    if (net->config.tune) cost = agreed(net, cost);
+    bool better = cost < best;
+    if (better) {
+        conv_plan_close(&slot->plan);
+        plan.seconds = cost;
+        slot->plan = plan;
+    } else {
+        conv_plan_close(&plan);
+    }
+    return better;
+}
+
+/* All rows but one. Those of the precision asked for come first. The reference is for where no other row will do: it need not be timed. */
+static void choose_from_table(network *net, int layer, conv_pass pass, const stage *s, const conv_algorithm *but)
+{
+    const network_slot *slot = &net->layers[layer].slots[pass];
+    for (int wanted = 1; wanted >= 0; wanted--) {
+        for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+            bool matches = (*row)->precision == net->config.precision;
+            bool enough = slot->plan.algorithm && (!s || !row[1]);
+            if (*row != but && matches == (wanted == 1) && !enough) consider(net, layer, pass, *row, s);
+        }
+    }
+}
+
+static vgg_status choose_slot(network *net, int layer, conv_pass pass, const stage *s, bool *name_taken)
+{
+    const conv_algorithm *favourite = named(net) ? conv_algorithm_find(net->conv) : NULL;
+    if (favourite && consider(net, layer, pass, favourite, NULL)) {
+        *name_taken = true;
+        return VGG_OK;
+    }
+    choose_from_table(net, layer, pass, s, favourite);
+    if (net->layers[layer].slots[pass].plan.algorithm) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", model_layers[layer].name,
+                    network_pass_names[pass], net->layers[layer].slots[pass].declined);
+}
+
+static vgg_status choose_all(network *net, const stage *s)
+{
+    bool name_taken = false;
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            if (network_needs(net, layer, pass)) VGG_TRY(choose_slot(net, layer, (conv_pass)pass, s, &name_taken));
+        }
+    }
+    if (named(net) && !name_taken)
+        return vgg_fail(VGG_UNAVAILABLE, "--conv %s: accepts no layer here (%s)", net->conv,
+                        net->layers[MODEL_LAYERS - 1].slots[CONV_FORWARD].declined);
+    if (!net->precision_available)
+        return vgg_fail(VGG_UNAVAILABLE, "--precision bf16: no algorithm of this build computes in bf16 on this processor");
+    return VGG_OK;
+}
+
+static vgg_status choose_by_timing(network *net)
+{
+    stage s = {0};
+    vgg_status status = open_stage(net, &s);
+    if (agreed(net, status == VGG_OK ? 0 : 1) > 0) {
+        if (status == VGG_OK) status = vgg_fail(VGG_UNAVAILABLE, "another rank has no memory to time the algorithms");
+    } else {
+        status = choose_all(net, &s);
+    }
+    arena_close(&s.arena);
+    return status;
+}
+
+static vgg_status open_choices(network *net, const network_choices *choices)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        conv_problem problem = network_problem(net, i);
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            conv_plan *plan = &net->layers[i].slots[pass].plan;
+            if (!network_needs(net, i, pass)) continue;
+            VGG_TRY(conv_plan_open(choices->algorithm[i][pass], &problem, (conv_pass)pass, plan));
+            plan->seconds = choices->seconds[i][pass];
+        }
+    }
+    return VGG_OK;
+}
+
+static void close_all(network *net)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) conv_plan_close(&net->layers[i].slots[pass].plan);
+    }
+}
+
+static double digest(const network_choices *choices)
+{
+    uint32_t crc = 0;
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            const conv_algorithm *algorithm = choices->algorithm[i][pass];
+            if (algorithm) crc = hash_crc32c(crc, algorithm->name, strlen(algorithm->name) + 1);
+        }
+    }
+    return crc;
+}
+
+/* Takes the cache's choices if every rank has them, they are the same, and every rank can open them. */
+static bool choose_from_cache(network *net)
+{
+    network_choices choices = {0};
+    bool have = net->config.plan_cache && network_cache_load(net, &choices);
+    bool usable = agreed(net, have ? 0 : 1) <= 0;
+    usable = same_everywhere(net, digest(&choices)) && usable;
+    if (!usable) return false;
+    usable = agreed(net, open_choices(net, &choices) == VGG_OK ? 0 : 1) <= 0;
+    if (!usable) close_all(net);
+    return usable;
+}
+
+static vgg_status check_name(const network *net)
+{
+    char known[256] = "auto";
+    if (!named(net) || conv_algorithm_find(net->conv)) return VGG_OK;
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, ", %s", (*row)->name);
+    }
+    return vgg_fail(VGG_UNAVAILABLE, "--conv %s: no such algorithm in this build; there are %s", net->conv, known);
+}
+
+vgg_status network_choose(network *net)
+{
+    VGG_TRY(check_name(net));
+    if (!net->config.tune) return choose_all(net, NULL);
+    if (choose_from_cache(net)) return VGG_OK;
+    VGG_TRY(choose_by_timing(net));
+    if (net->config.plan_cache) network_cache_store(net);
+    return VGG_OK;
+}

@@ -1,0 +1,128 @@
+/* Forward and backward over the table of layers. */
+#include <assert.h>
+#include <string.h>
+
+#include "nn/network_impl.h"
+#include "nn/pool.h"
+#include "vgg11/base/clock.h"
+
+void network_prepare(network *net, const float *weights)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            conv_plan *plan = &net->layers[i].slots[pass].plan;
+            if (plan->algorithm && plan->prepare) plan->prepare(plan, weights + net->layers[i].kernel->offset);
+        }
+    }
+}
+
+static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
+
+static pool_shape pooling_of(const network *net, const layer_row *row)
+{
+    return (pool_shape){net->n, row->side, row->out, net->config.threads};
+}
+
+static void run_slot(network *net, network_slot *slot, conv_arguments arguments)
+{
+    arguments.n = net->n;
+    arguments.workspace = net->workspace;
+    slot->plan.run(&slot->plan, &arguments);
+}
+
+static void forward_layer(network *net, network_layer *layer, const float *weights, const float *x)
+{
+    double start = now(net);
+    network_slot *slot = &layer->slots[CONV_FORWARD];
+    float *y = layer->row->pool ? net->unpooled : layer->output;
+    run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset, .y = y});
+    if (layer->row->pool) {
+        pool_shape shape = pooling_of(net, layer->row);
+        pool_forward(&shape, y, layer->output, layer->chosen);
+    }
+    slot->seconds += now(net) - start;
+}
+
+const float *network_forward(network *net, const float *weights, const float *input, int n)
+{
+    assert(n >= 0 && n <= net->config.batch_capacity);
+    net->n = n;
+    if (n > 0 && net->config.training) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
+    const float *x = input;
+    for (int i = 0; i < MODEL_LAYERS && n > 0; i++) {
+        forward_layer(net, &net->layers[i], weights, x);
+        x = net->layers[i].output;
+    }
+    return net->layers[MODEL_LAYERS - 1].output;
+}
+
+/* Gradient with respect to the layer's product, from the one with respect to its output, which is used up. */
+static const float *through_activation(network *net, network_layer *layer, float *gradient)
+{
+    if (layer->row->pool) {
+        pool_shape shape = pooling_of(net, layer->row);
+        pool_relu_backward(&shape, gradient, layer->output, layer->chosen, net->unpooled);
+        return net->unpooled;
+    }
+    if (layer->row->relu)
+        relu_backward(layer->output, gradient, (size_t)net->n * network_output_count(layer->row), net->config.threads);
+    return gradient;
+}
+
+static void zero_padding(const network_layer *layer, float *gradient)
+{
+    size_t kernel_end = layer->kernel->offset + layer->kernel->count, bias_end = layer->bias->offset + layer->bias->count;
+    memset(gradient + kernel_end, 0, (layer->bias->offset - kernel_end) * sizeof *gradient);
+    memset(gradient + bias_end, 0, (layer->flat_end - bias_end) * sizeof *gradient);
+}
+
+static void report(const network_layer *layer, const network_hooks *hooks)
+{
+    if (!hooks) return;
+    size_t first = layer->kernel->offset;
+    if (hooks->range_final) hooks->range_final(hooks->context, first, layer->flat_end - first);
+    if (hooks->poll) hooks->poll(hooks->context);
+}
+
+/* The weight gradient comes first, so that it can be exchanged while the rest is computed. */
+static void backward_layer(network *net, int i, const float *weights, const float *dy, float *gradient, const network_hooks *hooks)
+{
+    network_layer *layer = &net->layers[i];
+    const float *x = i > 0 ? net->layers[i - 1].output : net->input;
+    network_slot *weight_slot = &layer->slots[CONV_WEIGHT_GRADIENT], *input_slot = &layer->slots[CONV_INPUT_GRADIENT];
+    double start = now(net);
+    run_slot(net, weight_slot, (conv_arguments){.x = x, .dy = dy, .dw = gradient + layer->kernel->offset, .db = gradient + layer->bias->offset});
+    zero_padding(layer, gradient);
+    weight_slot->seconds += now(net) - start;
+    report(layer, hooks);
+    if (i == 0) return;
+    start = now(net);
+    run_slot(net, input_slot, (conv_arguments){.w = weights + layer->kernel->offset, .dy = dy, .dx = net->gradient[i % 2]});
+    input_slot->seconds += now(net) - start;
+    if (hooks && hooks->poll) hooks->poll(hooks->context);
+}
+
+static void zero_gradient(network *net, float *gradient, const network_hooks *hooks)
+{
+    memset(gradient, 0, model_flat_count() * sizeof *gradient);
+    for (int i = MODEL_LAYERS - 1; i >= 0; i--) report(&net->layers[i], hooks);
+}
+
+void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const network_hooks *hooks)
+{
+    assert(net->config.training);
+    if (net->n == 0) {
+        zero_gradient(net, gradient, hooks);
+        return;
+    }
+    const float *dy = dlogits;
+    for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
+        if (i < MODEL_LAYERS - 1) {
+            network_layer *layer = &net->layers[i];
+            double start = now(net);
+            dy = through_activation(net, layer, net->gradient[(i + 1) % 2]);
+            layer->slots[CONV_WEIGHT_GRADIENT].seconds += now(net) - start;
+        }
+        backward_layer(net, i, weights, dy, gradient, hooks);
+    }
+}
