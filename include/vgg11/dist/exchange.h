@@ -72,11 +72,15 @@ void exchange_collect(exchange *ex, float *buffer);
 
 typedef struct {
     uint64_t bytes_sent;       /* per rank and step, over MPI */
-    uint64_t bytes_touched;    /* per rank and step, memory read and written */
+    uint64_t bytes_touched;    /* per rank and step, memory read and written by exchange, norm and update at the least */
     uint64_t memory_rank_bytes; /* private to this rank */
     uint64_t memory_node_bytes; /* shared, once a node */
 } exchange_costs;
 exchange_costs exchange_cost(const exchange *ex);
+
+/* Seconds of this rank spent in exchange_range_final(), exchange_poll() and exchange_finish() since exchange_begin(): the part
+ * of the exchange that is not hidden behind the backward walk. */
+double exchange_exposed_s(const exchange *ex);
 
 /* The table, for --help and tests. */
 typedef struct {

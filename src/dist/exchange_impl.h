@@ -1,0 +1,65 @@
+/* What an exchange strategy is made of. A strategy is one file with one exported exchange_functions, and one row in
+ * exchange_list.c. */
+#ifndef VGG11_DIST_EXCHANGE_IMPL_H
+#define VGG11_DIST_EXCHANGE_IMPL_H
+
+#include "dist/blocks.h"
+#include "dist/comm_impl.h"
+#include "vgg11/dist/exchange.h"
+
+/* The steps of exchange.h. open() sets gradient, weights, velocity, owned, leaf and cost; all memory that it makes is freed by
+ * close(), also after a failed open(). open() is collective and its status agreed; VGG_DECLINED, with the reason, where the
+ * strategy does not do what is asked. Functions that say so may be NULL. */
+typedef struct {
+    vgg_status (*open)(exchange *ex);
+    void (*close)(exchange *ex);
+    void (*begin)(exchange *ex);                                   /* NULL: nothing to reset */
+    void (*range_final)(exchange *ex, size_t first, size_t count); /* NULL: waits for finish() */
+    void (*poll)(exchange *ex);                                    /* NULL: nothing goes on meanwhile */
+    void (*finish)(exchange *ex);
+    const double *(*square_sums)(exchange *ex); /* sum of squares of each block of ex->blocks */
+    void (*publish)(exchange *ex);              /* NULL: every rank updates everything */
+    void (*distribute)(exchange *ex, float *buffer);
+    void (*collect)(exchange *ex, float *buffer); /* NULL: every rank has everything */
+} exchange_functions;
+
+typedef struct {
+    const char *name;
+    const char *good_when;
+    const exchange_functions *functions;
+} exchange_row;
+
+/* All strategies, fastest first by expectation, the reference last. */
+extern const exchange_row exchange_rows[];
+extern const size_t exchange_row_count;
+
+extern const exchange_functions exchange_allreduce;
+
+struct exchange {
+    const exchange_row *row;
+    comm *c;
+    exchange_config config; /* segments: a copy */
+    block_table blocks;
+    float *gradient;
+    float *weights;
+    float *velocity;
+    vgg_range owned;
+    exchange_costs cost;
+    void *state; /* the strategy's own */
+    double exposed_s;
+    char reason[512];
+};
+
+/* One set of the three buffers for this rank alone, all of it owned; for strategies that share nothing. */
+vgg_status local_buffers_open(exchange *ex);
+void local_buffers_close(exchange *ex);
+void local_buffers_distribute(exchange *ex, float *buffer);
+const double *local_buffers_square_sums(exchange *ex);
+
+/* Collective. Opens `row`; VGG_DECLINED, VGG_UNAVAILABLE or VGG_BAD_OPTION as its open() says, on all ranks. */
+vgg_status exchange_open_row(comm *c, const exchange_config *config, const exchange_row *row, exchange **out);
+
+/* Collective. Opens the row that suits these ranks best. */
+vgg_status exchange_open_auto(comm *c, const exchange_config *config, exchange **out);
+
+#endif

@@ -1,0 +1,49 @@
+/* Buffers of strategies in which each rank keeps everything. */
+#include "dist/exchange_impl.h"
+
+#include "vgg11/base/memory.h"
+
+/* An all-reduce at its least: every element but this rank's own part is sent twice, once to be added (two reads, a write) and
+ * once to be kept (a read, a write); then one read for the norm, and three reads and two writes for the update. */
+static void count_cost(exchange *ex, size_t bytes)
+{
+    size_t ranks = (size_t)ex->c->size, moved = bytes / ranks * (ranks - 1);
+    ex->cost.bytes_sent = 2 * moved;
+    ex->cost.bytes_touched = 5 * moved + 6 * bytes;
+    ex->cost.memory_rank_bytes = 3 * bytes;
+}
+
+vgg_status local_buffers_open(exchange *ex)
+{
+    float **buffers[] = {&ex->gradient, &ex->weights, &ex->velocity};
+    size_t bytes = ex->config.count * sizeof(float);
+    vgg_status status = VGG_OK;
+    for (size_t i = 0; i < 3 && status == VGG_OK; i++) {
+        void *memory = NULL;
+        status = vgg_map(bytes, &memory);
+        *buffers[i] = memory;
+    }
+    ex->owned = (vgg_range){0, ex->config.count};
+    count_cost(ex, bytes);
+    return comm_agree(ex->c, status);
+}
+
+void local_buffers_close(exchange *ex)
+{
+    size_t bytes = ex->config.count * sizeof(float);
+    if (ex->gradient) vgg_unmap(ex->gradient, bytes);
+    if (ex->weights) vgg_unmap(ex->weights, bytes);
+    if (ex->velocity) vgg_unmap(ex->velocity, bytes);
+}
+
+void local_buffers_distribute(exchange *ex, float *buffer)
+{
+    comm_broadcast(ex->c, buffer, ex->config.count * sizeof(float), 0);
+}
+
+const double *local_buffers_square_sums(exchange *ex)
+{
+    vgg_range all = {0, ex->blocks.count};
+    blocks_square_sums(&ex->blocks, ex->gradient, all, ex->config.threads, ex->blocks.sums);
+    return ex->blocks.sums;
+}
