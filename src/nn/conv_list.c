@@ -5,6 +5,9 @@
 
 /* X(exported variable): fastest first by expectation, the reference last. */
 #define CONV_ALGORITHM_LIST(X)                                                                                         \
+    X(conv_bf16_avx512)                                                                                                \
+    X(conv_bf16_portable)                                                                                              \
+    X(conv_direct)                                                                                                     \
     X(conv_im2col)                                                                                                     \
     X(dense_blas)                                                                                                      \
     X(conv_reference)

@@ -1,0 +1,71 @@
+/* Private to the files of the row bf16-avx512: its tiles of VDPBF16PS products, and the packing that feeds them.
+ *
+ * VDPBF16PS adds to each of 16 fp32 lanes the two products of a pair of bf16 numbers, so every operand lies in pairs along
+ * the summed index: a "step" is one pair. B comes in panels of PANEL columns, [step][PANEL][2]; A is read a pair at a time
+ * and broadcast. A tile of up to TILE_ROWS x PANEL sums stays in 28 of the 32 registers.
+ */
+#ifndef VGG11_NN_CONV_BF16_AVX512_H
+#define VGG11_NN_CONV_BF16_AVX512_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "nn/bf16.h"
+#include "vgg11/nn/conv.h"
+
+enum { TILE_ROWS = 14, PANEL = 32, PANEL_STEP = 2 * PANEL, MAX_TAPS = 9 };
+
+/* out[i][j] = relu(bias[j] + sum over taps t and steps s of A pair (row i, tap t, step s) . B pair (t, s, j)), j < columns.
+ * The rows of A lie anywhere: this is a convolution read in place ("indirect" GEMM: Dukhan, arXiv:1907.02129). */
+typedef struct {
+    const bf16 *row[TILE_ROWS];     /* where each row of A starts, 4-byte aligned */
+    float *out[TILE_ROWS];
+    int taps;
+    ptrdiff_t tap_offset[MAX_TAPS]; /* from row[] to the row of that tap */
+    const bf16 *tap_panel[MAX_TAPS];
+    int steps;                      /* per tap */
+    const float *bias;              /* NULL for none */
+    bool relu;
+    int columns;                    /* <= PANEL */
+} gather_tile;
+
+/* c[i][j] = [c[i][j] +] sum over lines l and steps s of A pair (l, s, i) . B pair (l, s, j), j < columns, A being packed. */
+typedef struct {
+    const bf16 *a;
+    const bf16 *b;
+    size_t a_line; /* elements between lines */
+    size_t b_line;
+    int lines;
+    int steps;     /* per line; A's stride is 2 * rows, B's PANEL_STEP */
+    float *c;
+    size_t c_stride;
+    int columns;
+    bool accumulate;
+    bool stream;   /* around the caches: c is 64-byte aligned, columns == PANEL and nothing is accumulated */
+} packed_tile;
+
+/* By number of rows, 1..TILE_ROWS. */
+extern void (*const gather_tile_product[TILE_ROWS + 1])(const gather_tile *tile);
+extern void (*const packed_tile_product[TILE_ROWS + 1])(const packed_tile *tile);
+
+/* out[i] = bf16(in[i]), i < count. */
+void bf16_pack_flat(bf16 *out, const float *in, size_t count);
+
+/* out[step][j] = (in[2*step][j], in[2*step+1][j]) for j < PANEL: rows pair up. in is rows x columns with `stride`; what
+ * lies past rows or columns (<= PANEL) is zero. */
+void bf16_pack_row_pairs(bf16 *out, const float *in, size_t stride, int rows, int columns);
+
+/* out[step][j] = (in[j][2*step], in[j][2*step+1]) for j < PANEL: columns pair up. in is rows (<= PANEL) x columns with
+ * `stride`; what lies past either is zero. */
+void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows, int columns);
+
+/* out[step][j] = (in[2*step][j], in[2*step+1][j]) for j < width <= 16, packed: step's stride is 2 * width. */
+void bf16_pack_narrow_pairs(bf16 *out, const float *in, size_t stride, int rows, int width);
+
+/* sums[j] = sum over rows of in[i][j], j < columns <= PANEL. */
+void float_column_sums(float *sums, const float *in, size_t stride, int rows, int columns);
+
+/* Fills the plan of a weight gradient, which has a file of its own. VGG_OK. */
+vgg_status bf16_avx512_plan_weights(conv_plan *plan);
+
+#endif
