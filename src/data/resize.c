@@ -56,44 +56,47 @@ static int clamp(int value, int low, int high) { return value < low ? low : valu
 /* Half away from zero, as Pillow rounds its coefficients. */
 static int32_t to_fixed_point(double weight) { return (int32_t)(weight * WEIGHT_ONE + (weight < 0 ? -0.5 : 0.5)); }
 
-/* The weights of one target coordinate, in the order of operations of Pillow's precompute_coeffs(), since the last bit of a
- * double can decide how a weight rounds. */
-static void plan_coordinate(const resize_kernel *kernel, int source, double scale, int index, resize_axis *axis)
+/* The source coordinates low..high-1 that the kernel covers around the middle of a target coordinate. */
+typedef struct {
+    double center;
+    int low, high;
+} resize_window;
+
+/* In the order of operations of Pillow's precompute_coeffs(), here and below: the last bit of a double can decide how a
+ * weight rounds. `stretch` is 1 when enlarging; when shrinking, the kernel is that many times wider. */
+static resize_window find_window(const resize_kernel *kernel, double stretch, int source, double scale, int index)
 {
-    double filter_scale = scale < 1.0 ? 1.0 : scale, support = kernel->support * filter_scale;
-    double inverse = 1.0 / filter_scale, center = (index + 0.5) * scale, sum = 0;
-    int low = clamp((int)(center - support + 0.5), 0, source), high = clamp((int)(center + support + 0.5), 0, source);
-    int first = clamp(low, 0, source - axis->taps);
-    axis->first[index] = first;
-    for (int x = low; x < high; x++) sum += kernel->weight((x - center + 0.5) * inverse);
-    for (int x = low; x < high; x++) {
-        double weight = kernel->weight((x - center + 0.5) * inverse);
-        axis->weights[index * axis->taps + x - first] = to_fixed_point(sum != 0 ? weight / sum : weight);
-    }
+    double center = (index + 0.5) * scale, support = kernel->support * stretch;
+    return (resize_window){center, clamp((int)(center - support + 0.5), 0, source),
+                           clamp((int)(center + support + 0.5), 0, source)};
 }
 
-static int widest_window(const resize_kernel *kernel, int source, double scale)
+static void plan_coordinate(const resize_kernel *kernel, double stretch, resize_window window, int32_t *weights)
 {
-    int width = 2 * (int)ceil(kernel->support * (scale < 1.0 ? 1.0 : scale)) + 1;
-    return width < source ? width : source;
+    double inverse = 1.0 / stretch, sum = 0;
+    for (int x = window.low; x < window.high; x++) sum += kernel->weight((x - window.center + 0.5) * inverse);
+    for (int x = window.low; x < window.high; x++) {
+        double weight = kernel->weight((x - window.center + 0.5) * inverse);
+        *weights++ = to_fixed_point(sum != 0 ? weight / sum : weight);
+    }
 }
 
 static vgg_status plan_axis(const resize_kernel *kernel, int source, int target, resize_axis *axis)
 {
-    double scale = (double)source / target;
-    VGG_TRY(allocate_axis(target, widest_window(kernel, source, scale), axis));
-    for (int i = 0; i < target; i++) plan_coordinate(kernel, source, scale, i, axis);
+    double scale = (double)source / target, stretch = scale < 1.0 ? 1.0 : scale;
+    int taps = 1;
+    for (int i = 0; i < target; i++) {
+        resize_window window = find_window(kernel, stretch, source, scale, i);
+        if (window.high - window.low > taps) taps = window.high - window.low;
+    }
+    VGG_TRY(allocate_axis(target, taps, axis));
+    for (int i = 0; i < target; i++) {
+        resize_window window = find_window(kernel, stretch, source, scale, i);
+        axis->first[i] = clamp(window.low, 0, source - taps);
+        plan_coordinate(kernel, stretch, window, axis->weights + i * taps + window.low - axis->first[i]);
+    }
     return VGG_OK;
 }
-
-static vgg_status prepare_kernel(const resize_kernel *kernel, resize_plan *plan)
-{
-    VGG_TRY(plan_axis(kernel, plan->source_columns, plan->target_columns, &plan->horizontal));
-    return plan_axis(kernel, plan->source_rows, plan->target_rows, &plan->vertical);
-}
-
-static vgg_status prepare_bilinear(resize_plan *plan) { return prepare_kernel(&triangle_kernel, plan); }
-static vgg_status prepare_bicubic(resize_plan *plan) { return prepare_kernel(&cubic_kernel, plan); }
 
 static inline uint8_t round_to_byte(int32_t sum)
 {
@@ -101,23 +104,31 @@ static inline uint8_t round_to_byte(int32_t sum)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-static void filter_row(const resize_axis *axis, const uint8_t *source, int columns, uint8_t *target)
+static inline void filter_row_by(int taps, const resize_axis *axis, const uint8_t *source, int columns, uint8_t *target)
 {
     const int32_t *weights = axis->weights;
-    for (int x = 0; x < columns; x++, weights += axis->taps) {
+    for (int x = 0; x < columns; x++, weights += taps) {
         int32_t sum = 0;
-        for (int t = 0; t < axis->taps; t++) sum += source[axis->first[x] + t] * weights[t];
+        for (int t = 0; t < taps; t++) sum += source[axis->first[x] + t] * weights[t];
         target[x] = round_to_byte(sum);
     }
+}
+
+/* The numbers of taps of bilinear and bicubic enlarging as constants, so that their inner loops are unrolled. */
+static void filter_row(const resize_axis *axis, const uint8_t *source, int columns, uint8_t *target)
+{
+    if (axis->taps == 2) filter_row_by(2, axis, source, columns, target);
+    else if (axis->taps == 4) filter_row_by(4, axis, source, columns, target);
+    else filter_row_by(axis->taps, axis, source, columns, target);
 }
 
 /* One target row from the rows above and below; the inner loops run along the row, which vectorises. */
 static void mix_rows(const int32_t *weights, int taps, const uint8_t *source, int columns, uint8_t *target)
 {
-    int32_t sum[RESIZE_MAX_SIDE] = {0};
-    for (int t = 0; t < taps; t++, source += columns)
-        if (weights[t] != 0)
-            for (int x = 0; x < columns; x++) sum[x] += source[x] * weights[t];
+    int32_t sum[RESIZE_MAX_SIDE];
+    for (int x = 0; x < columns; x++) sum[x] = source[x] * weights[0];
+    for (int t = 1; t < taps; t++)
+        for (int x = 0; x < columns; x++) sum[x] += source[t * columns + x] * weights[t];
     for (int x = 0; x < columns; x++) target[x] = round_to_byte(sum[x]);
 }
 
@@ -133,6 +144,15 @@ static void apply_separable(const resize_plan *plan, const uint8_t *source, uint
         mix_rows(vertical->weights + y * vertical->taps, vertical->taps, widened + vertical->first[y] * columns, columns,
                  target + y * columns);
 }
+
+static vgg_status prepare_kernel(const resize_kernel *kernel, resize_plan *plan)
+{
+    VGG_TRY(plan_axis(kernel, plan->source_columns, plan->target_columns, &plan->horizontal));
+    return plan_axis(kernel, plan->source_rows, plan->target_rows, &plan->vertical);
+}
+
+static vgg_status prepare_bilinear(resize_plan *plan) { return prepare_kernel(&triangle_kernel, plan); }
+static vgg_status prepare_bicubic(resize_plan *plan) { return prepare_kernel(&cubic_kernel, plan); }
 
 /* Pillow steps through the source by repeated addition, and so must this: a product may round to another pixel. */
 static vgg_status plan_nearest_axis(int source, int target, resize_axis *axis)
