@@ -1,0 +1,67 @@
+/* Inner kernels in the widest vectors that the processor has: one table per instruction set, all built from the same
+ * templates (simd_*.inc.h), chosen once when planning.
+ *
+ * The one matrix product here is a register tile: C[rows][panel] = A[rows][depth] B[depth][panel], where B is packed, one
+ * row of `panel` floats after the other, 64-byte aligned. Each element of C is one chain of fused multiply-adds in the
+ * order of depth, however the rows are cut into tiles, so results depend on neither tiling nor threads.
+ */
+#ifndef VGG11_NN_SIMD_KERNELS_H
+#define VGG11_NN_SIMD_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Largest tile of any table. */
+enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
+
+/* Where the floats that the next block will be packed from lie, so that a tile can fetch them into the L2 cache while it
+ * computes: step k touches `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
+typedef struct {
+    const float *first; /* NULL: nothing to fetch */
+    size_t stride;
+    size_t row_mask;
+    unsigned row_shift;
+} simd_prefetch;
+
+typedef struct {
+    const float *a;     /* element (m, k) at a[m * a_stride + k] (by_rows) or a[m + k * a_stride] (by_columns) */
+    size_t a_stride;
+    const float *b;     /* [depth][panel] */
+    float *c;           /* [rows][c_stride] */
+    size_t c_stride;
+    size_t depth;
+    bool accumulate;    /* start from c instead of zero */
+    bool stream;        /* store past the caches: c and c_stride must be 64-byte aligned */
+    simd_prefetch next; /* used by by_rows_fetching alone */
+} simd_tile;
+
+typedef void (*simd_tile_function)(const simd_tile *tile);
+
+typedef struct {
+    const char *name;
+    int width; /* floats per vector */
+    int rows;  /* most rows of a tile */
+    int panel; /* columns of a tile: two vectors */
+    /* Indexed by the tile's rows, 1..rows. */
+    simd_tile_function by_rows[SIMD_ROWS_MAX + 1];
+    simd_tile_function by_rows_fetching[SIMD_ROWS_MAX + 1];
+    simd_tile_function by_columns[SIMD_ROWS_MAX + 1];
+    /* Makes this thread's streaming stores visible before what it stores next. */
+    void (*finish_streams)(void);
+
+    /* packed[depth][panel] = source[depth][stride], the first `columns` <= panel of each row and zeros after them. */
+    void (*pack)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
+    /* packed[depth][panel] = transpose of source[columns][stride], likewise. */
+    void (*pack_transposed)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
+    /* y[i] = x[i], or max(x[i], 0) if relu; NaN stays NaN. */
+    void (*copy)(float *y, const float *x, size_t count, bool relu);
+} simd_kernels;
+
+/* The widest table that cpu_detect() allows. */
+const simd_kernels *simd_kernels_select(void);
+
+extern const simd_kernels simd_kernels_avx512;
+extern const simd_kernels simd_kernels_avx2;
+extern const simd_kernels simd_kernels_portable;
+
+#endif

@@ -1,0 +1,23 @@
+/* Kernels for AVX-512: 28 of the 32 registers are the tile. */
+#include <immintrin.h>
+
+#include "nn/simd_kernels.h"
+
+#define SIMD_WIDTH 16
+#define SIMD_ROWS 14
+#define SIMD_STREAM(to, value) _mm512_stream_ps((to), (__m512)(value))
+#define SIMD_FENCE() _mm_sfence()
+
+#include "nn/simd_gemm.inc.h"
+
+SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6) SIMD_TILE(7)
+SIMD_TILE(8) SIMD_TILE(9) SIMD_TILE(10) SIMD_TILE(11) SIMD_TILE(12) SIMD_TILE(13) SIMD_TILE(14)
+
+#define SIMD_TILES(form)                                                                                               \
+    {NULL, form##_1, form##_2, form##_3, form##_4, form##_5, form##_6, form##_7, form##_8, form##_9, form##_10,        \
+     form##_11, form##_12, form##_13, form##_14}
+
+const simd_kernels simd_kernels_avx512 = {
+    .name = "avx512",
+#include "nn/simd_table.inc.h"
+};

@@ -1,0 +1,44 @@
+#include "nn/simd_product.h"
+
+#include "vgg11/base/memory.h"
+#include "vgg11/base/range.h"
+
+enum { LINE_FLOATS = VGG_ALIGNMENT_BYTES / sizeof(float) };
+
+size_t simd_row_stride(size_t columns) { return vgg_round_up(columns, LINE_FLOATS) + LINE_FLOATS; }
+
+size_t simd_panels(const simd_kernels *kernels, size_t columns)
+{
+    return (columns + (size_t)kernels->panel - 1) / (size_t)kernels->panel;
+}
+
+/* Equal tiles rather than full ones and a small rest: 32 rows are 11 + 11 + 10, not 14 + 14 + 4. */
+static size_t tile_count(const simd_kernels *kernels, size_t rows)
+{
+    return (rows + (size_t)kernels->rows - 1) / (size_t)kernels->rows;
+}
+
+void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows)
+{
+    size_t tiles = tile_count(kernels, rows);
+    for (size_t i = 0; i < tiles; i++) {
+        vgg_range part = range_part(rows, tiles, i);
+        simd_tile one = *tile;
+        one.a += part.first * tile->a_stride;
+        one.c += part.first * tile->c_stride;
+        bool fetching = i == 0 && tile->next.first;
+        (fetching ? kernels->by_rows_fetching : kernels->by_rows)[part.count](&one);
+    }
+}
+
+void simd_product_by_columns(const simd_kernels *kernels, const simd_tile *tile, size_t rows)
+{
+    size_t tiles = tile_count(kernels, rows);
+    for (size_t i = 0; i < tiles; i++) {
+        vgg_range part = range_part(rows, tiles, i);
+        simd_tile one = *tile;
+        one.a += part.first;
+        one.c += part.first * tile->c_stride;
+        kernels->by_columns[part.count](&one);
+    }
+}

@@ -1,0 +1,21 @@
+/* A product of any number of rows, cut into register tiles. */
+#ifndef VGG11_NN_SIMD_PRODUCT_H
+#define VGG11_NN_SIMD_PRODUCT_H
+
+#include "nn/simd_kernels.h"
+
+/* Floats between rows of a copy that tiles read: `columns` rounded up, and a cache line more, so that rows do not fall into
+ * the same set of the L1 cache when `columns` is a power of two. */
+size_t simd_row_stride(size_t columns);
+
+/* Columns in whole panels, and how many panels that is. */
+size_t simd_panels(const simd_kernels *kernels, size_t columns);
+
+/* C[rows][panel] of `tile` (whose a and c point at the first row), with A's rows `a_stride` apart. If tile->next.first is
+ * set, the first tile fetches. */
+void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows);
+
+/* The same for A stored by columns: row m at a + m. */
+void simd_product_by_columns(const simd_kernels *kernels, const simd_tile *tile, size_t rows);
+
+#endif

@@ -1,0 +1,11 @@
+/* Template: the fields of a simd_kernels table that every instruction set fills alike. */
+    .width = SIMD_WIDTH,
+    .rows = SIMD_ROWS,
+    .panel = SIMD_PANEL,
+    .by_rows = SIMD_TILES(by_rows),
+    .by_rows_fetching = SIMD_TILES(by_rows_fetching),
+    .by_columns = SIMD_TILES(by_columns),
+    .finish_streams = finish_streams,
+    .pack = pack,
+    .pack_transposed = pack_transposed,
+    .copy = copy,
