@@ -1,0 +1,17 @@
+/* The exchange and the update as the benchmark drives them: what follows the gradient in every measured step. */
+#ifndef VGG11_BENCH_MOVING_H
+#define VGG11_BENCH_MOVING_H
+
+#include "vgg11/bench/bench.h"
+#include "vgg11/train/optimizer.h"
+
+/* Collective. The strategy `name` over the model's tensors; status as exchange_create(). */
+vgg_status moving_open(comm *c, const bench_config *config, const char *name, exchange **out);
+
+/* Collective. Initial weights on all ranks. */
+void moving_start(comm *c, exchange *ex, uint64_t seed);
+
+/* Collective, after exchange_finish(): norm, clipping, Nesterov update of what this rank owns, publication. */
+void moving_update(exchange *ex, int threads);
+
+#endif

@@ -1,0 +1,99 @@
+/* Pictures: time of each layer and pass beside its limit, and the roofline. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "bench/result.h"
+#include "vgg11/base/log.h"
+#include "vgg11/report/gnuplot.h"
+
+static const char *const colours[CONV_PASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c"};
+
+/* A data block: for each layer its name, then median and limit in ms of each pass. */
+static void print_times(FILE *script, const bench_result *result)
+{
+    fputs("$times << END\n", script);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        fputs(model_layers[layer].name, script);
+        for (int pass = 0; pass < CONV_PASSES; pass++)
+            fprintf(script, " %.6g %.6g", result->layers[layer][pass].median_s * 1e3, result->layers[layer][pass].limit_s * 1e3);
+        fputc('\n', script);
+    }
+    fputs("END\n", script);
+}
+
+/* A data block a pass: operations per byte, GFLOP/s and name of each layer. */
+static void print_rates(FILE *script, const bench_result *result, int pass)
+{
+    fprintf(script, "$rates%d << END\n", pass);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        const measurement *m = &result->layers[layer][pass];
+        if (m->median_s <= 0) continue;
+        fprintf(script, "%.6g %.6g %s\n", m->work.flops / work_bytes(m->work), m->work.flops / m->median_s * 1e-9,
+                model_layers[layer].name);
+    }
+    fputs("END\n", script);
+}
+
+/* Three bars side by side for each layer, with what the limits allow as a dark core in each. */
+static void print_bars(FILE *script)
+{
+    fputs("set output 'layers.svg'\nset style fill solid 0.8 noborder\nset ylabel 'ms a step (dark: what the limits allow)'\n"
+          "set yrange [0:*]\nset xrange [-0.6:11.6]\nset xlabel ''\nplot ", script);
+    for (int pass = 0; pass < CONV_PASSES; pass++) {
+        const double centre = 0.28 * (pass - 1);
+        fprintf(script, "$times using ($0+%g):%d:(0.26)%s with boxes lc rgb '%s' title '%s', ", centre, 2 + 2 * pass,
+                pass == 0 ? ":xtic(1)" : "", colours[pass], bench_pass_names[pass]);
+        fprintf(script, "$times using ($0+%g):%d:(0.1) with boxes lc rgb '#303030' notitle%s", centre, 3 + 2 * pass,
+                pass + 1 < CONV_PASSES ? ", " : "\nset output\n");
+    }
+}
+
+static void print_roofline(FILE *script, const bench_config *config, const machine_limits *limits)
+{
+    fprintf(script,
+            "set output 'roofline.svg'\nset logscale xy\nset xrange [0.5:2000]\nset yrange [*:%.6g]\nset xtics auto\n"
+            "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\nset key bottom right\n"
+            "peak = %.6g\nbandwidth = %.6g\n"
+            "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
+            work_peak_flops(limits, config->precision) * 2e-9, work_peak_flops(limits, config->precision) * 1e-9,
+            limits_bandwidth(limits) * 1e-9);
+    for (int pass = 0; pass < CONV_PASSES; pass++) {
+        fprintf(script,
+                ", $rates%d using 1:2 with points pt 7 ps 0.7 lc rgb '%s' title '%s'"
+                ", $rates%d using 1:2:3 with labels offset 0,0.7 font ',9' tc rgb '%s' notitle",
+                pass, colours[pass], bench_pass_names[pass], pass, colours[pass]);
+    }
+    fputs("\nset output\n", script);
+}
+
+static void print_script(FILE *script, const bench_config *config, const bench_result *result)
+{
+    print_times(script, result);
+    for (int pass = 0; pass < CONV_PASSES; pass++) print_rates(script, result, pass);
+    fprintf(script,
+            "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset title \"%s, batch %u, "
+            "%d x %d threads\" noenhanced\n",
+            config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->batch_size, result->ranks, config->threads);
+    print_bars(script);
+    print_roofline(script, config, &result->limits);
+}
+
+vgg_status bench_plot(const bench_config *config, const bench_result *result)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    if (mkdir(config->plot, 0777) != 0 && errno != EEXIST)
+        return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot make the folder", config->plot);
+    FILE *script = open_memstream(&text, &bytes);
+    if (script) print_script(script, config, result);
+    if (!script || fclose(script) != 0) {
+        free(text);
+        return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
+    }
+    if (!gnuplot_run(config->plot, text, bytes))
+        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed", config->plot);
+    free(text);
+    return VGG_OK;
+}

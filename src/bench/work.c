@@ -1,0 +1,78 @@
+#include "bench/work.h"
+
+#include "vgg11/nn/model.h"
+
+/* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has three
+ * but for the two at the borders, which have one less. */
+static double taps(const layer_row *row)
+{
+    double along = 3.0 * row->side - 2.0;
+    return row->kind == LAYER_CONV ? along * along : 1.0;
+}
+
+static double map_elements(int side, int channels) { return (double)side * side * channels; }
+
+static double output_elements(const layer_row *row)
+{
+    return map_elements(row->pool ? row->side / 2 : row->side, row->out);
+}
+
+work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, network_precision precision)
+{
+    const layer_row *row = &model_layers[layer];
+    double element = precision == PRECISION_BF16 ? 2 : 4;
+    double weights = ranks * (double)model_tensors()[2 * layer].count;
+    double input = images * map_elements(row->side, row->in) * element;
+    double output = images * output_elements(row) * element;
+    work_amount work = {.flops = 2.0 * images * taps(row) * row->in * row->out};
+    switch (pass) {
+    case CONV_FORWARD:
+        work.bytes_read = input + weights * element;
+        work.bytes_written = output;
+        break;
+    case CONV_INPUT_GRADIENT:
+        work.bytes_read = output + weights * element;
+        work.bytes_written = input;
+        break;
+    default:
+        work.bytes_read = input + output;
+        work.bytes_written = weights * sizeof(float);
+        break;
+    }
+    return work;
+}
+
+work_amount work_of_exchange_and_update(int ranks, int nodes)
+{
+    double buffer = (double)model_flat_count() * sizeof(float);
+    return (work_amount){.bytes_read = (ranks + 2.0 * nodes) * buffer, .bytes_written = 2.0 * nodes * buffer};
+}
+
+work_amount work_sum(work_amount a, work_amount b)
+{
+    return (work_amount){a.flops + b.flops, a.bytes_read + b.bytes_read, a.bytes_written + b.bytes_written};
+}
+
+double work_bytes(work_amount work) { return work.bytes_read + work.bytes_written; }
+
+double work_peak_flops(const machine_limits *limits, network_precision precision)
+{
+    bool narrow = precision == PRECISION_BF16 && limits->bf16_flops > limits->fp32_flops;
+    return narrow ? limits->bf16_flops : limits->fp32_flops;
+}
+
+work_limit work_limit_of_layer(const machine_limits *limits, network_precision precision, work_amount work)
+{
+    double reading = work.bytes_read / limits->read_bytes, all = work_bytes(work) / limits_bandwidth(limits);
+    return (work_limit){work.flops / work_peak_flops(limits, precision), reading > all ? reading : all};
+}
+
+work_limit work_limit_of_update(const machine_limits *limits, work_amount work)
+{
+    return (work_limit){0, work_bytes(work) / limits->update_bytes};
+}
+
+double work_limit_s(work_limit limit)
+{
+    return limit.arithmetic_s > limit.traffic_s ? limit.arithmetic_s : limit.traffic_s;
+}

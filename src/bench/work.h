@@ -1,0 +1,49 @@
+/* How much work the parts of a step are at least, and the least time that a machine's limits allow for it (the roofline:
+ * Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
+#ifndef VGG11_BENCH_WORK_H
+#define VGG11_BENCH_WORK_H
+
+#include <stdbool.h>
+
+#include "bench/limits.h"
+#include "vgg11/nn/conv.h"
+
+/* Of all ranks together. */
+typedef struct {
+    double flops;
+    double bytes_read;
+    double bytes_written;
+} work_amount;
+
+typedef struct {
+    double arithmetic_s;
+    double traffic_s;
+} work_limit;
+
+/* One layer in one pass for `images` images on `ranks` ranks.
+ * Arithmetic: the products of the direct convolution that meet a pixel, two operations each; those with the zero padding do
+ * not count, and neither do bias and ReLU. An algorithm that needs fewer products (Winograd) can pass 100 %.
+ * Traffic: each operand from or to memory once: activations after pooling (2 bytes each in bf16), the weights once a rank
+ * (2 bytes in bf16), weight gradients (4 bytes). What stays in a cache between layers can pass 100 %. */
+work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, network_precision precision);
+
+/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, and on each node weights
+ * and velocity read and written once. The network between nodes does not count. */
+work_amount work_of_exchange_and_update(int ranks, int nodes);
+
+work_amount work_sum(work_amount a, work_amount b);
+double work_bytes(work_amount work);
+
+/* Traffic: bytes read at the reading rate, or all bytes at the best of the measured rates, whichever takes longer. */
+work_limit work_limit_of_layer(const machine_limits *limits, network_precision precision, work_amount work);
+
+/* Traffic at the rate of the update's five streams. */
+work_limit work_limit_of_update(const machine_limits *limits, work_amount work);
+
+/* The larger of the two. */
+double work_limit_s(work_limit limit);
+
+/* Operations a second at most in this precision; fp32's where the processor has no bf16 instructions. */
+double work_peak_flops(const machine_limits *limits, network_precision precision);
+
+#endif
