@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-static void fill_scaled(normalization *table, double mean, double deviation)
+void normalization_restore(normalization *table, double mean, double deviation)
 {
     table->mean = mean;
     table->deviation = deviation;
@@ -23,19 +23,19 @@ static void fill_standard(normalization *table, const uint64_t histogram[256])
     if (count == 0) count = 1;
     double mean = (double)sum / (double)count;
     double deviation = sqrt((double)(count * squares - sum * sum)) / (double)count;
-    fill_scaled(table, mean / 255.0, deviation > 0 ? deviation / 255.0 : 1.0);
+    normalization_restore(table, mean / 255.0, deviation > 0 ? deviation / 255.0 : 1.0);
 }
 
 static void fill_unit(normalization *table, const uint64_t histogram[256])
 {
     (void)histogram;
-    fill_scaled(table, 0.0, 1.0);
+    normalization_restore(table, 0.0, 1.0);
 }
 
 static void fill_none(normalization *table, const uint64_t histogram[256])
 {
     (void)histogram;
-    fill_scaled(table, 0.0, 1.0 / 255.0);
+    normalization_restore(table, 0.0, 1.0 / 255.0);
     for (int b = 0; b < 256; b++) table->value[b] = (float)b;
 }
 

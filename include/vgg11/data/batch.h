@@ -25,6 +25,9 @@ typedef struct {
 extern const normalization_kind normalization_kinds[];
 const normalization_kind *normalization_find(const char *name);
 
+/* The table that a fill() left with this mean and deviation, as a checkpoint keeps them. */
+void normalization_restore(normalization *table, double mean, double deviation);
+
 /* Adds the pixels of images[count][32][32] to the histogram. Exact integers: parts may be counted apart and summed. */
 void normalization_count(const uint8_t *images, uint32_t count, uint64_t histogram[256]);
 

@@ -1,0 +1,153 @@
+/* eval: what a checkpoint is worth on the test set. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/threads.h"
+#include "vgg11/app/command.h"
+#include "vgg11/base/memory.h"
+#include "vgg11/nn/model.h"
+#include "vgg11/nn/network.h"
+#include "vgg11/train/checkpoint.h"
+#include "vgg11/train/evaluate.h"
+#include "vgg11/train/shared_dataset.h"
+
+enum { RESIZE_NAME_BYTES = 32 };
+
+/* What a checkpoint says of the data it was trained on. */
+typedef struct {
+    uint64_t step;
+    double mean;
+    double deviation;
+    char resize[RESIZE_NAME_BYTES];
+} training_facts;
+
+static training_facts facts_of(const checkpoint_state *state)
+{
+    training_facts facts = {.step = state->step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
+    json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
+    const char *resize = json_string_value(json_object_get(config, "resize"));
+    snprintf(facts.resize, sizeof facts.resize, "%s", resize && resize_find(resize) ? resize : "");
+    json_decref(config);
+    return facts;
+}
+
+static vgg_status load_here(const char *path, float *weights, training_facts *facts)
+{
+    checkpoint_state state = {0};
+    VGG_TRY(checkpoint_load(path, &state, weights, NULL));
+    *facts = facts_of(&state);
+    checkpoint_state_clear(&state);
+    if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
+                    path, facts->mean, facts->deviation);
+}
+
+/* Collective: rank 0 reads, all get. */
+static vgg_status load(comm *c, const options *o, float *weights, training_facts *facts)
+{
+    VGG_TRY(comm_agree(c, comm_rank(c) == 0 ? load_here(o->checkpoint, weights, facts) : VGG_OK));
+    comm_broadcast(c, facts, sizeof *facts, 0);
+    comm_broadcast(c, weights, model_flat_count() * sizeof *weights, 0);
+    return VGG_OK;
+}
+
+static double ratio(uint64_t part, uint64_t whole) { return whole ? (double)part / (double)whole : 0; }
+
+/* Samples of class `label`, or, by columns, predictions of it. */
+static uint64_t line_sum(const evaluation *result, int label, bool column)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < DATASET_CLASSES; i++) sum += column ? result->confusion[i][label] : result->confusion[label][i];
+    return sum;
+}
+
+static void print_classes(const evaluation *result)
+{
+    printf("\n%5s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "samples");
+    for (int k = 0; k < DATASET_CLASSES; k++) {
+        uint64_t hits = result->confusion[k][k], samples = line_sum(result, k, false), said = line_sum(result, k, true);
+        printf("%5d %9.4f %9.4f %9.4f %9" PRIu64 "\n", k, ratio(hits, said), ratio(hits, samples), ratio(2 * hits, said + samples),
+               samples);
+    }
+}
+
+static void print_confusion(const evaluation *result)
+{
+    printf("\nrow: label, column: prediction\n%5s", "");
+    for (int k = 0; k < DATASET_CLASSES; k++) printf(" %6d", k);
+    for (int label = 0; label < DATASET_CLASSES; label++) {
+        printf("\n%5d", label);
+        for (int k = 0; k < DATASET_CLASSES; k++) printf(" %6" PRIu64, result->confusion[label][k]);
+    }
+    putchar('\n');
+}
+
+static void print_json(const options *o, const training_facts *facts, const evaluation *result)
+{
+    json_t *rows = json_array();
+    for (int label = 0; label < DATASET_CLASSES; label++) {
+        json_t *row = json_array();
+        for (int k = 0; k < DATASET_CLASSES; k++) json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k]));
+        json_array_append_new(rows, row);
+    }
+    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
+                               "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy",
+                               result->accuracy, "confusion", rows);
+    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_text(const options *o, const training_facts *facts, const evaluation *result)
+{
+    printf("%s (step %" PRIu64 ")\n%" PRIu64 " test images: loss %.4f, accuracy %.2f %%\n", o->checkpoint, facts->step,
+           result->samples, result->loss, 100 * result->accuracy);
+    print_classes(result);
+    print_confusion(result);
+}
+
+static vgg_status evaluate(comm *c, const options *o, int threads, const float *weights, const training_facts *facts)
+{
+    bool as_trained = *facts->resize && !options_given(o, offsetof(options, resize));
+    shared_dataset test;
+    VGG_TRY(shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples, as_trained ? facts->resize : o->resize,
+                                false, &test));
+    uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
+    network_config config = {.batch_capacity = (int)batch,
+                             .threads = threads,
+                             .precision = (network_precision)option_choice_index(option_precisions, o->precision),
+                             .conv = o->conv};
+    network *net = NULL;
+    vgg_status status = comm_agree(c, network_create(&config, &net));
+    if (status == VGG_OK) {
+        normalization table;
+        evaluation result;
+        normalization_restore(&table, facts->mean, facts->deviation);
+        network_prepare(net, weights);
+        evaluate_run(c, net, weights, &test.set, &table, batch, &result);
+        if (comm_rank(c) == 0) (o->json ? print_json : print_text)(o, facts, &result);
+    }
+    network_destroy(net);
+    shared_dataset_close(&test);
+    return status;
+}
+
+vgg_status cmd_eval(comm *c, const options *o)
+{
+    if (!o->checkpoint) return vgg_fail(VGG_BAD_OPTION, "eval: --checkpoint FILE is missing");
+    thread_plan plan;
+    VGG_TRY(threads_plan(c, o->threads, &plan));
+    size_t bytes = model_flat_count() * sizeof(float);
+    void *weights = NULL;
+    training_facts facts;
+    vgg_status status = comm_agree(c, vgg_map(bytes, &weights));
+    if (status == VGG_OK) status = load(c, o, weights, &facts);
+    if (status == VGG_OK) status = evaluate(c, o, plan.threads, weights, &facts);
+    vgg_unmap(weights, bytes);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* info: what this build is, and what the job it runs in looks like. */
+#include <jansson.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/build_info.h"
+#include "app/commands.h"
+#include "app/threads.h"
+#include "vgg11/app/command.h"
+#include "vgg11/base/cpu.h"
+
+enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128 };
+
+typedef struct {
+    char host[HOST_BYTES];
+    char model[MODEL_BYTES];
+    char processors[LIST_BYTES];
+    int node;
+    int threads;
+    int cores;
+    cpu_features features;
+    uint64_t memory_bytes;
+} rank_info;
+
+typedef struct {
+    const char *name;
+    const char *file;    /* its shared object's name begins so */
+    const char *version; /* found when building; "" if it was not */
+} library_info;
+
+#define LIBRARY(name, file, version) {name, file, version},
+static const library_info libraries[] = {VGG11_LIBRARIES(LIBRARY){NULL, NULL, NULL}};
+
+/* For dl_iterate_phdr(): stops at the object whose file name begins with `data`. */
+static int matches_object(struct dl_phdr_info *object, size_t bytes, void *data)
+{
+    (void)bytes;
+    const char *slash = strrchr(object->dlpi_name, '/'), *prefix = data;
+    return strncmp(slash ? slash + 1 : object->dlpi_name, prefix, strlen(prefix)) == 0;
+}
+
+/* The version of a library that is in this process; "" for one that is not, whatever the build found. */
+static const char *loaded_version(const library_info *library)
+{
+    if (!dl_iterate_phdr(matches_object, (void *)library->file)) return "";
+    return *library->version ? library->version : "(version unknown)";
+}
+
+static rank_info describe_rank(comm *c, const thread_plan *plan)
+{
+    rank_info mine = {.node = comm_node_index(c), .threads = plan->threads, .features = *cpu_detect(),
+                      .memory_bytes = cpu_memory_available_bytes()};
+    processor_mask cores = threads_allowed_cores();
+    mine.cores = threads_union(&cores, 1);
+    snprintf(mine.host, sizeof mine.host, "%s", comm_host(c));
+    snprintf(mine.model, sizeof mine.model, "%s", cpu_model_name());
+    cpu_allowed_list(mine.processors, sizeof mine.processors);
+    return mine;
+}
+
+static json_t *features_json(const cpu_features *features)
+{
+    return json_pack("{s:b, s:b, s:b, s:b}", "avx2", features->avx2, "avx512", features->avx512, "avx512_bf16",
+                     features->avx512_bf16, "amx_bf16", features->amx_bf16);
+}
+
+static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int nodes)
+{
+    json_t *list = json_array(), *found = json_object();
+    for (int i = 0; i < count; i++) {
+        const rank_info *r = &ranks[i];
+        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host,
+                                              "node", r->node, "threads", r->threads, "cores", r->cores, "processors",
+                                              r->processors, "model", r->model, "features", features_json(&r->features),
+                                              "memory_available_bytes", (json_int_t)r->memory_bytes));
+    }
+    for (const library_info *library = libraries; library->name; library++) {
+        const char *version = loaded_version(library);
+        json_object_set_new(found, library->name, *version ? json_string(version) : json_null());
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type", VGG11_BUILD_TYPE,
+                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", found, "rank_count", count, "node_count", nodes,
+                     "ranks", list);
+}
+
+static void print_features(const cpu_features *features)
+{
+    printf("processor features: avx2 %s, avx512 %s, avx512_bf16 %s, amx_bf16 %s\n", features->avx2 ? "yes" : "no",
+           features->avx512 ? "yes" : "no", features->avx512_bf16 ? "yes" : "no", features->amx_bf16 ? "yes" : "no");
+}
+
+static void print_info(const char *mpi, const rank_info *ranks, int count, int nodes)
+{
+    printf("vgg11_dist %s (%s build, %s)\nMPI: %s\nlibraries:", VGG11_VERSION, VGG11_BUILD_TYPE, VGG11_COMPILER, mpi);
+    for (const library_info *library = libraries; library->name; library++) {
+        const char *version = loaded_version(library);
+        printf("%s %s %s", library == libraries ? "" : ",", library->name, *version ? version : "no");
+    }
+    printf("\nprocessor of rank 0: %s\n", ranks[0].model);
+    print_features(&ranks[0].features);
+    printf("memory available on %s: %.1f GB\n", ranks[0].host, (double)ranks[0].memory_bytes / 1e9);
+    printf("%d %s on %d %s\n\n%6s %6s %-24s %8s %6s  %s\n", count, count == 1 ? "rank" : "ranks", nodes,
+           nodes == 1 ? "node" : "nodes", "rank", "node", "host", "threads", "cores", "may use processors");
+    for (int i = 0; i < count; i++) {
+        const rank_info *r = &ranks[i];
+        printf("%6d %6d %-24s %8d %6d  %s\n", i, r->node, r->host, r->threads, r->cores, r->processors);
+    }
+}
+
+static vgg_status print(const options *o, const char *mpi, const rank_info *ranks, int count, int nodes)
+{
+    if (!o->json) {
+        print_info(mpi, ranks, count, nodes);
+        return VGG_OK;
+    }
+    json_t *object = info_json(mpi, ranks, count, nodes);
+    if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks");
+    json_dumpf(object, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(object);
+    return VGG_OK;
+}
+
+vgg_status cmd_info(comm *c, const options *o)
+{
+    thread_plan plan;
+    VGG_TRY(threads_plan(c, o->threads, &plan));
+    rank_info mine = describe_rank(c, &plan);
+    int count = comm_size(c);
+    rank_info *ranks = malloc((size_t)count * sizeof *ranks);
+    vgg_status status = comm_agree(c, ranks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks"));
+    if (status != VGG_OK) {
+        free(ranks);
+        return status;
+    }
+    comm_gather_all(c, &mine, sizeof mine, ranks);
+    if (comm_rank(c) == 0) status = print(o, comm_library_version(c), ranks, count, comm_node_count(c));
+    free(ranks);
+    return comm_agree(c, status);
+}

@@ -1,0 +1,11 @@
+/* Private to app: the functions of the commands, one file each. */
+#ifndef VGG11_APP_COMMANDS_H
+#define VGG11_APP_COMMANDS_H
+
+#include "vgg11/app/options.h"
+
+vgg_status cmd_train(comm *c, const options *o);
+vgg_status cmd_eval(comm *c, const options *o);
+vgg_status cmd_info(comm *c, const options *o);
+
+#endif

@@ -1,0 +1,57 @@
+/* vgg11_dist: opens the communicator, reads the options, runs the command, prints the one error line. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/build_info.h"
+#include "vgg11/app/command.h"
+#include "vgg11/app/options.h"
+#include "vgg11/base/log.h"
+
+/* With a standard descriptor closed, the next file opened would take its number, and messages would go into it. */
+static void reserve_standard_files(void)
+{
+    int descriptor;
+    do descriptor = open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor > STDERR_FILENO) close(descriptor);
+}
+
+static vgg_status print_text(comm *c, const options *o)
+{
+    if (comm_rank(c) != 0) return VGG_OK;
+    if (o->help) options_print_help(o, stdout);
+    else puts("vgg11_dist " VGG11_VERSION);
+    return VGG_OK;
+}
+
+static vgg_status run(comm *c, const options *o)
+{
+    if (o->help || o->version) return print_text(c, o);
+    VGG_TRY(options_agree(c, o));
+    vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
+    return o->command->run(c, o);
+}
+
+int main(int argc, char **argv)
+{
+    reserve_standard_files();
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a training */
+    comm *c;
+    vgg_status status = comm_open(&argc, &argv, &c);
+    if (status != VGG_OK) {
+        vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
+        return status;
+    }
+    vgg_log_configure(VGG_LOG_INFO, comm_rank(c) == 0);
+    options o;
+    status = comm_agree(c, options_parse(argc, argv, &o));
+    if (status == VGG_OK) status = run(c, &o);
+    options_clear(&o);
+    if (status == VGG_OK && fflush(stdout) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");
+    status = comm_agree(c, status);
+    if (status != VGG_OK) vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
+    comm_close(c);
+    return status;
+}

@@ -1,0 +1,24 @@
+#include "app/preset.h"
+
+#include <stddef.h>
+
+const preset presets[] = {
+    {"question",
+     "the setting of a Keras VGG11 that stays near chance, with its data loop mended",
+     {{"train-samples", "6000"},
+      {"epochs", "1"},
+      {"batch-size", "32"},
+      {"lr", "0.001"},
+      {"momentum", "0.9"},
+      {"clip-norm", "1"},
+      {"clip-mode", "global"},
+      {"weight-decay", "0"},
+      {"schedule", "constant"},
+      {"warmup-steps", "0"},
+      {"init", "glorot"},
+      {"normalize", "none"}}},
+    {"question-bug",
+     "the same with its data loop as it was: all images but two are zero",
+     {{"preset", "question"}, {"resize-bug", "true"}}},
+    {.name = NULL},
+};

@@ -1,0 +1,170 @@
+#include "app/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/build_info.h"
+#include "vgg11/app/command.h"
+
+enum { ATTEMPTS = 1000, TIME_BYTES = 32 };
+
+static vgg_status make_folders(const char *path)
+{
+    char part[CHECKPOINT_PATH_MAX];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+        if (mkdir(part, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
+    }
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
+    return VGG_OK;
+}
+
+/* Found out now rather than at the first checkpoint. */
+static vgg_status check_writable(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot use as run folder", path);
+    if (!S_ISDIR(status.st_mode)) return vgg_fail(VGG_IO_ERROR, "%s: is not a folder; --output expects one", path);
+    char probe[CHECKPOINT_PATH_MAX + 32];
+    snprintf(probe, sizeof probe, "%s/.probe-%d", path, (int)getpid());
+    FILE *file = fopen(probe, "wxe");
+    if (!file) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot write into the run folder", path);
+    fclose(file);
+    unlink(probe);
+    return VGG_OK;
+}
+
+/* Another run may have begun in the same second. */
+static vgg_status make_default(char path[CHECKPOINT_PATH_MAX])
+{
+    char when[TIME_BYTES];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(when, sizeof when, "%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
+    VGG_TRY(make_folders("runs"));
+    for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        snprintf(path, CHECKPOINT_PATH_MAX, attempt == 1 ? "runs/%s" : "runs/%s-%d", when, attempt);
+        if (mkdir(path, 0777) == 0) return VGG_OK;
+        if (errno != EEXIST) break;
+    }
+    return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the run folder", path);
+}
+
+static bool has_checkpoints(const char *path)
+{
+    DIR *folder = opendir(path);
+    bool found = false;
+    for (const struct dirent *entry; folder && !found && (entry = readdir(folder));) {
+        found = fnmatch("checkpoint-*.safetensors", entry->d_name, 0) == 0;
+    }
+    if (folder) closedir(folder);
+    return found;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static vgg_status find_named(const char *path, char found[CHECKPOINT_PATH_MAX])
+{
+    if (is_folder(path)) return checkpoint_find_newest(path, found);
+    snprintf(found, CHECKPOINT_PATH_MAX, "%s", path);
+    return VGG_OK;
+}
+
+typedef struct {
+    bool wanted;   /* --resume in any form */
+    bool automatic;
+    bool in_output; /* newest in --output */
+} resume_request;
+
+static resume_request read_request(const options *o)
+{
+    resume_request request = {.wanted = o->resume != NULL};
+    request.automatic = o->resume && strcmp(o->resume, "auto") == 0;
+    request.in_output = request.automatic || (o->resume && strcmp(o->resume, option_find("resume")->bare) == 0);
+    return request;
+}
+
+/* Resuming a file or folder goes on in that folder, unless --output says otherwise. */
+static vgg_status place(const options *o, resume_request request, run_folder *folder)
+{
+    if (o->output) {
+        snprintf(folder->path, sizeof folder->path, "%s", o->output);
+    } else if (request.wanted && !request.in_output) {
+        snprintf(folder->path, sizeof folder->path, "%s", o->resume);
+        char *slash = is_folder(o->resume) ? NULL : strrchr(folder->path, '/');
+        if (slash) *slash = '\0';
+        else if (!is_folder(o->resume)) strcpy(folder->path, ".");
+    } else if (request.wanted) {
+        return vgg_fail(VGG_BAD_OPTION, "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
+    } else {
+        return make_default(folder->path);
+    }
+    return VGG_OK;
+}
+
+static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
+{
+    if (!request.wanted) {
+        if (!has_checkpoints(folder->path)) return VGG_OK;
+        return vgg_fail(VGG_BAD_OPTION, "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
+                        folder->path);
+    }
+    if (request.automatic && !has_checkpoints(folder->path)) return VGG_OK;
+    vgg_status status = request.in_output ? checkpoint_find_newest(folder->path, folder->resume) : find_named(o->resume, folder->resume);
+    VGG_TRY(status);
+    checkpoint_state state = {0};
+    VGG_TRY(checkpoint_read_state(folder->resume, &state));
+    folder->resume_step = state.step;
+    checkpoint_state_clear(&state);
+    return VGG_OK;
+}
+
+static vgg_status open_here(const options *o, run_folder *folder)
+{
+    resume_request request = read_request(o);
+    if (request.wanted && !request.in_output && access(o->resume, R_OK) != 0) {
+        return vgg_fail_errno(VGG_BAD_CHECKPOINT, "--resume=%s: cannot read", o->resume);
+    }
+    VGG_TRY(place(o, request, folder));
+    VGG_TRY(make_folders(folder->path));
+    VGG_TRY(check_writable(folder->path));
+    return find_resume(o, request, folder);
+}
+
+vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
+{
+    memset(folder, 0, sizeof *folder);
+    VGG_TRY(comm_agree(c, comm_rank(c) == 0 ? open_here(o, folder) : VGG_OK));
+    comm_broadcast(c, folder, sizeof *folder, 0);
+    return VGG_OK;
+}
+
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const char *exchange)
+{
+    char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/config.json", folder->path);
+    snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
+    char *text = options_json(o, SCOPE_RUN);
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name, "ranks",
+                             ranks, "threads", threads, "exchange", exchange, "options", text ? json_loads(text, 0, NULL) : NULL);
+    free(text);
+    errno = ENOMEM;
+    int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;
+    json_decref(root);
+    if (!failed && rename(temporary, path) == 0) return VGG_OK;
+    vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot write", path);
+    unlink(temporary);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* Private to app: where a run writes, and where it goes on from. */
+#ifndef VGG11_APP_RUN_FOLDER_H
+#define VGG11_APP_RUN_FOLDER_H
+
+#include <stdint.h>
+
+#include "vgg11/app/options.h"
+#include "vgg11/train/checkpoint.h"
+
+typedef struct {
+    char path[CHECKPOINT_PATH_MAX];
+    char resume[CHECKPOINT_PATH_MAX]; /* checkpoint to go on from; "" to start afresh */
+    uint64_t resume_step;             /* of that checkpoint */
+} run_folder;
+
+/* Collective: rank 0 looks and makes, all get the outcome. Creates the folder (and those above it) that --output names, or
+ * runs/<UTC time>, and finds the checkpoint that --resume asks for. VGG_IO_ERROR if the folder cannot be made or written,
+ * VGG_BAD_CHECKPOINT if there is nothing to resume, VGG_BAD_OPTION if the folder holds another run's checkpoints. */
+vgg_status run_folder_open(comm *c, const options *o, run_folder *folder);
+
+/* Writes <folder>/config.json whole or not at all: the options, and the ranks, threads and exchange they came to. Rank 0. */
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const char *exchange);
+
+#endif

@@ -1,0 +1,157 @@
+#include "app/threads.h"
+
+#include <limits.h>
+#include <omp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vgg11/base/log.h"
+
+enum { PATH_BYTES = 4300, LINE_BYTES = 4096 };
+
+static bool has(const processor_mask *mask, int processor) { return mask->bits[processor / 64] >> (processor % 64) & 1; }
+
+/* The kernel's cpu_set_t has the same layout on little-endian machines, which these are. */
+static processor_mask allowed_processors(void)
+{
+    processor_mask mask = {0};
+    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)&mask) != 0) mask.bits[0] = 1;
+    return mask;
+}
+
+/* Whether an allowed processor before this one is a hardware thread of the same core ("0,64" or "0-1"). */
+static bool core_is_counted(const processor_mask *allowed, int processor)
+{
+    char path[PATH_BYTES], list[LINE_BYTES] = "";
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", processor);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    bool counted = false;
+    for (char *at = fgets(list, sizeof list, file); at && *at;) {
+        int first = (int)strtol(at, &at, 10), last = first;
+        if (*at == '-') last = (int)strtol(at + 1, &at, 10);
+        for (int i = first; i <= last && i < processor; i++) counted |= has(allowed, i);
+        at = *at == ',' ? at + 1 : NULL;
+    }
+    fclose(file);
+    return counted;
+}
+
+processor_mask threads_allowed_cores(void)
+{
+    processor_mask allowed = allowed_processors(), cores = {0};
+    for (int i = 0; i < THREADS_MASK_BITS; i++) {
+        if (has(&allowed, i) && !core_is_counted(&allowed, i)) cores.bits[i / 64] |= UINT64_C(1) << (i % 64);
+    }
+    return cores;
+}
+
+/* "200000 100000" is two processors; "max 100000" is no limit. */
+static double read_quota(const char *group)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+    FILE *file = fopen(path, "re");
+    if (!file) return INT_MAX;
+    double quota, period;
+    bool limited = fscanf(file, "%lf %lf", &quota, &period) == 2 && period > 0;
+    fclose(file);
+    return limited ? quota / period : INT_MAX;
+}
+
+/* This process' group in the unified hierarchy, as /proc names it: "" for the root. */
+static void find_group(char group[LINE_BYTES])
+{
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    *group = '\0';
+    char line[LINE_BYTES];
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "0::", 3) != 0) continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(group, LINE_BYTES, "%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
+    }
+    if (file) fclose(file);
+}
+
+int threads_quota(void)
+{
+    char group[LINE_BYTES];
+    find_group(group);
+    double least = INT_MAX;
+    for (;;) {
+        double quota = read_quota(group);
+        if (quota < least) least = quota;
+        char *slash = strrchr(group, '/');
+        if (!slash) break;
+        *slash = '\0';
+    }
+    return least < 1 ? 1 : (int)least;
+}
+
+int threads_share(const processor_mask *masks, int count, int index)
+{
+    double share = 0;
+    for (int i = 0; i < THREADS_MASK_BITS; i++) {
+        if (!has(&masks[index], i)) continue;
+        int users = 0;
+        for (int rank = 0; rank < count; rank++) users += has(&masks[rank], i);
+        share += 1.0 / users;
+    }
+    int whole = (int)(share + 1e-6); /* three thirds are one */
+    return whole < 1 ? 1 : whole;
+}
+
+int threads_union(const processor_mask *masks, int count)
+{
+    int cores = 0;
+    for (int i = 0; i < THREADS_MASK_BITS; i++) {
+        bool used = false;
+        for (int rank = 0; rank < count && !used; rank++) used = has(&masks[rank], i);
+        cores += used;
+    }
+    return cores;
+}
+
+static int share_of_node(comm *c, const processor_mask *masks)
+{
+    int count = comm_node_size(c), quota = threads_quota();
+    int share = threads_share(masks, count, comm_node_rank(c));
+    if (quota == INT_MAX) return share;
+    int allowed = quota / count < 1 ? 1 : quota / count;
+    return share < allowed ? share : allowed;
+}
+
+/* Nodes may differ: the worst is told. */
+static void warn_if_crowded(comm *c, const thread_plan *plan)
+{
+    double excess = comm_max(c, (double)plan->node_threads / plan->node_cores);
+    if (excess <= 1) return;
+    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads", excess);
+}
+
+vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
+{
+    int count = comm_node_size(c);
+    processor_mask mine = threads_allowed_cores();
+    processor_mask *masks = malloc((size_t)count * sizeof *masks);
+    vgg_status status = comm_agree(c, masks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to share out the cores"));
+    if (status != VGG_OK) {
+        free(masks);
+        return status;
+    }
+    comm_node_gather_all(c, &mine, sizeof mine, masks);
+    plan->threads = asked ? (int)asked : share_of_node(c, masks);
+    plan->node_cores = threads_union(masks, count);
+    plan->node_online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    free(masks);
+    uint64_t sum = (uint64_t)plan->threads;
+    comm_node_sum_u64(c, &sum, 1);
+    plan->node_threads = (int)sum;
+    omp_set_num_threads(plan->threads);
+    warn_if_crowded(c, plan);
+    return VGG_OK;
+}

@@ -1,0 +1,112 @@
+#include "report/metrics_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Nine digits tell any two floats apart. */
+enum { REAL_DIGITS = 9 };
+
+json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step)
+{
+    json_t *object = json_loadb(line, bytes, 0, NULL);
+    bool later = json_integer_value(json_object_get(object, "step")) > (json_int_t)resume_step;
+    json_decref(object);
+    return later;
+}
+
+/* Bytes of the file that stay. */
+static off_t find_cut(FILE *file, uint64_t resume_step)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    off_t kept = 0;
+    while ((length = getline(&line, &capacity, file)) > 0) {
+        bool torn = line[length - 1] != '\n';
+        if (torn || line_is_later(line, (size_t)length, resume_step)) break;
+        kept += length;
+    }
+    free(line);
+    return kept;
+}
+
+static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
+{
+    if (resume_step == 0) return 0;
+    int copy = dup(descriptor);
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
+    if (!file) {
+        if (copy >= 0) close(copy);
+        return -1;
+    }
+    off_t kept = find_cut(file, resume_step);
+    if (ferror(file)) kept = -1;
+    fclose(file);
+    return kept;
+}
+
+vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step)
+{
+    memset(file, 0, sizeof *file);
+    file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot open", path);
+    file->whole_bytes = bytes_to_keep(file->descriptor, resume_step);
+    if (file->whole_bytes < 0 || ftruncate(file->descriptor, file->whole_bytes) != 0) {
+        vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot cut off what the resumed run will repeat", path);
+        close(file->descriptor);
+        return status;
+    }
+    return VGG_OK;
+}
+
+/* At a fixed place rather than at the end: the next line then overwrites what a failed write left. */
+static bool write_at(metrics_file *file, const char *text, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        ssize_t written = pwrite(file->descriptor, text + done, bytes - done, file->whole_bytes + (off_t)done);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        done += (size_t)written;
+    }
+    file->whole_bytes += (off_t)bytes;
+    return true;
+}
+
+/* The line with its newline, for free(); NULL without memory. */
+static char *line_of(const json_t *object, size_t *bytes)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
+    if (!text) return NULL;
+    *bytes = strlen(text) + 1;
+    char *line = realloc(text, *bytes + 1);
+    if (!line) free(text);
+    else memcpy(line + *bytes - 1, "\n", 2);
+    return line;
+}
+
+void metrics_file_append(metrics_file *file, json_t *object)
+{
+    size_t bytes = 0;
+    errno = ENOMEM;
+    char *line = line_of(object, &bytes);
+    if (!line || !write_at(file, line, bytes)) {
+        if (file->lines_lost++ == 0) file->first_error = errno;
+    }
+    free(line);
+    json_decref(object);
+}
+
+void metrics_file_close(metrics_file *file)
+{
+    /* Failure leaves a torn last line, which readers and a resume cut off. */
+    if (file->lines_lost && ftruncate(file->descriptor, file->whole_bytes) != 0) file->first_error = errno;
+    if (close(file->descriptor) != 0 && file->first_error == 0) file->first_error = errno;
+}

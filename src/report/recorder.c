@@ -1,0 +1,139 @@
+#include "vgg11/report/recorder.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/metrics_file.h"
+#include "report/plots.h"
+#include "report/summary.h"
+#include "vgg11/base/log.h"
+
+enum { PATH_BYTES = 4200 };
+
+struct recorder {
+    char *folder;
+    char *config_json;
+    metrics_file metrics;
+    run_start_event start;
+    run_end_event end;
+    char message[VGG_MESSAGE_MAX];
+    char exchange[VGG_MESSAGE_MAX];
+    bool ended;
+};
+
+static vgg_status open_metrics(recorder *r, uint64_t resume_step)
+{
+    if (!r->folder || !r->config_json) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
+    char path[PATH_BYTES];
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder) >= (int)sizeof path) {
+        return vgg_fail(VGG_IO_ERROR, "%s: name of the run folder is too long", r->folder);
+    }
+    return metrics_file_open(&r->metrics, path, resume_step);
+}
+
+static void free_recorder(recorder *r)
+{
+    free(r->folder);
+    free(r->config_json);
+    free(r);
+}
+
+vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *config_json, recorder **out)
+{
+    recorder *r = calloc(1, sizeof *r);
+    if (!r) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
+    r->folder = strdup(folder);
+    r->config_json = strdup(config_json ? config_json : "");
+    vgg_status status = open_metrics(r, resume_step);
+    if (status != VGG_OK) free_recorder(r);
+    else *out = r;
+    return status;
+}
+
+static void on_start(void *context, const run_start_event *event)
+{
+    recorder *r = context;
+    r->start = *event;
+    snprintf(r->exchange, sizeof r->exchange, "%s", event->exchange ? event->exchange : "");
+    r->start.exchange = r->exchange;
+    metrics_file_append(
+        &r->metrics,
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:o}", "event", "start", "step",
+                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs", (json_int_t)event->epochs,
+                  "steps_total", (json_int_t)event->steps_total, "steps_per_epoch", (json_int_t)event->steps_per_epoch,
+                  "train_samples", (json_int_t)event->train_samples, "test_samples", (json_int_t)event->test_samples,
+                  "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads, "exchange",
+                  r->exchange, "startup_s", metrics_real(event->startup_s)));
+}
+
+static void on_step(void *context, const run_step_event *event)
+{
+    recorder *r = context;
+    metrics_file_append(
+        &r->metrics,
+        json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
+                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples, "loss",
+                  metrics_real(event->loss), "accuracy", metrics_real(event->accuracy), "lr", metrics_real(event->lr),
+                  "grad_norm", metrics_real(event->grad_norm), "clip_scale", metrics_real(event->clip_scale),
+                  "images_per_second", metrics_real(event->samples / event->step_s), "step_s", metrics_real(event->step_s),
+                  "compute_s", metrics_real(event->compute_s), "exchange_s", metrics_real(event->exchange_s), "update_s",
+                  metrics_real(event->update_s)));
+}
+
+static void on_eval(void *context, const run_eval_event *event)
+{
+    recorder *r = context;
+    metrics_file_append(&r->metrics,
+                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
+                                  (json_int_t)event->epoch, "step", (json_int_t)event->step, "test_loss",
+                                  metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
+                                  "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "best",
+                                  event->best));
+}
+
+static void on_checkpoint(void *context, const run_checkpoint_event *event)
+{
+    recorder *r = context;
+    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:s, s:I, s:o}", "event", "checkpoint", "step",
+                                               (json_int_t)event->step, "path", event->path, "bytes",
+                                               (json_int_t)event->bytes, "save_s", metrics_real(event->save_s)));
+}
+
+static void on_end(void *context, const run_end_event *event)
+{
+    recorder *r = context;
+    r->end = *event;
+    r->ended = true;
+    snprintf(r->message, sizeof r->message, "%s", event->message ? event->message : "");
+    metrics_file_append(
+        &r->metrics,
+        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status", event->status,
+                  "message", r->message, "step", (json_int_t)event->step, "wall_s", metrics_real(event->wall_s), "train_s",
+                  metrics_real(event->train_s), "images", (json_int_t)event->images, "best_accuracy",
+                  metrics_real(event->best_accuracy), "final_accuracy", metrics_real(event->final_accuracy), "final_loss",
+                  metrics_real(event->final_loss), "memory_peak_bytes", (json_int_t)event->memory_peak_bytes));
+}
+
+run_observer recorder_observer(recorder *r)
+{
+    return (run_observer){.context = r, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint,
+                          .end = on_end};
+}
+
+void recorder_close(recorder *r)
+{
+    if (!r) return;
+    metrics_file_close(&r->metrics);
+    if (r->metrics.lines_lost || r->metrics.first_error) {
+        vgg_log(VGG_LOG_WARNING, "%s/metrics.jsonl: %llu lines could not be written: %s", r->folder,
+                (unsigned long long)r->metrics.lines_lost, strerror(r->metrics.first_error));
+    }
+    if (r->ended) {
+        vgg_status status = summary_write(r->folder, &r->start, &r->end, r->message, r->config_json);
+        if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
+        plots_draw(r->folder);
+    }
+    free_recorder(r);
+}

@@ -1,0 +1,12 @@
+/* Private to report: summary.json, the run in one small file. */
+#ifndef VGG11_REPORT_SUMMARY_H
+#define VGG11_REPORT_SUMMARY_H
+
+#include "vgg11/base/run_events.h"
+#include "vgg11/base/status.h"
+
+/* Writes <folder>/summary.json whole or not at all. `config_json` may be NULL. */
+vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const char *message,
+                         const char *config_json);
+
+#endif
