@@ -3,9 +3,16 @@
 
 #include <string.h>
 
+#ifdef VGG11_HAVE_ONEDNN
+#define WITH_ONEDNN(row) row
+#else
+#define WITH_ONEDNN(row)
+#endif
+
 /* X(exported variable): fastest first by expectation, the reference last. */
 #define CONV_ALGORITHM_LIST(X)                                                                                         \
     X(conv_bf16_avx512)                                                                                                \
+    WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
     X(conv_bf16_portable)                                                                                              \
     X(conv_direct)                                                                                                     \
     X(conv_im2col)                                                                                                     \
