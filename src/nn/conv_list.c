@@ -14,6 +14,8 @@
     X(conv_bf16_avx512)                                                                                                \
     WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
     X(conv_bf16_portable)                                                                                              \
+    X(conv_winograd)                                                                                                   \
+    X(conv_toeplitz)                                                                                                   \
     X(conv_direct)                                                                                                     \
     X(conv_im2col)                                                                                                     \
     X(dense_blas)                                                                                                      \

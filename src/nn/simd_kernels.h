@@ -37,6 +37,36 @@ typedef struct {
 
 typedef void (*simd_tile_function)(const simd_tile *tile);
 
+/* Where a tile's corner lies in a map[side][side][channels]; row and column may be outside, where the map counts as zero. */
+typedef struct {
+    const float *map; /* from the first channel in question */
+    int side;
+    int row;
+    int column;
+    size_t channels;
+    size_t count;     /* channels in question, from map[0] on */
+} simd_map_tile;
+
+/* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `points` products instead of 9 tile^2. Spreading
+ * makes `points` values of each channel (or of each pair of channels, for kernels), collecting makes the results of the
+ * summed products. Value p lies p * stride floats after value 0. */
+typedef struct {
+    int tile;
+    int margin; /* inputs that a tile needs before its first output */
+    int points;
+    /* x tile -> points[points][padded]: `padded` a multiple of 16, zeros from tile->count on. */
+    void (*spread_input)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+    /* dy tile -> points, likewise. */
+    void (*spread_output)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+    /* Nine arrays of floats (a multiple of width), tap_stride apart -> as many arrays as there are points. */
+    void (*spread_kernel)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t floats);
+    /* points -> map of the tile, plus bias[tile->count] unless NULL, rectified if asked for. `map` is tile->map, writable. */
+    void (*collect_output)(const simd_map_tile *tile, float *map, const float *points, size_t stride, const float *bias,
+                           bool relu);
+    /* points[points][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of points. */
+    void (*collect_kernel)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns);
+} simd_bilinear;
+
 typedef struct {
     const char *name;
     int width; /* floats per vector */
@@ -55,6 +85,9 @@ typedef struct {
     void (*pack_transposed)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
     /* y[i] = x[i], or max(x[i], 0) if relu; NaN stays NaN. */
     void (*copy)(float *y, const float *x, size_t count, bool relu);
+
+    simd_bilinear winograd; /* F(4x4,3x3) */
+    simd_bilinear toeplitz; /* maps of 2x2 pixels, whole */
 } simd_kernels;
 
 /* The widest table that cpu_detect() allows. */

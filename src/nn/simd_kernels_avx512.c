@@ -9,6 +9,7 @@
 #define SIMD_FENCE() _mm_sfence()
 
 #include "nn/simd_gemm.inc.h"
+#include "nn/simd_bilinear.inc.h"
 
 SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6) SIMD_TILE(7)
 SIMD_TILE(8) SIMD_TILE(9) SIMD_TILE(10) SIMD_TILE(11) SIMD_TILE(12) SIMD_TILE(13) SIMD_TILE(14)

@@ -9,3 +9,5 @@
     .pack = pack,
     .pack_transposed = pack_transposed,
     .copy = copy,
+    .winograd = SIMD_BILINEAR_ROW(winograd, 4, 1, 6),
+    .toeplitz = SIMD_BILINEAR_ROW(toeplitz, 2, 0, 3),

@@ -1,0 +1,61 @@
+/* Convolution by a bilinear algorithm (Winograd's and its kin): what its passes and its rows share.
+ *
+ * The source map, cut into tiles, is spread to points[point][tile][channel]; then every point is one matrix product, and the
+ * results are collected from the points. Points lie in memory as the products read them: by groups of tiles and blocks of
+ * channels, [group][block][point][tile of group][channel of block].
+ */
+#ifndef VGG11_NN_CONV_BILINEAR_H
+#define VGG11_NN_CONV_BILINEAR_H
+
+#include "nn/simd_product.h"
+#include "vgg11/base/range.h"
+#include "vgg11/nn/conv.h"
+
+/* Channels in a block of the source's points: with the rows of a group 16 KiB, half the L1 cache. */
+enum { BILINEAR_DEPTH = 64 };
+
+typedef struct {
+    const simd_kernels *kernels;
+    const simd_bilinear *form;
+    int side;
+    size_t in, out;        /* channels of the pass' source and result; of x and dy in the weight gradient */
+    size_t map_tiles;      /* along a side */
+    size_t tiles;          /* of all images */
+    size_t group_tiles;    /* in each group but the last */
+    size_t groups;
+} bilinear_shape;
+
+/* Where the points of one map lie. Strides in floats, not multiples of a power of two, so that the points of a tile do not
+ * fall into the same cache set. */
+typedef struct {
+    size_t channels;
+    size_t width;          /* channels in a block; the last is filled up with zeros */
+    size_t blocks;
+    size_t point_stride;
+    size_t block_stride;
+    size_t group_stride;
+} bilinear_layout;
+
+/* Of a pass over `n` images. */
+bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n);
+bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width);
+size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout *layout);
+
+/* Tiles of group `group`. */
+vgg_range bilinear_group(const bilinear_shape *shape, size_t group);
+
+/* Tile `index` of a map of `channels` channels, from channel `channel` on, `width` or as many as there are. */
+simd_map_tile bilinear_tile(const bilinear_shape *shape, const float *map, size_t index, size_t channels, size_t channel,
+                            size_t width);
+
+/* Spreads all tiles of a map with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
+ * To be called by all threads of a parallel region; ends with a barrier. */
+typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, const float *map,
+                     bilinear_spread_function spread, int margin, float *points);
+
+/* Fills a plan of a row that uses `form`, one of the table of simd_kernels_select(). */
+void bilinear_plan(conv_plan *plan, const simd_bilinear *form);
+void bilinear_plan_weight_gradient(conv_plan *plan);
+
+#endif

@@ -1,0 +1,17 @@
+/* Winograd's minimal filtering F(4x4,3x3) (Lavin & Gray, arXiv:1509.09308): 36 products for 16 outputs instead of 144. */
+#include "nn/conv_bilinear.h"
+
+static vgg_status plan_winograd(conv_plan *plan)
+{
+    if (plan->problem.kernel != 3) return vgg_fail(VGG_DECLINED, "transforms 3x3 kernels only");
+    bilinear_plan(plan, &simd_kernels_select()->winograd);
+    return VGG_OK;
+}
+
+const conv_algorithm conv_winograd = {
+    .name = "winograd",
+    .good_when = "maps of 4x4 pixels and more, many channels: a quarter of the products, in tiles of 4x4",
+    .precision = PRECISION_FP32,
+    .tolerance = {1e-4f, 1e-4f, 1e-4f},
+    .plan = plan_winograd,
+};

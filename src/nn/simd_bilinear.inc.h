@@ -1,0 +1,248 @@
+/* Template: the transforms of the bilinear convolution algorithms, many channels at a time.
+ *
+ * An algorithm of one dimension is three small matrices: the inputs' (points x inputs), the kernel's (points x 3) and the
+ * outputs' (tile x points); y = outputs * ((kernel w) . (inputs x)). In two dimensions each is applied to columns, then to
+ * rows. The weight gradient is the same form with kernel and outputs transposed. Each matrix is written out as one function
+ * of a line, since most of its entries are 0 or 1.
+ */
+
+typedef void (*line_transform)(simd_value *to, const simd_value *from);
+
+enum { POINTS_MAX = 6, TAPS = 3 };
+
+/* F(4x4,3x3), Lavin & Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.3: the points
+ * 0, 1, -1, 2, -2 and infinity. */
+SIMD_INLINE void winograd_inputs(simd_value *v, const simd_value *x)
+{
+    simd_value even = x[4] - 4.0f * x[2], odd = x[3] - 4.0f * x[1];
+    simd_value even_far = x[4] - x[2], odd_far = 2.0f * (x[3] - x[1]);
+    v[0] = 4.0f * x[0] - 5.0f * x[2] + x[4];
+    v[1] = even + odd;
+    v[2] = even - odd;
+    v[3] = even_far + odd_far;
+    v[4] = even_far - odd_far;
+    v[5] = 4.0f * x[1] - 5.0f * x[3] + x[5];
+}
+
+SIMD_INLINE void winograd_kernel(simd_value *u, const simd_value *w)
+{
+    simd_value near = (w[0] + w[2]) * (-1.0f / 6.0f), near_odd = w[1] * (-1.0f / 6.0f);
+    simd_value far = w[0] * (1.0f / 24.0f) + w[2] * (1.0f / 6.0f), far_odd = w[1] * (1.0f / 12.0f);
+    u[0] = w[0] * 0.25f;
+    u[1] = near + near_odd;
+    u[2] = near - near_odd;
+    u[3] = far + far_odd;
+    u[4] = far - far_odd;
+    u[5] = w[2];
+}
+
+SIMD_INLINE void winograd_outputs(simd_value *y, const simd_value *m)
+{
+    simd_value near = m[1] + m[2], near_odd = m[1] - m[2], far = m[3] + m[4], far_odd = m[3] - m[4];
+    y[0] = m[0] + near + far;
+    y[1] = near_odd + 2.0f * far_odd;
+    y[2] = near + 4.0f * far;
+    y[3] = near_odd + 8.0f * far_odd + m[5];
+}
+
+SIMD_INLINE void winograd_outputs_transposed(simd_value *z, const simd_value *dy)
+{
+    simd_value even = dy[0] + dy[2], odd = dy[1] + dy[3];
+    simd_value even_far = dy[0] + 4.0f * dy[2], odd_far = 2.0f * dy[1] + 8.0f * dy[3];
+    z[0] = dy[0];
+    z[1] = even + odd;
+    z[2] = even - odd;
+    z[3] = even_far + odd_far;
+    z[4] = even_far - odd_far;
+    z[5] = dy[3];
+}
+
+SIMD_INLINE void winograd_kernel_transposed(simd_value *dw, const simd_value *du)
+{
+    simd_value near = (du[1] + du[2]) * (-1.0f / 6.0f), far = du[3] + du[4];
+    dw[0] = du[0] * 0.25f + near + far * (1.0f / 24.0f);
+    dw[1] = (du[2] - du[1]) * (1.0f / 6.0f) + (du[3] - du[4]) * (1.0f / 12.0f);
+    dw[2] = near + far * (1.0f / 6.0f) + du[5];
+}
+
+/* A whole map of two pixels per side. With zeros around it y0 = w1 x0 + w2 x1, y1 = w0 x0 + w1 x1: a 2x2 Toeplitz matrix
+ * times a vector, which takes three products, not four (Winograd, "Arithmetic complexity of computations", 1980). */
+SIMD_INLINE void toeplitz_inputs(simd_value *v, const simd_value *x)
+{
+    v[0] = x[0] + x[1];
+    v[1] = x[1];
+    v[2] = x[0];
+}
+
+SIMD_INLINE void toeplitz_kernel(simd_value *u, const simd_value *w)
+{
+    u[0] = w[1];
+    u[1] = w[2] - w[1];
+    u[2] = w[0] - w[1];
+}
+
+SIMD_INLINE void toeplitz_outputs(simd_value *y, const simd_value *m)
+{
+    y[0] = m[0] + m[1];
+    y[1] = m[0] + m[2];
+}
+
+SIMD_INLINE void toeplitz_outputs_transposed(simd_value *z, const simd_value *dy)
+{
+    z[0] = dy[0] + dy[1];
+    z[1] = dy[0];
+    z[2] = dy[1];
+}
+
+SIMD_INLINE void toeplitz_kernel_transposed(simd_value *dw, const simd_value *du)
+{
+    dw[0] = du[2];
+    dw[1] = du[0] - du[1] - du[2];
+    dw[2] = du[1];
+}
+
+/* to[m][m] = matrix from[n][n] matrix', where `line` multiplies the m x n matrix with one column. */
+SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const int m, const int n, const line_transform line)
+{
+    simd_value half[POINTS_MAX][POINTS_MAX]; /* [column][row] */
+    SIMD_UNROLL for (int j = 0; j < n; j++)
+    {
+        simd_value column[POINTS_MAX];
+        SIMD_UNROLL for (int i = 0; i < n; i++) column[i] = from[i * n + j];
+        line(half[j], column);
+    }
+    SIMD_UNROLL for (int i = 0; i < m; i++)
+    {
+        simd_value row[POINTS_MAX];
+        SIMD_UNROLL for (int j = 0; j < n; j++) row[j] = half[j][i];
+        line(to + i * m, row);
+    }
+}
+
+/* Channels c .. of the square of `size` pixels at the tile's corner; zero outside the map and past `count` channels. */
+SIMD_INLINE void load_square(simd_value *to, const simd_map_tile *tile, const int size, const float *channel, size_t count)
+{
+    SIMD_UNROLL for (int i = 0; i < size; i++)
+    {
+        SIMD_UNROLL for (int j = 0; j < size; j++)
+        {
+            int row = tile->row + i, column = tile->column + j;
+            bool inside = row >= 0 && row < tile->side && column >= 0 && column < tile->side;
+            const float *from = channel + ((ptrdiff_t)row * tile->side + column) * (ptrdiff_t)tile->channels;
+            to[i * size + j] = !inside ? (simd_value){0} : count == SIMD_WIDTH ? load(from) : load_part(from, count);
+        }
+    }
+}
+
+SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left : SIMD_WIDTH; }
+
+/* Both spreads: `size` pixels per side at the tile's corner become points x points rows of `padded` floats. */
+SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile *tile, size_t padded, const int size,
+                        const int count, const line_transform line)
+{
+    for (size_t c = 0; c < padded; c += SIMD_WIDTH) {
+        simd_value square[POINTS_MAX * POINTS_MAX];
+        simd_value result[POINTS_MAX * POINTS_MAX];
+        size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
+        if (left == SIMD_WIDTH)
+            load_square(square, tile, size, tile->map + c, SIMD_WIDTH);
+        else
+            load_square(square, tile, size, tile->map + c, left);
+        transform_square(result, square, count, size, line);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + c, result[p]);
+    }
+}
+
+SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *taps, size_t tap_stride, size_t floats,
+                               const int count, const line_transform line)
+{
+    for (size_t i = 0; i < floats; i += SIMD_WIDTH) {
+        simd_value square[TAPS * TAPS];
+        simd_value result[POINTS_MAX * POINTS_MAX];
+        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) square[t] = load(taps + (size_t)t * tap_stride + i);
+        transform_square(result, square, count, TAPS, line);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + i, result[p]);
+    }
+}
+
+SIMD_INLINE void store_most(float *to, simd_value value, size_t count)
+{
+    if (count == SIMD_WIDTH)
+        store(to, value);
+    else
+        store_part(to, value, count);
+}
+
+SIMD_INLINE void store_square(const simd_map_tile *tile, float *channel, const simd_value *from, const int size, size_t count,
+                              bool relu)
+{
+    SIMD_UNROLL for (int i = 0; i < size * size; i++)
+    {
+        int row = tile->row + i / size, column = tile->column + i % size;
+        if (row >= tile->side || column >= tile->side) continue;
+        float *to = channel + ((size_t)row * (size_t)tile->side + (size_t)column) * tile->channels;
+        store_most(to, relu ? rectify(from[i]) : from[i], count);
+    }
+}
+
+SIMD_INLINE void collect(const simd_map_tile *tile, float *map, const float *points, size_t point_stride, const float *bias,
+                         bool relu, const int size, const int count, const line_transform line)
+{
+    for (size_t c = 0; c < tile->count; c += SIMD_WIDTH) {
+        simd_value square[POINTS_MAX * POINTS_MAX];
+        simd_value result[POINTS_MAX * POINTS_MAX];
+        size_t left = vector_count(tile->count - c);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
+        transform_square(result, square, size, count, line);
+        simd_value offset = bias ? load_part(bias + c, left) : (simd_value){0};
+        SIMD_UNROLL for (int i = 0; i < size * size; i++) result[i] += offset;
+        store_square(tile, map + c, result, size, left, relu);
+    }
+}
+
+SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *points, size_t point_stride, size_t columns,
+                                const int count, const line_transform line)
+{
+    for (size_t c = 0; c < columns; c += SIMD_WIDTH) {
+        simd_value square[POINTS_MAX * POINTS_MAX];
+        simd_value result[TAPS * TAPS];
+        size_t left = vector_count(columns - c);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
+        transform_square(result, square, TAPS, count, line);
+        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) store_most(dw + (size_t)t * tap_stride + c, result[t], left);
+    }
+}
+
+#define SIMD_BILINEAR(form, tile_side, input_side, point_count)                                                        \
+    static void form##_spread_input(float *points, size_t stride, const simd_map_tile *tile, size_t padded)            \
+    {                                                                                                                  \
+        spread(points, stride, tile, padded, input_side, point_count, form##_inputs);                                  \
+    }                                                                                                                  \
+    static void form##_spread_output(float *points, size_t stride, const simd_map_tile *tile, size_t padded)           \
+    {                                                                                                                  \
+        spread(points, stride, tile, padded, tile_side, point_count, form##_outputs_transposed);                       \
+    }                                                                                                                  \
+    static void form##_spread_kernel(float *points, size_t stride, const float *taps, size_t tap_stride, size_t floats) \
+    {                                                                                                                  \
+        spread_kernel(points, stride, taps, tap_stride, floats, point_count, form##_kernel);                           \
+    }                                                                                                                  \
+    static void form##_collect_output(const simd_map_tile *tile, float *map, const float *points, size_t stride,       \
+                                      const float *bias, bool relu)                                                    \
+    {                                                                                                                  \
+        collect(tile, map, points, stride, bias, relu, tile_side, point_count, form##_outputs);                        \
+    }                                                                                                                  \
+    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns) \
+    {                                                                                                                  \
+        collect_kernel(dw, tap_stride, points, stride, columns, point_count, form##_kernel_transposed);                \
+    }
+
+SIMD_BILINEAR(winograd, 4, 6, 6)
+SIMD_BILINEAR(toeplitz, 2, 2, 3)
+
+#define SIMD_BILINEAR_ROW(form, tile_side, input_margin, point_count)                                                  \
+    {                                                                                                                  \
+        .tile = tile_side, .margin = input_margin, .points = (point_count) * (point_count),                            \
+        .spread_input = form##_spread_input, .spread_output = form##_spread_output,                                    \
+        .spread_kernel = form##_spread_kernel, .collect_output = form##_collect_output,                                \
+        .collect_kernel = form##_collect_kernel,                                                                       \
+    }
