@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Nine digits tell any two floats apart. */
@@ -40,7 +41,8 @@ static off_t find_cut(FILE *file, uint64_t resume_step)
 
 static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
 {
-    if (resume_step == 0) return 0;
+    struct stat status; /* a device would never end */
+    if (resume_step == 0 || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
     int copy = dup(descriptor);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
     if (!file) {
@@ -53,13 +55,19 @@ static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
     return kept;
 }
 
+static bool cut(int descriptor, off_t kept)
+{
+    struct stat status;
+    return kept >= 0 && fstat(descriptor, &status) == 0 && (status.st_size == kept || ftruncate(descriptor, kept) == 0);
+}
+
 vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step)
 {
     memset(file, 0, sizeof *file);
     file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file->descriptor < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot open", path);
     file->whole_bytes = bytes_to_keep(file->descriptor, resume_step);
-    if (file->whole_bytes < 0 || ftruncate(file->descriptor, file->whole_bytes) != 0) {
+    if (!cut(file->descriptor, file->whole_bytes)) {
         vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot cut off what the resumed run will repeat", path);
         close(file->descriptor);
         return status;
@@ -107,6 +115,6 @@ void metrics_file_append(metrics_file *file, json_t *object)
 void metrics_file_close(metrics_file *file)
 {
     /* Failure leaves a torn last line, which readers and a resume cut off. */
-    if (file->lines_lost && ftruncate(file->descriptor, file->whole_bytes) != 0) file->first_error = errno;
+    if (file->lines_lost) cut(file->descriptor, file->whole_bytes);
     if (close(file->descriptor) != 0 && file->first_error == 0) file->first_error = errno;
 }

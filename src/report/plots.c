@@ -1,19 +1,14 @@
 #include "report/plots.h"
 
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "report/series.h"
-
-extern char **environ;
+#include "vgg11/report/gnuplot.h"
 
 enum { POINTS_MOST = 1000, PATH_BYTES = 4200 };
 
@@ -80,37 +75,6 @@ static char *make_script(const series *steps, const series *evals, size_t *bytes
     return text;
 }
 
-/* gnuplot in `folder`, reading from `input`, without a word; 0 if it cannot be started. */
-static pid_t start_gnuplot(const char *folder, int input)
-{
-    char *arguments[] = {"gnuplot", NULL};
-    posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions) != 0) return 0;
-    pid_t child = 0;
-    int failed = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) ||
-                 posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) ||
-                 posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) ||
-                 posix_spawn_file_actions_addchdir_np(&actions, folder) ||
-                 posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return failed ? 0 : child;
-}
-
-/* By a socket and not a pipe: a reader that dies then gives an error here, and no SIGPIPE. */
-static void run_gnuplot(const char *folder, const char *script, size_t bytes)
-{
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
-    pid_t child = start_gnuplot(folder, ends[1]);
-    close(ends[1]);
-    ssize_t sent = 1;
-    for (size_t done = 0; child && done < bytes && sent > 0; done += (size_t)sent) {
-        sent = send(ends[0], script + done, bytes - done, MSG_NOSIGNAL);
-    }
-    close(ends[0]);
-    if (child) waitpid(child, NULL, 0);
-}
-
 static void draw(const char *folder, const series *steps, const series *evals)
 {
     char plots[PATH_BYTES];
@@ -118,7 +82,7 @@ static void draw(const char *folder, const series *steps, const series *evals)
     mkdir(plots, 0777);
     size_t bytes = 0;
     char *script = make_script(steps, evals, &bytes);
-    if (script) run_gnuplot(folder, script, bytes);
+    if (script) gnuplot_run(folder, script, bytes);
     free(script);
     rmdir(plots); /* succeeds if nothing was drawn */
 }

@@ -23,7 +23,8 @@ struct progress {
     bool on_screen; /* a bar is drawn that the next line must clear */
     run_start_event start;
     double start_s;
-    double shown_s;      /* when a bar or line was last shown */
+    double drawn_s;      /* when the bar was last drawn */
+    double shown_s;      /* when a line was last shown */
     uint64_t shown_step;
     uint32_t epoch;
     uint64_t epoch_samples;
@@ -136,7 +137,7 @@ static void show_bar(progress *p, const run_step_event *event)
 {
     double now_s = clock_now_s(), fraction = (double)step_in_epoch(p, event) / (double)p->start.steps_per_epoch;
     bool last = event->step == p->start.steps_total;
-    if (now_s - p->shown_s < redraw_s && !last) return;
+    if (now_s - p->drawn_s < redraw_s && !last) return;
     char head[LINE_BYTES], bar[BAR_MOST + 1], tail[LINE_BYTES], line[3 * LINE_BYTES];
     snprintf(head, sizeof head, "epoch %u/%u", event->epoch, p->start.epochs);
     describe(p, event, tail);
@@ -153,7 +154,7 @@ static void show_bar(progress *p, const run_step_event *event)
     snprintf(screen, sizeof screen, "\r%.*s\033[K", columns, line);
     write_screen(screen);
     p->on_screen = true;
-    p->shown_s = now_s;
+    p->drawn_s = now_s;
 }
 
 static void show_line(progress *p, const run_step_event *event)

@@ -1,0 +1,391 @@
+/* metrics.jsonl, summary.json, plots and trace: what is on disk after which events. */
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "report/metrics_file.h"
+#include "support/support.h"
+#include "vgg11/report/recorder.h"
+#include "vgg11/report/trace.h"
+
+enum { PATH_BYTES = 256, LINES_MAX = 64 };
+
+static char *folder;
+
+static void make_folder(void) { folder = support_make_folder(); }
+
+static void remove_folder(void)
+{
+    support_remove_folder(folder);
+    free(folder);
+}
+
+static const char *in_folder(const char *name)
+{
+    static char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static run_start_event start_event(uint64_t step)
+{
+    return (run_start_event){.step = step, .epochs = 2, .steps_total = 8, .steps_per_epoch = 4, .train_samples = 64,
+                             .test_samples = 10, .batch_size = 16, .ranks = 2, .threads = 3, .exchange = "node",
+                             .startup_s = 0.5};
+}
+
+static run_step_event step_event(uint64_t step)
+{
+    return (run_step_event){.step = step, .epoch = step > 4 ? 2 : 1, .samples = 16, .loss = 2.0 / (double)step,
+                            .accuracy = 0.125 * (double)step, .lr = 0.05, .grad_norm = 3, .clip_scale = 1.0 / 3,
+                            .step_s = 0.25, .compute_s = 0.15, .exchange_s = 0.06, .update_s = 0.04};
+}
+
+static void emit_steps(run_observer on, uint64_t first, uint64_t last)
+{
+    run_start_event start = start_event(first - 1);
+    on.start(on.context, &start);
+    for (uint64_t step = first; step <= last; step++) {
+        run_step_event event = step_event(step);
+        on.step(on.context, &event);
+    }
+}
+
+static void emit_end(run_observer on)
+{
+    run_eval_event eval = {.epoch = 1, .step = 4, .test_loss = 0.75, .test_accuracy = 0.9, .samples = 10, .best = true};
+    run_end_event end = {.status = 0, .message = "", .step = 8, .wall_s = 3, .train_s = 2, .images = 128,
+                         .best_accuracy = 0.9, .final_accuracy = 0.8, .final_loss = 0.75, .memory_peak_bytes = 1000};
+    on.eval(on.context, &eval);
+    on.end(on.context, &end);
+}
+
+/* All lines of metrics.jsonl, each parsed. Returns how many; the caller json_decref()s them. */
+static int read_metrics(json_t *lines[LINES_MAX])
+{
+    FILE *file = fopen(in_folder("metrics.jsonl"), "r");
+    ck_assert_ptr_nonnull(file);
+    char *line = NULL;
+    size_t capacity = 0;
+    int count = 0;
+    while (getline(&line, &capacity, file) > 0) {
+        ck_assert_int_lt(count, LINES_MAX);
+        ck_assert_msg(line[strlen(line) - 1] == '\n', "line %d is torn", count + 1);
+        lines[count] = json_loads(line, 0, NULL);
+        ck_assert_msg(lines[count] != NULL, "line %d is not JSON: %s", count + 1, line);
+        count++;
+    }
+    free(line);
+    fclose(file);
+    return count;
+}
+
+static void forget(json_t *lines[LINES_MAX], int count)
+{
+    for (int i = 0; i < count; i++) json_decref(lines[i]);
+}
+
+static double number(const json_t *object, const char *field)
+{
+    json_t *value = json_object_get(object, field);
+    ck_assert_msg(json_is_number(value), "%s is missing or no number", field);
+    return json_number_value(value);
+}
+
+static const char *event_of(const json_t *object) { return json_string_value(json_object_get(object, "event")); }
+
+static void record(uint64_t resume_step, uint64_t first, uint64_t last, bool end)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(folder, resume_step, "{\"lr\":0.05}", &r), VGG_OK);
+    emit_steps(recorder_observer(r), first, last);
+    if (end) emit_end(recorder_observer(r));
+    recorder_close(r);
+}
+
+START_TEST(lines_hold_the_events)
+{
+    record(0, 1, 2, true);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 5);
+    static const char *const events[] = {"start", "step", "step", "eval", "end"};
+    for (int i = 0; i < count; i++) ck_assert_str_eq(event_of(lines[i]), events[i]);
+    static const char *const fields[] = {"step", "epoch", "loss", "accuracy", "lr", "grad_norm", "clip_scale",
+                                         "images_per_second", "compute_s", "exchange_s", "update_s"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) number(lines[2], fields[i]);
+    ck_assert_double_eq(number(lines[2], "images_per_second"), 64);
+    ck_assert_double_eq(number(lines[2], "loss"), 1);
+    ck_assert_double_eq(number(lines[3], "test_accuracy"), 0.9);
+    ck_assert_double_eq(number(lines[3], "test_loss"), 0.75);
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(each_line_is_there_at_once)
+{
+    recorder *r;
+    json_t *lines[LINES_MAX];
+    ck_assert_int_eq(recorder_open(folder, 0, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 3);
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 4);
+    forget(lines, count);
+    recorder_close(r);
+}
+END_TEST
+
+START_TEST(numbers_that_are_not_finite_become_null)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(folder, 0, NULL, &r), VGG_OK);
+    run_step_event event = step_event(1);
+    event.loss = NAN;
+    event.grad_norm = INFINITY;
+    run_observer on = recorder_observer(r);
+    on.step(on.context, &event);
+    recorder_close(r);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 1);
+    ck_assert(json_is_null(json_object_get(lines[0], "loss")));
+    ck_assert(json_is_null(json_object_get(lines[0], "grad_norm")));
+    forget(lines, count);
+}
+END_TEST
+
+static void append_text(const char *text)
+{
+    FILE *file = fopen(in_folder("metrics.jsonl"), "a");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+START_TEST(resuming_cuts_off_what_will_be_repeated)
+{
+    record(0, 1, 6, false);
+    append_text("{\"event\":\"step\",\"st");
+    record(4, 5, 8, true);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines), seen[9] = {0};
+    for (int i = 0; i < count; i++) {
+        if (strcmp(event_of(lines[i]), "step") == 0) seen[(int)number(lines[i], "step")]++;
+    }
+    for (int step = 1; step <= 8; step++) ck_assert_msg(seen[step] == 1, "step %d is there %d times", step, seen[step]);
+    ck_assert_str_eq(event_of(lines[count - 1]), "end");
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(a_torn_line_alone_is_cut_off)
+{
+    record(0, 1, 4, false);
+    append_text("{\"event\":\"step\",\"step\":5");
+    record(8, 9, 9, false);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 7);
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(a_fresh_run_empties_the_file)
+{
+    record(0, 1, 4, false);
+    record(0, 1, 1, false);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 2);
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(resuming_without_a_file_begins_one)
+{
+    record(4, 5, 5, false);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 2);
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_missing_is_an_error)
+{
+    recorder *r = NULL;
+    ck_assert_int_eq(recorder_open(in_folder("nowhere"), 0, NULL, &r), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "nowhere/metrics.jsonl"));
+    recorder_close(NULL);
+}
+END_TEST
+
+START_TEST(the_summary_has_the_outcome)
+{
+    record(0, 1, 8, true);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    ck_assert_double_eq(number(root, "final_accuracy"), 0.8);
+    ck_assert_double_eq(number(root, "best_accuracy"), 0.9);
+    ck_assert_double_eq(number(root, "images_per_second"), 64);
+    ck_assert_double_eq(number(json_object_get(root, "config"), "lr"), 0.05);
+    ck_assert_double_eq(number(json_object_get(root, "run"), "ranks"), 2);
+    ck_assert_int_ne(access(in_folder(".summary.json.tmp"), F_OK), 0);
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(no_end_no_summary)
+{
+    record(0, 1, 3, false);
+    ck_assert_int_ne(access(in_folder("summary.json"), F_OK), 0);
+}
+END_TEST
+
+static bool have_gnuplot(void) { return system("gnuplot --version >/dev/null 2>&1") == 0; }
+
+START_TEST(plots_are_drawn)
+{
+    record(0, 1, 8, true);
+    if (!have_gnuplot()) {
+        ck_assert_int_ne(access(in_folder("plots"), F_OK), 0);
+        return;
+    }
+    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/learning-rate.svg", "plots/throughput.svg"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct stat status;
+        ck_assert_msg(stat(in_folder(files[i]), &status) == 0 && status.st_size > 1000, "%s", files[i]);
+    }
+}
+END_TEST
+
+START_TEST(without_gnuplot_there_are_no_plots)
+{
+    char *path = strdup(getenv("PATH"));
+    setenv("PATH", folder, 1);
+    record(0, 1, 8, true);
+    setenv("PATH", path, 1);
+    free(path);
+    ck_assert_int_eq(access(in_folder("summary.json"), F_OK), 0);
+    ck_assert_int_ne(access(in_folder("plots"), F_OK), 0);
+}
+END_TEST
+
+/* Standard error of `act`, for free(). */
+static char *capture(void (*act)(void))
+{
+    int saved = dup(STDERR_FILENO), file = open(in_folder("stderr"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    dup2(file, STDERR_FILENO);
+    act();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    char *text = calloc(1, 4096);
+    ck_assert_int_ge(pread(file, text, 4095, 0), 0);
+    close(file);
+    return text;
+}
+
+static void record_to_a_full_disk(void)
+{
+    ck_assert_int_eq(symlink("/dev/full", in_folder("metrics.jsonl")), 0);
+    record(0, 1, 5, true);
+}
+
+START_TEST(a_full_disk_gives_one_warning)
+{
+    char *text = capture(record_to_a_full_disk);
+    ck_assert_ptr_nonnull(strstr(text, "warning: "));
+    ck_assert_ptr_nonnull(strstr(text, "metrics.jsonl: 8 lines could not be written: No space left"));
+    ck_assert_ptr_eq(strchr(text, '\n'), strrchr(text, '\n'));
+    free(text);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    json_decref(root);
+}
+END_TEST
+
+/* A write that takes part of a line, as a disk does that fills up: the part goes, and later lines are whole. */
+START_TEST(a_line_cut_short_leaves_nothing_behind)
+{
+    metrics_file file;
+    struct rlimit before, tight;
+    ck_assert_int_eq(metrics_file_open(&file, in_folder("metrics.jsonl"), 0), VGG_OK);
+    metrics_file_append(&file, json_pack("{s:i}", "step", 1));
+    getrlimit(RLIMIT_FSIZE, &before);
+    tight = before;
+    tight.rlim_cur = (rlim_t)file.whole_bytes + 4;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &tight);
+    metrics_file_append(&file, json_pack("{s:i}", "step", 2));
+    setrlimit(RLIMIT_FSIZE, &before);
+    ck_assert_uint_eq(file.lines_lost, 1);
+    metrics_file_append(&file, json_pack("{s:i}", "s", 3));
+    metrics_file_close(&file);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 2);
+    ck_assert_double_eq(number(lines[1], "s"), 3);
+    forget(lines, count);
+}
+END_TEST
+
+START_TEST(the_trace_is_json_with_each_phase)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s", in_folder("trace.json"));
+    trace *t;
+    ck_assert_int_eq(trace_open(path, &t), VGG_OK);
+    run_observer on = trace_observer(t);
+    for (uint64_t step = 1; step <= 2; step++) {
+        run_step_event event = step_event(step);
+        on.step(on.context, &event);
+    }
+    trace_close(t);
+    json_t *root = json_load_file(path, 0, NULL), *events = json_object_get(root, "traceEvents");
+    ck_assert_uint_eq(json_array_size(events), 8);
+    const json_t *compute = json_array_get(events, 1), *exchanged = json_array_get(events, 2);
+    ck_assert_double_eq_tol(number(compute, "ts") + number(compute, "dur"), number(exchanged, "ts"), 0.2);
+    ck_assert_double_eq_tol(number(exchanged, "dur"), 60000, 0.2);
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(a_trace_that_cannot_be_opened_is_an_error)
+{
+    trace *t = NULL;
+    ck_assert_int_eq(trace_open(in_folder("no/trace.json"), &t), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "--trace"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("recorder");
+    TCase *cases = tcase_create("recorder");
+    tcase_add_checked_fixture(cases, make_folder, remove_folder);
+    tcase_add_test(cases, lines_hold_the_events);
+    tcase_add_test(cases, each_line_is_there_at_once);
+    tcase_add_test(cases, numbers_that_are_not_finite_become_null);
+    tcase_add_test(cases, resuming_cuts_off_what_will_be_repeated);
+    tcase_add_test(cases, a_torn_line_alone_is_cut_off);
+    tcase_add_test(cases, a_fresh_run_empties_the_file);
+    tcase_add_test(cases, resuming_without_a_file_begins_one);
+    tcase_add_test(cases, a_folder_that_is_missing_is_an_error);
+    tcase_add_test(cases, the_summary_has_the_outcome);
+    tcase_add_test(cases, no_end_no_summary);
+    tcase_add_test(cases, plots_are_drawn);
+    tcase_add_test(cases, without_gnuplot_there_are_no_plots);
+    tcase_add_test(cases, a_full_disk_gives_one_warning);
+    tcase_add_test(cases, a_line_cut_short_leaves_nothing_behind);
+    tcase_add_test(cases, the_trace_is_json_with_each_phase);
+    tcase_add_test(cases, a_trace_that_cannot_be_opened_is_an_error);
+    suite_add_tcase(suite, cases);
+    return support_run(suite, NULL);
+}
