@@ -4,6 +4,7 @@
 #include "app/preset.h"
 #include "vgg11/app/command.h"
 #include "vgg11/app/options.h"
+#include "vgg11/bench/bench.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/idx.h"
 #include "vgg11/data/resize.h"
@@ -26,6 +27,7 @@ WALK(walk_init, initializers)
 WALK(walk_schedule, schedule_shapes)
 WALK(walk_progress, progress_styles)
 WALK(walk_preset, presets)
+WALK(walk_part, bench_parts)
 
 static bool walk_exchange(size_t index, option_choice *choice)
 {
@@ -77,8 +79,8 @@ int option_choice_index(option_choices choices, const char *name)
     return -1;
 }
 
-enum { GROUP_DATA, GROUP_MODEL, GROUP_STEP, GROUP_PARALLEL, GROUP_OUTPUT, GROUP_GENERAL };
-const char *const option_groups[] = {"Data", "Model", "Training", "Parallel", "Output", "General", NULL};
+enum { GROUP_DATA, GROUP_MODEL, GROUP_STEP, GROUP_PARALLEL, GROUP_BENCHMARK, GROUP_OUTPUT, GROUP_GENERAL };
+const char *const option_groups[] = {"Data", "Model", "Training", "Parallel", "Benchmark", "Output", "General", NULL};
 
 #define MEMBER(member) .offset = offsetof(options, member)
 #define FLAG(text, member) .name = text, .type = OPTION_FLAG, MEMBER(member)
@@ -95,6 +97,7 @@ enum {
     TRAIN = COMMAND_TRAIN,
     EVAL = COMMAND_EVAL,
     INFO = COMMAND_INFO,
+    BENCH = COMMAND_BENCH,
     THREADS_MAX = 4096,
     BATCH_MAX = 1000000,
 };
@@ -116,14 +119,15 @@ const option_row option_table[] = {
      .help = "resize only the first and the last image and leave the others zero: a well-known mistake, to see what it does"},
 
     {CHOICE("init", init, walk_init), .fallback = "he", IN(MODEL, TRAIN), .help = "initial weights"},
-    {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN), .help = "of initial weights and the order of samples"},
-    {CHOICE("precision", precision, option_precisions), .fallback = "fp32", IN(MODEL, TRAIN | EVAL), .help = "of the products"},
-    {CHOICE("conv", conv, walk_conv), .fallback = "auto", IN(MODEL, TRAIN | EVAL),
+    {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH), .help = "of initial weights and the order of samples"},
+    {CHOICE("precision", precision, option_precisions), .fallback = "fp32", IN(MODEL, TRAIN | EVAL | BENCH), .help = "of the products"},
+    /* No closed choice: a name that this build lacks is the network's to refuse, as one that this processor lacks. */
+    {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
 
     {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
     {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN), .help = "stop after N steps; 0: no limit"},
-    {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL),
+    {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL | BENCH),
      .help = "images whose mean gradient makes one step, over all ranks together"},
     {REAL("lr", lr, 1e-12, 1000), .fallback = "0.05", IN(STEP, TRAIN), .help = "learning rate after warm-up"},
     {REAL("momentum", momentum, 0, 0.999999), .fallback = "0.9", IN(STEP, TRAIN), .help = "momentum"},
@@ -136,15 +140,22 @@ const option_row option_table[] = {
     {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .fallback = "100", IN(STEP, TRAIN), .help = "steps of rising learning rate at the start"},
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN), .help = "samples in the files' order"},
 
-    {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN), .help = "how ranks add their gradients"},
-    {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN), .help = "numbers on the network between nodes"},
+    {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH), .help = "how ranks add their gradients"},
+    {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN | BENCH), .help = "numbers on the network between nodes"},
     {COUNT("slices", slices, 0, 65536), .fallback = "0", IN(PARALLEL, TRAIN),
      .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
              "ranks; 0: as many as ranks"},
-    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO),
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
      .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,
      .help = "compare the ranks' weights bit by bit every N steps; 0: never"},
+
+    {CHOICE("part", part, walk_part), .fallback = "all", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
+     .help = "what is measured, besides the machine's limits"},
+    {COUNT("repeats", repeats, 1, 100000), .fallback = "15", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
+     .help = "timed steps, of which the median counts"},
+    {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
+     .help = "draw layers.svg and roofline.svg there, with gnuplot"},
 
     {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
     {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN, .help = "epochs between checkpoints; 0: none"},
@@ -156,7 +167,7 @@ const option_row option_table[] = {
     {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN, .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "timeline of the run, for Perfetto or chrome://tracing"},
     {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL), .scope = SCOPE_CALL, .help = "the weights to evaluate (must be named)"},
-    {FLAG("json", json), IN(OUTPUT, EVAL | INFO), .scope = SCOPE_CALL, .help = "print JSON"},
+    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH), .scope = SCOPE_CALL, .help = "print JSON"},
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
     {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "more about what was chosen, and why"},
 

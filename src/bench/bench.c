@@ -43,6 +43,8 @@ static vgg_status measure(comm *c, const bench_config *config, bench_result *res
     VGG_TRY(limits_measure(c, config->threads, &result->limits));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_strategies(c, config, result));
+    VGG_TRY(limits_measure(c, config->threads, &result->limits)); /* again, for moments when the machine was busy */
+    bench_set_limits(config, result);
     return VGG_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "bench/limits.h"
 
 #include <omp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -9,9 +10,10 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-enum { TRIALS = 7, PAGE_FLOATS = 1024 };
+enum { PAGE_FLOATS = 1024, ARITHMETIC_TRIALS = 40, BANDWIDTH_TRIALS = 9 };
 
-static const double ARITHMETIC_TRIAL_S = 0.04;
+/* Shorter than a turn of the scheduler, so that some trials go undisturbed where the machine has other work, too. */
+static const double ARITHMETIC_TRIAL_S = 0.004;
 
 /* One thread's share of a measured loop. What it returns is kept, so that no compiler may drop the loop. */
 typedef float (*team_work)(void *context, int thread, int threads);
@@ -30,17 +32,18 @@ static double time_team(int threads, team_work work, void *context)
     return clock_now_s() - start;
 }
 
-/* Best rate of all ranks together, in units a second: `mine` units a rank, from the common start to the slowest rank's end. */
-static double best_rate(comm *c, int threads, double mine, team_work work, void *context)
+/* Raises *best to the best rate of all ranks together, in units a second: `mine` units are this rank's in a trial, which
+ * lasts from the common start to the slowest rank's end. True if it was raised. */
+static bool raise_rate(comm *c, int threads, int trials, double mine, team_work work, void *context, double *best)
 {
-    double total = mine, best = 0;
+    double total = mine, before = *best;
     comm_sum_in_rank_order(c, &total, 1);
-    for (int trial = 0; trial < TRIALS; trial++) {
+    for (int trial = 0; trial < trials; trial++) {
         comm_barrier(c);
         double rate = total / comm_max(c, time_team(threads, work, context));
-        if (rate > best) best = rate;
+        if (rate > *best) *best = rate;
     }
-    return best;
+    return *best > before;
 }
 
 typedef struct {
@@ -63,23 +66,15 @@ static uint64_t calibrate_rounds(comm *c, const arithmetic_kernel *kernel, int t
     return work.rounds;
 }
 
-static double arithmetic_rate(comm *c, const arithmetic_kernel *kernel, int threads)
-{
-    arithmetic_work work = {kernel, calibrate_rounds(c, kernel, threads)};
-    double flops = kernel->flops_per_round * (double)work.rounds * threads;
-    return best_rate(c, threads, flops, run_arithmetic, &work);
-}
-
 static void measure_arithmetic(comm *c, int threads, machine_limits *limits)
 {
-    limits->fp32_kernel = limits->bf16_kernel = "none";
     for (const arithmetic_kernel *kernel = arithmetic_kernels; kernel->name; kernel++) {
-        double *best = kernel->precision == PRECISION_BF16 ? &limits->bf16_flops : &limits->fp32_flops;
+        bool narrow = kernel->precision == PRECISION_BF16;
         if (comm_any(c, !kernel->available(cpu_detect()))) continue;
-        double rate = arithmetic_rate(c, kernel, threads);
-        if (rate <= *best) continue;
-        *best = rate;
-        *(kernel->precision == PRECISION_BF16 ? &limits->bf16_kernel : &limits->fp32_kernel) = kernel->name;
+        arithmetic_work work = {kernel, calibrate_rounds(c, kernel, threads)};
+        double flops = kernel->flops_per_round * (double)work.rounds * threads;
+        if (raise_rate(c, threads, ARITHMETIC_TRIALS, flops, run_arithmetic, &work, narrow ? &limits->bf16_flops : &limits->fp32_flops))
+            *(narrow ? &limits->bf16_kernel : &limits->fp32_kernel) = kernel->name;
     }
 }
 
@@ -182,9 +177,9 @@ static vgg_status measure_bandwidth(comm *c, int threads, machine_limits *limits
     vgg_status status = map_streams(c, bytes, &s);
     if (status == VGG_OK) {
         time_team(threads, touch, &s);
-        limits->update_bytes = best_rate(c, threads, 5.0 * (double)bytes, update_all, &s);
-        limits->read_bytes = best_rate(c, threads, (double)bytes, read_one, &s);
-        limits->copy_bytes = best_rate(c, threads, 2.0 * (double)bytes, copy_one, &s);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &limits->update_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &limits->read_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &limits->copy_bytes);
     }
     unmap_streams(&s, bytes);
     return status;
@@ -192,7 +187,6 @@ static vgg_status measure_bandwidth(comm *c, int threads, machine_limits *limits
 
 vgg_status limits_measure(comm *c, int threads, machine_limits *limits)
 {
-    *limits = (machine_limits){0};
     measure_arithmetic(c, threads, limits);
     return measure_bandwidth(c, threads, limits);
 }

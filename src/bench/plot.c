@@ -8,7 +8,12 @@
 #include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
 
+enum { POINT_SHAPE = 1 }; /* gnuplot's: cross, saltire, star */
+
 static const char *const colours[CONV_PASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c"};
+
+static double gigaflops(const measurement *m) { return m->work.flops / m->median_s * 1e-9; }
+static double intensity(const measurement *m) { return m->work.flops / work_bytes(m->work); }
 
 /* A data block: for each layer its name, then median and limit in ms of each pass. */
 static void print_times(FILE *script, const bench_result *result)
@@ -23,15 +28,29 @@ static void print_times(FILE *script, const bench_result *result)
     fputs("END\n", script);
 }
 
-/* A data block a pass: operations per byte, GFLOP/s and name of each layer. */
+/* A data block a pass: operations per byte and GFLOP/s of each layer. */
 static void print_rates(FILE *script, const bench_result *result, int pass)
 {
     fprintf(script, "$rates%d << END\n", pass);
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         const measurement *m = &result->layers[layer][pass];
         if (m->median_s <= 0) continue;
-        fprintf(script, "%.6g %.6g %s\n", m->work.flops / work_bytes(m->work), m->work.flops / m->median_s * 1e-9,
-                model_layers[layer].name);
+        fprintf(script, "%.6g %.6g\n", intensity(m), gigaflops(m));
+    }
+    fputs("END\n", script);
+}
+
+/* Where each layer's name goes: above its fastest pass. */
+static void print_names(FILE *script, const bench_result *result)
+{
+    fputs("$names << END\n", script);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        const measurement *fastest = &result->layers[layer][CONV_FORWARD];
+        for (int pass = 1; pass < CONV_PASSES; pass++) {
+            const measurement *m = &result->layers[layer][pass];
+            if (m->median_s > 0 && gigaflops(m) > gigaflops(fastest)) fastest = m;
+        }
+        fprintf(script, "%.6g %.6g %s\n", intensity(fastest), gigaflops(fastest), model_layers[layer].name);
     }
     fputs("END\n", script);
 }
@@ -57,21 +76,20 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
             "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\nset key bottom right\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
-            work_peak_flops(limits, config->precision) * 2e-9, work_peak_flops(limits, config->precision) * 1e-9,
+            work_peak_flops(limits, config->precision) * 4e-9, work_peak_flops(limits, config->precision) * 1e-9,
             limits_bandwidth(limits) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
-        fprintf(script,
-                ", $rates%d using 1:2 with points pt 7 ps 0.7 lc rgb '%s' title '%s'"
-                ", $rates%d using 1:2:3 with labels offset 0,0.7 font ',9' tc rgb '%s' notitle",
-                pass, colours[pass], bench_pass_names[pass], pass, colours[pass]);
+        fprintf(script, ", $rates%d using 1:2 with points pt %d ps 0.8 lc rgb '%s' title '%s'", pass, POINT_SHAPE + pass,
+                colours[pass], bench_pass_names[pass]);
     }
-    fputs("\nset output\n", script);
+    fputs(", $names using 1:2:3 with labels offset 0,0.7 font ',10' notitle\nset output\n", script);
 }
 
 static void print_script(FILE *script, const bench_config *config, const bench_result *result)
 {
     print_times(script, result);
     for (int pass = 0; pass < CONV_PASSES; pass++) print_rates(script, result, pass);
+    print_names(script, result);
     fprintf(script,
             "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset title \"%s, batch %u, "
             "%d x %d threads\" noenhanced\n",

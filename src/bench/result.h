@@ -62,9 +62,12 @@ double measurement_fraction(const measurement *m);
 /* Fills median, least and most of `count` samples, which it sorts. */
 void measurement_take(measurement *m, double *samples, uint32_t count);
 
-/* Collective parts of bench_run(). */
+/* Collective parts of bench_run(): times alone. */
 vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result *result);
 vgg_status bench_measure_strategies(comm *c, const bench_config *config, bench_result *result);
+
+/* Sets every time's work and limit, once the limits are known. */
+void bench_set_limits(const bench_config *config, bench_result *result);
 
 /* On rank 0. */
 void bench_print_text(const bench_config *config, const bench_result *result);

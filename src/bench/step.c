@@ -164,37 +164,17 @@ static void take_layers(const session *s, bench_result *result)
             if (layer == 0 && pass == CONV_INPUT_GRADIENT) continue;
             measurement *m = &result->layers[layer][pass];
             measurement_take(m, series_of_layer(s, layer, pass), s->config->repeats);
-            m->work = work_of_layer(layer, (conv_pass)pass, s->config->batch_size, result->ranks, s->config->precision);
-            m->limit_s = work_limit_s(work_limit_of_layer(&result->limits, s->config->precision, m->work));
             snprintf(result->algorithms[layer][pass], sizeof result->algorithms[layer][pass], "%s",
                      network_algorithm(s->net, layer, pass));
         }
     }
 }
 
-/* A part's limit is the sum of what it consists of: its pieces run one after the other. */
-static void add_limit(measurement *m, work_amount work, double limit_s)
-{
-    m->work = work_sum(m->work, work);
-    m->limit_s += limit_s;
-}
-
 static void take_parts(const session *s, bench_result *result)
 {
-    measurement *step = result->step, *whole = &step[STEP_WHOLE];
     memcpy(result->step_seconds, series_of_part(s, STEP_WHOLE), s->config->repeats * sizeof(double));
-    for (int part = 0; part < STEP_PARTS; part++) measurement_take(&step[part], series_of_part(s, part), s->config->repeats);
-    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) {
-            const measurement *m = &result->layers[layer][pass];
-            add_limit(&step[pass == CONV_FORWARD ? STEP_FORWARD : STEP_BACKWARD], m->work, m->limit_s);
-            add_limit(whole, m->work, m->limit_s);
-        }
-    }
-    work_amount moving = work_of_exchange_and_update(result->ranks, result->nodes);
-    double limit_s = work_limit_s(work_limit_of_update(&result->limits, moving));
-    add_limit(&step[STEP_MOVING], moving, limit_s);
-    add_limit(whole, moving, limit_s);
+    for (int part = 0; part < STEP_PARTS; part++)
+        measurement_take(&result->step[part], series_of_part(s, part), s->config->repeats);
 }
 
 vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result *result)

@@ -50,15 +50,21 @@ static void run_once(comm *c, exchange *ex, int threads, double *exchange_s, dou
     *update_s = clock_now_s() - finished;
 }
 
+static double mean_over_ranks(comm *c, double value)
+{
+    comm_sum_in_rank_order(c, &value, 1);
+    return value / comm_size(c);
+}
+
 static void run_all(comm *c, const bench_config *config, exchange *ex, const strategy_samples *samples)
 {
     double exchange_s, update_s;
     for (int i = 0; i < WARM_UP_STEPS; i++) run_once(c, ex, config->threads, &exchange_s, &update_s);
     for (uint32_t i = 0; i < config->repeats; i++) {
         run_once(c, ex, config->threads, &exchange_s, &update_s);
-        samples->exchange_s[i] = comm_max(c, exchange_s);
-        samples->update_s[i] = comm_max(c, update_s);
         samples->total_s[i] = comm_max(c, exchange_s + update_s);
+        samples->exchange_s[i] = mean_over_ranks(c, exchange_s);
+        samples->update_s[i] = mean_over_ranks(c, update_s);
     }
 }
 
@@ -69,20 +75,16 @@ static double median_of(double *samples, uint32_t count)
     return m.median_s;
 }
 
-static void take(const bench_config *config, const bench_result *result, const exchange *ex,
-                 const strategy_samples *samples, strategy_result *strategy)
+static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples, strategy_result *strategy)
 {
     measurement_take(&strategy->total, samples->total_s, config->repeats);
     strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
     strategy->update_s = median_of(samples->update_s, config->repeats);
     strategy->cost = exchange_cost(ex);
-    strategy->total.work = work_of_exchange_and_update(result->ranks, result->nodes);
-    strategy->total.limit_s = work_limit_s(work_limit_of_update(&result->limits, strategy->total.work));
 }
 
 /* A strategy that declines these ranks is a line of its own, not an error. */
-static vgg_status measure_one(comm *c, const bench_config *config, const bench_result *result,
-                              const strategy_samples *samples, strategy_result *strategy)
+static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples, strategy_result *strategy)
 {
     exchange *ex = NULL;
     vgg_status status = moving_open(c, config, strategy->name, &ex);
@@ -93,7 +95,7 @@ static vgg_status measure_one(comm *c, const bench_config *config, const bench_r
     VGG_TRY(status);
     moving_start(c, ex, config->seed);
     run_all(c, config, ex, samples);
-    take(config, result, ex, samples, strategy);
+    take(config, ex, samples, strategy);
     exchange_destroy(ex);
     return VGG_OK;
 }
@@ -105,7 +107,7 @@ static vgg_status measure_all(comm *c, const bench_config *config, const strateg
     for (size_t i = 0; i < count && result->strategy_count < STRATEGIES_MAX; i++) {
         strategy_result *strategy = &result->strategies[result->strategy_count++];
         snprintf(strategy->name, sizeof strategy->name, "%s", entries[i].name);
-        VGG_TRY(measure_one(c, config, result, samples, strategy));
+        VGG_TRY(measure_one(c, config, samples, strategy));
     }
     return VGG_OK;
 }

@@ -15,7 +15,7 @@ static void print_machine(const bench_config *config, const bench_result *result
     printf("limits, all %d threads at once        together   a thread\n", threads);
     printf("  fp32 %-24s %10.1f %10.1f GFLOP/s\n", limits->fp32_kernel, limits->fp32_flops * GIGA,
            limits->fp32_flops * GIGA / threads);
-    printf("  bf16 %-24s %10.1f %10.1f GFLOP/s\n", limits->bf16_kernel, limits->bf16_flops * GIGA,
+    printf("  bf16 %-24s %10.1f %10.1f GFLOP/s\n", limits->bf16_kernel ? limits->bf16_kernel : "none", limits->bf16_flops * GIGA,
            limits->bf16_flops * GIGA / threads);
     printf("  memory, read                  %10.1f %10.1f GB/s\n", limits->read_bytes * GIGA, limits->read_bytes * GIGA / threads);
     printf("  memory, copy                  %10.1f %10.1f GB/s\n", limits->copy_bytes * GIGA, limits->copy_bytes * GIGA / threads);

@@ -1,5 +1,7 @@
 #include "bench/work.h"
 
+#include <stdbool.h>
+
 #include "vgg11/nn/model.h"
 
 /* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has three
@@ -48,11 +50,6 @@ work_amount work_of_exchange_and_update(int ranks, int nodes)
     return (work_amount){.bytes_read = (ranks + 2.0 * nodes) * buffer, .bytes_written = 2.0 * nodes * buffer};
 }
 
-work_amount work_sum(work_amount a, work_amount b)
-{
-    return (work_amount){a.flops + b.flops, a.bytes_read + b.bytes_read, a.bytes_written + b.bytes_written};
-}
-
 double work_bytes(work_amount work) { return work.bytes_read + work.bytes_written; }
 
 double work_peak_flops(const machine_limits *limits, network_precision precision)
@@ -61,18 +58,15 @@ double work_peak_flops(const machine_limits *limits, network_precision precision
     return narrow ? limits->bf16_flops : limits->fp32_flops;
 }
 
-work_limit work_limit_of_layer(const machine_limits *limits, network_precision precision, work_amount work)
+static double larger(double a, double b) { return a > b ? a : b; }
+
+double work_layer_limit_s(const machine_limits *limits, network_precision precision, work_amount work)
 {
-    double reading = work.bytes_read / limits->read_bytes, all = work_bytes(work) / limits_bandwidth(limits);
-    return (work_limit){work.flops / work_peak_flops(limits, precision), reading > all ? reading : all};
+    double traffic_s = larger(work.bytes_read / limits->read_bytes, work_bytes(work) / limits_bandwidth(limits));
+    return larger(work.flops / work_peak_flops(limits, precision), traffic_s);
 }
 
-work_limit work_limit_of_update(const machine_limits *limits, work_amount work)
+double work_update_limit_s(const machine_limits *limits, work_amount work)
 {
-    return (work_limit){0, work_bytes(work) / limits->update_bytes};
-}
-
-double work_limit_s(work_limit limit)
-{
-    return limit.arithmetic_s > limit.traffic_s ? limit.arithmetic_s : limit.traffic_s;
+    return work_bytes(work) / limits->update_bytes;
 }

@@ -3,8 +3,6 @@
 #ifndef VGG11_BENCH_WORK_H
 #define VGG11_BENCH_WORK_H
 
-#include <stdbool.h>
-
 #include "bench/limits.h"
 #include "vgg11/nn/conv.h"
 
@@ -14,11 +12,6 @@ typedef struct {
     double bytes_read;
     double bytes_written;
 } work_amount;
-
-typedef struct {
-    double arithmetic_s;
-    double traffic_s;
-} work_limit;
 
 /* One layer in one pass for `images` images on `ranks` ranks.
  * Arithmetic: the products of the direct convolution that meet a pixel, two operations each; those with the zero padding do
@@ -31,17 +24,14 @@ work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, n
  * and velocity read and written once. The network between nodes does not count. */
 work_amount work_of_exchange_and_update(int ranks, int nodes);
 
-work_amount work_sum(work_amount a, work_amount b);
 double work_bytes(work_amount work);
 
-/* Traffic: bytes read at the reading rate, or all bytes at the best of the measured rates, whichever takes longer. */
-work_limit work_limit_of_layer(const machine_limits *limits, network_precision precision, work_amount work);
+/* Arithmetic or traffic, whichever takes longer. Traffic: bytes read at the reading rate, or all bytes at the best of the
+ * measured rates, whichever takes longer. */
+double work_layer_limit_s(const machine_limits *limits, network_precision precision, work_amount work);
 
 /* Traffic at the rate of the update's five streams. */
-work_limit work_limit_of_update(const machine_limits *limits, work_amount work);
-
-/* The larger of the two. */
-double work_limit_s(work_limit limit);
+double work_update_limit_s(const machine_limits *limits, work_amount work);
 
 /* Operations a second at most in this precision; fp32's where the processor has no bf16 instructions. */
 double work_peak_flops(const machine_limits *limits, network_precision precision);

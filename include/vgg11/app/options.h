@@ -63,6 +63,9 @@ typedef struct {
     char *trace;
     char *checkpoint;
     bool json;
+    char *part;
+    uint64_t repeats;
+    char *plot;
     bool quiet;
     bool verbose;
 

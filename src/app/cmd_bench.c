@@ -1,0 +1,25 @@
+/* bench: from options to a benchmark. */
+#include "app/commands.h"
+#include "app/threads.h"
+#include "vgg11/app/command.h"
+#include "vgg11/bench/bench.h"
+
+vgg_status cmd_bench(comm *c, const options *o)
+{
+    thread_plan plan;
+    VGG_TRY(threads_plan(c, o->threads, &plan));
+    bench_config config = {
+        .part = bench_part_find(o->part),
+        .batch_size = (uint32_t)o->batch_size,
+        .repeats = (uint32_t)o->repeats,
+        .seed = o->seed,
+        .precision = (network_precision)option_choice_index(option_precisions, o->precision),
+        .conv = o->conv,
+        .exchange = o->exchange,
+        .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
+        .threads = plan.threads,
+        .json = o->json,
+        .plot = o->plot,
+    };
+    return bench_run(c, &config);
+}

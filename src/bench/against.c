@@ -1,0 +1,48 @@
+/* The work behind each measured time, and what the limits allow for it. */
+#include "bench/result.h"
+
+static void set_layer(const bench_config *config, bench_result *result, int layer, conv_pass pass)
+{
+    measurement *m = &result->layers[layer][pass];
+    if (m->median_s <= 0) return;
+    m->work = work_of_layer(layer, pass, config->batch_size, result->ranks, config->precision);
+    m->limit_s = work_layer_limit_s(&result->limits, config->precision, m->work);
+}
+
+static void set_moving(bench_result *result, measurement *m)
+{
+    m->work = work_of_exchange_and_update(result->ranks, result->nodes);
+    m->limit_s = work_update_limit_s(&result->limits, m->work);
+}
+
+/* What runs one after the other: work and limits add up. */
+static void add(measurement *sum, const measurement *piece)
+{
+    sum->work.flops += piece->work.flops;
+    sum->work.bytes_read += piece->work.bytes_read;
+    sum->work.bytes_written += piece->work.bytes_written;
+    sum->limit_s += piece->limit_s;
+}
+
+static void set_step(bench_result *result)
+{
+    measurement *step = result->step, *whole = &step[STEP_WHOLE];
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        add(&step[STEP_FORWARD], &result->layers[layer][CONV_FORWARD]);
+        add(&step[STEP_BACKWARD], &result->layers[layer][CONV_INPUT_GRADIENT]);
+        add(&step[STEP_BACKWARD], &result->layers[layer][CONV_WEIGHT_GRADIENT]);
+    }
+    set_moving(result, &step[STEP_MOVING]);
+    add(whole, &step[STEP_FORWARD]);
+    add(whole, &step[STEP_BACKWARD]);
+    add(whole, &step[STEP_MOVING]);
+}
+
+void bench_set_limits(const bench_config *config, bench_result *result)
+{
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) set_layer(config, result, layer, (conv_pass)pass);
+    }
+    set_step(result);
+    for (int i = 0; i < result->strategy_count; i++) set_moving(result, &result->strategies[i].total);
+}
