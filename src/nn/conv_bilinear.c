@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5 };
+enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 6 << 20, FETCHES_OF_ROWS = 2 };
 
 bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
 {
@@ -30,7 +30,20 @@ bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels,
 
 size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout *layout)
 {
-    return shape->groups * layout->group_stride;
+    return shape->wave_groups * layout->group_stride;
+}
+
+void bilinear_set_wave(bilinear_shape *shape, size_t group_floats, size_t kept_floats)
+{
+    size_t wave_floats = WAVE_BYTES / sizeof(float);
+    size_t groups = (kept_floats > wave_floats ? kept_floats : wave_floats) / group_floats;
+    shape->wave_groups = groups < 1 ? 1 : groups < shape->groups ? groups : shape->groups;
+}
+
+vgg_range bilinear_wave(const bilinear_shape *shape, size_t first)
+{
+    size_t left = shape->groups - first;
+    return (vgg_range){first, left < shape->wave_groups ? left : shape->wave_groups};
 }
 
 vgg_range bilinear_group(const bilinear_shape *shape, size_t group)
@@ -50,12 +63,14 @@ simd_map_tile bilinear_tile(const bilinear_shape *shape, const float *map, size_
     return tile;
 }
 
-void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, const float *map,
+void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const float *map,
                      bilinear_spread_function spread, int margin, float *points)
 {
+    size_t first = wave.first * shape->group_tiles;
+    vgg_range last_group = bilinear_group(shape, wave.first + wave.count - 1);
 #pragma omp for schedule(static)
-    for (size_t i = 0; i < shape->tiles; i++) {
-        size_t group = i / shape->group_tiles, row = i % shape->group_tiles;
+    for (size_t i = first; i < last_group.first + last_group.count; i++) {
+        size_t group = i / shape->group_tiles - wave.first, row = i % shape->group_tiles;
         float *to = points + group * layout->group_stride + row * layout->width;
         for (size_t b = 0; b < layout->blocks; b++) {
             simd_map_tile tile = bilinear_tile(shape, map, i, layout->channels, b * layout->width, layout->width);
@@ -89,6 +104,7 @@ static gather gather_of(const conv_plan *plan, size_t n)
 {
     gather g = {.shape = bilinear_shape_of(plan, n), .transposed = plan->pass == CONV_INPUT_GRADIENT};
     g.source = bilinear_layout_of(&g.shape, g.shape.in, BILINEAR_DEPTH);
+    bilinear_set_wave(&g.shape, g.source.group_stride, 0);
     g.panel = (size_t)g.shape.kernels->panel;
     g.panels = simd_panels(g.shape.kernels, g.shape.out);
     g.tap_stride = g.kernel_stride = BILINEAR_DEPTH * g.panel + LINE_FLOATS;
@@ -113,25 +129,60 @@ static gather_memory memory_of(const gather *g, void *workspace)
 
 static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
 
-/* The kernel's points for one block of source channels and one panel of result channels. */
-static void spread_kernel(const gather *g, const float *w, size_t block, size_t panel, const gather_memory *memory)
+/* One block of source channels for one panel of result channels: its weights under one tap lie in rows, along the panel in
+ * forward, and down it in the input gradient. */
+typedef struct {
+    size_t channel;
+    size_t depth;
+    size_t column;
+    size_t columns;
+} kernel_block;
+
+static kernel_block kernel_block_at(const gather *g, size_t panel, size_t block)
 {
-    size_t in = g->shape.in, out = g->shape.out, channel = block * BILINEAR_DEPTH, column = panel * g->panel;
-    size_t depth = minimum(in - channel, BILINEAR_DEPTH), columns = minimum(out - column, g->panel);
+    kernel_block k = {.channel = block * BILINEAR_DEPTH, .column = panel * g->panel};
+    k.depth = minimum(g->shape.in - k.channel, BILINEAR_DEPTH);
+    k.columns = minimum(g->shape.out - k.column, g->panel);
+    return k;
+}
+
+static const float *tap_weights(const gather *g, const kernel_block *k, size_t tap, const float *w)
+{
+    if (g->transposed) return w + ((TAPS - 1 - tap) * g->shape.out + k->column) * g->shape.in + k->channel;
+    return w + (tap * g->shape.in + k->channel) * g->shape.out + k->column;
+}
+
+static void spread_kernel(const gather *g, const kernel_block *k, const float *w, const gather_memory *memory)
+{
     const simd_kernels *kernels = g->shape.kernels;
     for (size_t tap = 0; tap < TAPS; tap++) {
         float *to = memory->taps + tap * g->tap_stride;
         if (g->transposed)
-            kernels->pack_transposed(to, w + ((TAPS - 1 - tap) * out + column) * in + channel, in, depth, columns);
+            kernels->pack_transposed(to, tap_weights(g, k, tap, w), g->shape.in, k->depth, k->columns);
         else
-            kernels->pack(to, w + (tap * in + channel) * out + column, out, depth, columns);
+            kernels->pack(to, tap_weights(g, k, tap, w), g->shape.out, k->depth, k->columns);
     }
-    g->shape.form->spread_kernel(memory->kernel, g->kernel_stride, memory->taps, g->tap_stride, depth * g->panel);
+    g->shape.form->spread_kernel(memory->kernel, g->kernel_stride, memory->taps, g->tap_stride, k->depth * g->panel);
 }
 
-static void multiply_points(const gather *g, size_t group, size_t block, const gather_memory *memory)
+/* What the tiles of a point fetch: the first a ninth of the weights that come next, the others the next point's rows. */
+static size_t fetch_after(const gather *g, size_t point, const float *a, const kernel_block *next, const float *w,
+                          simd_prefetch *fetches)
 {
-    const float *source = memory->source + group * g->source.group_stride + block * g->source.block_stride;
+    size_t rows_floats = BILINEAR_DEPTH * g->panel, tap = minimum(point, TAPS - 1);
+    fetches[0] = simd_prefetch_block(g->shape.kernels, tap_weights(g, next, tap, w),
+                                     g->transposed ? g->shape.in : g->shape.out, g->transposed);
+    for (size_t i = 1; i <= FETCHES_OF_ROWS; i++)
+        fetches[i] = simd_prefetch_block(g->shape.kernels, a + g->source.point_stride + (i - 1) * rows_floats, g->panel, false);
+    return 1 + FETCHES_OF_ROWS;
+}
+
+static void multiply_points(const gather *g, vgg_range wave, size_t group, size_t block, const kernel_block *next,
+                            const float *w, const gather_memory *memory)
+{
+    const float *source =
+        memory->source + (group - wave.first) * g->source.group_stride + block * g->source.block_stride;
+    simd_prefetch fetches[1 + FETCHES_OF_ROWS];
     for (size_t p = 0; p < (size_t)g->shape.form->points; p++) {
         simd_tile tile = {.a = source + p * g->source.point_stride,
                           .a_stride = BILINEAR_DEPTH,
@@ -140,7 +191,8 @@ static void multiply_points(const gather *g, size_t group, size_t block, const g
                           .c_stride = g->panel,
                           .depth = minimum(g->shape.in - block * BILINEAR_DEPTH, BILINEAR_DEPTH),
                           .accumulate = block > 0};
-        simd_product_by_rows(g->shape.kernels, &tile, bilinear_group(&g->shape, group).count);
+        size_t count = fetch_after(g, p, tile.a, next, w, fetches);
+        simd_product_by_rows(g->shape.kernels, &tile, bilinear_group(&g->shape, group).count, fetches, count);
     }
 }
 
@@ -155,16 +207,20 @@ static void collect_outputs(const gather *g, size_t group, size_t panel, const f
     }
 }
 
-/* Every thread some of the panels x groups. Where one block holds all source channels, its kernel serves all groups. */
-static void multiply_units(const gather *g, const conv_arguments *a, const gather_memory *memory, bool relu)
+/* Every thread some of the panels x groups of a wave. Where one block holds all source channels, its kernel serves all
+ * groups. */
+static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments *a, const gather_memory *memory, bool relu)
 {
-    vgg_range units = range_part(g->panels * g->shape.groups, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
-    size_t packed_panel = g->panels;
+    size_t blocks = g->source.blocks, packed_panel = g->panels;
+    vgg_range units = range_part(g->panels * wave.count, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
     for (size_t unit = units.first; unit < units.first + units.count; unit++) {
-        size_t panel = unit / g->shape.groups, group = unit % g->shape.groups;
-        for (size_t block = 0; block < g->source.blocks; block++) {
-            if (panel != packed_panel || g->source.blocks > 1) spread_kernel(g, a->w, block, panel, memory);
-            multiply_points(g, group, block, memory);
+        size_t panel = unit / wave.count, group = wave.first + unit % wave.count;
+        for (size_t block = 0; block < blocks; block++) {
+            kernel_block now = kernel_block_at(g, panel, block);
+            size_t next_panel = minimum((unit + (block + 1) / blocks) / wave.count, g->panels - 1);
+            kernel_block next = kernel_block_at(g, next_panel, (block + 1) % blocks);
+            if (panel != packed_panel || blocks > 1) spread_kernel(g, &now, a->w, memory);
+            multiply_points(g, wave, group, block, &next, a->w, memory);
         }
         packed_panel = panel;
         collect_outputs(g, group, panel, memory->sums, g->transposed ? NULL : a->b, relu, g->transposed ? a->dx : a->y);
@@ -178,9 +234,13 @@ static void run_gather(const conv_plan *plan, const conv_arguments *a)
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         gather_memory memory = memory_of(&g, a->workspace);
-        bilinear_spread(&g.shape, &g.source, g.transposed ? a->dy : a->x, g.shape.form->spread_input, g.shape.form->margin,
-                        memory.source);
-        multiply_units(&g, a, &memory, relu);
+        for (size_t first = 0; first < g.shape.groups; first += g.shape.wave_groups) {
+            vgg_range wave = bilinear_wave(&g.shape, first);
+            bilinear_spread(&g.shape, &g.source, wave, g.transposed ? a->dy : a->x, g.shape.form->spread_input,
+                            g.shape.form->margin, memory.source);
+            multiply_wave(&g, wave, a, &memory, relu);
+#pragma omp barrier
+        }
     }
 }
 

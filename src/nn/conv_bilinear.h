@@ -2,7 +2,7 @@
  *
  * The source map, cut into tiles, is spread to points[point][tile][channel]; then every point is one matrix product, and the
  * results are collected from the points. Points lie in memory as the products read them: by groups of tiles and blocks of
- * channels, [group][block][point][tile of group][channel of block].
+ * channels, [group][block][point][tile of group][channel of block], for one wave of groups after the other.
  */
 #ifndef VGG11_NN_CONV_BILINEAR_H
 #define VGG11_NN_CONV_BILINEAR_H
@@ -12,7 +12,7 @@
 #include "vgg11/nn/conv.h"
 
 /* Channels in a block of the source's points: with the rows of a group 16 KiB, half the L1 cache. */
-enum { BILINEAR_DEPTH = 64 };
+enum { BILINEAR_DEPTH = SIMD_BLOCK_MAX };
 
 typedef struct {
     const simd_kernels *kernels;
@@ -23,6 +23,7 @@ typedef struct {
     size_t tiles;          /* of all images */
     size_t group_tiles;    /* in each group but the last */
     size_t groups;
+    size_t wave_groups;    /* groups whose points are in memory together: as many as the L3 cache holds */
 } bilinear_shape;
 
 /* Where the points of one map lie. Strides in floats, not multiples of a power of two, so that the points of a tile do not
@@ -36,22 +37,25 @@ typedef struct {
     size_t group_stride;
 } bilinear_layout;
 
-/* Of a pass over `n` images. */
+/* Of a pass over `n` images. To be followed by bilinear_set_wave(), with the floats of one group in all maps to be spread,
+ * and those that have to be read and written once for each further wave. */
 bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n);
 bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width);
+void bilinear_set_wave(bilinear_shape *shape, size_t group_floats, size_t kept_floats);
 size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout *layout);
 
-/* Tiles of group `group`. */
+/* Groups of the wave that begins with group `first`, and the tiles of a group. */
+vgg_range bilinear_wave(const bilinear_shape *shape, size_t first);
 vgg_range bilinear_group(const bilinear_shape *shape, size_t group);
 
 /* Tile `index` of a map of `channels` channels, from channel `channel` on, `width` or as many as there are. */
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const float *map, size_t index, size_t channels, size_t channel,
                             size_t width);
 
-/* Spreads all tiles of a map with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
+/* Spreads a wave's tiles of a map with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
  * To be called by all threads of a parallel region; ends with a barrier. */
 typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
-void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, const float *map,
+void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const float *map,
                      bilinear_spread_function spread, int margin, float *points);
 
 /* Fills a plan of a row that uses `form`, one of the table of simd_kernels_select(). */

@@ -2,18 +2,22 @@
  * matrix product per point. A unit of work, a block of input by a panel of output channels, is summed over all tiles in the
  * L2 cache and then collected, so nothing is reduced between threads. */
 #include <omp.h>
+#include <stdint.h>
 
 #include "nn/conv_bilinear.h"
 #include "nn/conv_parts.h"
+#include "vgg11/base/memory.h"
 
-enum { LINE_FLOATS = 16 };
+/* A gradient larger than STREAM_BYTES is stored past the caches, since it would not be there when it is wanted. */
+enum { TAPS = 9, LINE_FLOATS = 16, STREAM_BYTES = 1024 * 1024 };
 
 typedef struct {
     bilinear_shape shape;
     bilinear_layout x;
     bilinear_layout dy;
     size_t panel;
-    size_t sum_stride; /* of [point][channel of block][panel] */
+    size_t sum_stride; /* of one unit's sums, [point][channel of block][panel] */
+    bool keep_sums;    /* of every unit from wave to wave; else a thread needs only those of its present unit */
 } scatter;
 
 static scatter scatter_of(const conv_plan *plan, size_t n)
@@ -23,24 +27,29 @@ static scatter scatter_of(const conv_plan *plan, size_t n)
     s.x = bilinear_layout_of(&s.shape, s.shape.in, BILINEAR_DEPTH);
     s.dy = bilinear_layout_of(&s.shape, s.shape.out, s.panel);
     s.sum_stride = BILINEAR_DEPTH * s.panel + LINE_FLOATS;
+    size_t sums = s.x.blocks * s.dy.blocks * (size_t)s.shape.form->points * s.sum_stride;
+    bilinear_set_wave(&s.shape, s.x.group_stride + s.dy.group_stride, sums);
+    s.keep_sums = s.shape.groups > s.shape.wave_groups;
     return s;
 }
 
-static size_t own_floats(const scatter *s) { return (size_t)s->shape.form->points * s->sum_stride; }
+static size_t unit_floats(const scatter *s) { return (size_t)s->shape.form->points * s->sum_stride; }
+
+static size_t unit_count(const scatter *s) { return s->x.blocks * s->dy.blocks; }
 
 static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
 
-static void sum_products(const scatter *s, const float *x, const float *dy, size_t channels, float *sums)
+static void sum_products(const scatter *s, vgg_range wave, const float *x, const float *dy, size_t channels, float *sums)
 {
-    for (size_t group = 0; group < s->shape.groups; group++) {
+    for (size_t group = 0; group < wave.count; group++) {
         for (size_t p = 0; p < (size_t)s->shape.form->points; p++) {
             simd_tile tile = {.a = x + group * s->x.group_stride + p * s->x.point_stride,
                               .a_stride = BILINEAR_DEPTH,
                               .b = dy + group * s->dy.group_stride + p * s->dy.point_stride,
                               .c = sums + p * s->sum_stride,
                               .c_stride = s->panel,
-                              .depth = bilinear_group(&s->shape, group).count,
-                              .accumulate = group > 0};
+                              .depth = bilinear_group(&s->shape, wave.first + group).count,
+                              .accumulate = wave.first + group > 0};
             simd_product_by_columns(s->shape.kernels, &tile, channels);
         }
     }
@@ -50,32 +59,49 @@ static void collect_weights(const scatter *s, size_t block, size_t panel, const 
 {
     size_t in = s->shape.in, out = s->shape.out, first = block * BILINEAR_DEPTH, column = panel * s->panel;
     size_t channels = minimum(in - first, BILINEAR_DEPTH), columns = minimum(out - column, s->panel);
+    bool aligned = (uintptr_t)dw % VGG_ALIGNMENT_BYTES == 0 && out * sizeof *dw % VGG_ALIGNMENT_BYTES == 0;
+    bool stream = aligned && columns == s->panel && TAPS * in * out * sizeof *dw >= STREAM_BYTES;
     for (size_t c = 0; c < channels; c++)
-        s->shape.form->collect_kernel(dw + (first + c) * out + column, in * out, sums + c * s->panel, s->sum_stride,
-                                      columns);
+        s->shape.form->collect_kernel(dw + (first + c) * out + column, in * out, sums + c * s->panel, s->sum_stride, columns,
+                                      stream);
+}
+
+typedef struct {
+    float *x;
+    float *dy;
+    float *sums;
+} scatter_memory;
+
+static void sum_wave(const scatter *s, vgg_range wave, const scatter_memory *memory, float *dw)
+{
+    bool last = wave.first + wave.count == s->shape.groups;
+#pragma omp for schedule(static)
+    for (size_t unit = 0; unit < unit_count(s); unit++) {
+        size_t panel = unit / s->x.blocks, block = unit % s->x.blocks;
+        size_t channels = minimum(s->shape.in - block * BILINEAR_DEPTH, BILINEAR_DEPTH);
+        float *sums = memory->sums + (s->keep_sums ? unit : (size_t)omp_get_thread_num()) * unit_floats(s);
+        sum_products(s, wave, memory->x + block * s->x.block_stride, memory->dy + panel * s->dy.block_stride, channels, sums);
+        if (last) collect_weights(s, block, panel, sums, dw);
+    }
 }
 
 static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 {
     scatter s = scatter_of(plan, (size_t)a->n);
     const simd_bilinear *form = s.shape.form;
-    float *x = a->workspace;
-    float *dy = x + bilinear_layout_floats(&s.shape, &s.x);
-    float *sums = dy + bilinear_layout_floats(&s.shape, &s.dy);
+    scatter_memory memory = {.x = a->workspace};
+    memory.dy = memory.x + bilinear_layout_floats(&s.shape, &s.x);
+    memory.sums = memory.dy + bilinear_layout_floats(&s.shape, &s.dy);
     size_t threads = (size_t)plan->problem.threads, pixels = (size_t)(a->n * plan->problem.side * plan->problem.side);
 #pragma omp parallel num_threads(plan->problem.threads)
     {
-        float *own = sums + (size_t)omp_get_thread_num() * own_floats(&s);
-        bilinear_spread(&s.shape, &s.x, a->x, form->spread_input, form->margin, x);
-        bilinear_spread(&s.shape, &s.dy, a->dy, form->spread_output, 0, dy);
-#pragma omp for schedule(static) collapse(2) nowait
-        for (size_t panel = 0; panel < s.dy.blocks; panel++) {
-            for (size_t block = 0; block < s.x.blocks; block++) {
-                size_t channels = minimum(s.shape.in - block * BILINEAR_DEPTH, BILINEAR_DEPTH);
-                sum_products(&s, x + block * s.x.block_stride, dy + panel * s.dy.block_stride, channels, own);
-                collect_weights(&s, block, panel, own, a->dw);
-            }
+        for (size_t first = 0; first < s.shape.groups; first += s.shape.wave_groups) {
+            vgg_range wave = bilinear_wave(&s.shape, first);
+            bilinear_spread(&s.shape, &s.x, wave, a->x, form->spread_input, form->margin, memory.x);
+            bilinear_spread(&s.shape, &s.dy, wave, a->dy, form->spread_output, 0, memory.dy);
+            sum_wave(&s, wave, &memory, a->dw);
         }
+        s.shape.kernels->finish_streams();
 #pragma omp for schedule(static)
         for (size_t i = 0; i < threads; i++)
             conv_sum_rows(a->dy, s.shape.out, pixels, range_part(s.shape.out, threads, i), a->db);
@@ -86,6 +112,8 @@ void bilinear_plan_weight_gradient(conv_plan *plan)
 {
     scatter s = scatter_of(plan, (size_t)plan->problem.batch);
     size_t points = bilinear_layout_floats(&s.shape, &s.x) + bilinear_layout_floats(&s.shape, &s.dy);
+    size_t units = s.keep_sums ? unit_count(&s) : (size_t)plan->problem.threads;
+    if (units < (size_t)plan->problem.threads) units = (size_t)plan->problem.threads;
     plan->run = run_weight_gradient;
-    plan->workspace_bytes = (points + (size_t)plan->problem.threads * own_floats(&s)) * sizeof(float);
+    plan->workspace_bytes = (points + units * unit_floats(&s)) * sizeof(float);
 }

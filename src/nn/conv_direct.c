@@ -8,7 +8,6 @@
  */
 #include "nn/conv_direct.h"
 
-#include <limits.h>
 #include <omp.h>
 #include <string.h>
 
@@ -137,14 +136,10 @@ static void pack_block(const gather *g, const gather_step *step, const float *w,
         g->kernels->pack(packed, from, g->out, step->depth.count, columns);
 }
 
-/* What pack_block() of the step will read, a panel's width at a time: along each row of depth, or down the panel's rows. */
+/* What pack_block() of the step will read. */
 static simd_prefetch prefetch_of(const gather *g, const gather_step *step, const float *w)
 {
-    size_t panel = (size_t)g->kernels->panel;
-    unsigned panel_bits = 0;
-    while ((size_t)1 << panel_bits < panel) panel_bits++;
-    if (g->transposed) return (simd_prefetch){block_of(g, step, w), g->in, panel - 1, panel_bits};
-    return (simd_prefetch){block_of(g, step, w), g->out, SIZE_MAX, sizeof(size_t) * CHAR_BIT - 1};
+    return simd_prefetch_block(g->kernels, block_of(g, step, w), g->transposed ? g->in : g->out, g->transposed);
 }
 
 static float *rows_at(float *map, const gather *g, vgg_range images, size_t stride, int row, int column)
@@ -166,10 +161,8 @@ static void multiply_block(const gather *g, const gather_step *step, const gathe
                           .c = rows_at(memory->sums, g, step->images, panel, row, v.first_column),
                           .c_stride = panel,
                           .depth = step->depth.count,
-                          .accumulate = true,
-                          .next = next};
-        simd_product_by_rows(g->kernels, &tile, (size_t)v.column_count * step->images.count);
-        next.first = NULL;
+                          .accumulate = true};
+        simd_product_by_rows(g->kernels, &tile, (size_t)v.column_count * step->images.count, &next, row == v.first_row);
     }
 }
 

@@ -119,17 +119,20 @@ SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const 
     }
 }
 
-/* Channels c .. of the square of `size` pixels at the tile's corner; zero outside the map and past `count` channels. */
-SIMD_INLINE void load_square(simd_value *to, const simd_map_tile *tile, const int size, const float *channel, size_t count)
+/* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. */
+SIMD_INLINE void locate_square(const float **pixels, const simd_map_tile *tile, const int size)
 {
+    static const float zeros[SIMD_BLOCK_MAX];
     SIMD_UNROLL for (int i = 0; i < size; i++)
     {
+        int row = tile->row + i;
+        bool row_inside = row >= 0 && row < tile->side;
         SIMD_UNROLL for (int j = 0; j < size; j++)
         {
-            int row = tile->row + i, column = tile->column + j;
-            bool inside = row >= 0 && row < tile->side && column >= 0 && column < tile->side;
-            const float *from = channel + ((ptrdiff_t)row * tile->side + column) * (ptrdiff_t)tile->channels;
-            to[i * size + j] = !inside ? (simd_value){0} : count == SIMD_WIDTH ? load(from) : load_part(from, count);
+            int column = tile->column + j;
+            bool inside = row_inside && column >= 0 && column < tile->side;
+            size_t pixel = inside ? (size_t)row * (size_t)tile->side + (size_t)column : 0;
+            pixels[i * size + j] = inside ? tile->map + pixel * tile->channels : zeros;
         }
     }
 }
@@ -140,14 +143,17 @@ SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left :
 SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile *tile, size_t padded, const int size,
                         const int count, const line_transform line)
 {
+    const float *pixels[POINTS_MAX * POINTS_MAX];
+    locate_square(pixels, tile, size);
     for (size_t c = 0; c < padded; c += SIMD_WIDTH) {
         simd_value square[POINTS_MAX * POINTS_MAX];
         simd_value result[POINTS_MAX * POINTS_MAX];
         size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
-        if (left == SIMD_WIDTH)
-            load_square(square, tile, size, tile->map + c, SIMD_WIDTH);
-        else
-            load_square(square, tile, size, tile->map + c, left);
+        if (left == SIMD_WIDTH) {
+            SIMD_UNROLL for (int i = 0; i < size * size; i++) square[i] = load(pixels[i] + c);
+        } else {
+            for (int i = 0; i < size * size; i++) square[i] = load_part(pixels[i] + c, left);
+        }
         transform_square(result, square, count, size, line);
         SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + c, result[p]);
     }
@@ -201,7 +207,7 @@ SIMD_INLINE void collect(const simd_map_tile *tile, float *map, const float *poi
 }
 
 SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *points, size_t point_stride, size_t columns,
-                                const int count, const line_transform line)
+                                bool stream, const int count, const line_transform line)
 {
     for (size_t c = 0; c < columns; c += SIMD_WIDTH) {
         simd_value square[POINTS_MAX * POINTS_MAX];
@@ -209,7 +215,14 @@ SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *point
         size_t left = vector_count(columns - c);
         SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
         transform_square(result, square, TAPS, count, line);
-        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) store_most(dw + (size_t)t * tap_stride + c, result[t], left);
+        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++)
+        {
+            float *to = dw + (size_t)t * tap_stride + c;
+            if (stream)
+                SIMD_STREAM(to, result[t]);
+            else
+                store_most(to, result[t], left);
+        }
     }
 }
 
@@ -231,9 +244,10 @@ SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *point
     {                                                                                                                  \
         collect(tile, map, points, stride, bias, relu, tile_side, point_count, form##_outputs);                        \
     }                                                                                                                  \
-    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns) \
+    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, \
+                                      bool stream)                                                                     \
     {                                                                                                                  \
-        collect_kernel(dw, tap_stride, points, stride, columns, point_count, form##_kernel_transposed);                \
+        collect_kernel(dw, tap_stride, points, stride, columns, stream, point_count, form##_kernel_transposed);        \
     }
 
 SIMD_BILINEAR(winograd, 4, 6, 6)

@@ -14,10 +14,13 @@
 /* Largest tile of any table. */
 enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
 
-/* Where the floats that the next block will be packed from lie, so that a tile can fetch them into the L2 cache while it
- * computes: step k touches `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
+/* Most channels that one call spreads. */
+enum { SIMD_BLOCK_MAX = 64 };
+
+/* Where floats lie that will be wanted soon, so that a tile can fetch them into the L2 cache while it computes: step k
+ * touches `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
 typedef struct {
-    const float *first; /* NULL: nothing to fetch */
+    const float *first;
     size_t stride;
     size_t row_mask;
     unsigned row_shift;
@@ -54,7 +57,7 @@ typedef struct {
     int tile;
     int margin; /* inputs that a tile needs before its first output */
     int points;
-    /* x tile -> points[points][padded]: `padded` a multiple of 16, zeros from tile->count on. */
+    /* x tile -> points[points][padded]: `padded` whole vectors, at most SIMD_BLOCK_MAX floats, zeros from tile->count on. */
     void (*spread_input)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
     /* dy tile -> points, likewise. */
     void (*spread_output)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
@@ -63,8 +66,9 @@ typedef struct {
     /* points -> map of the tile, plus bias[tile->count] unless NULL, rectified if asked for. `map` is tile->map, writable. */
     void (*collect_output)(const simd_map_tile *tile, float *map, const float *points, size_t stride, const float *bias,
                            bool relu);
-    /* points[points][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of points. */
-    void (*collect_kernel)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns);
+    /* points[points][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of points. `stream`: past the caches,
+     * if columns are a whole panel and dw and tap_stride aligned to 64 bytes. */
+    void (*collect_kernel)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, bool stream);
 } simd_bilinear;
 
 typedef struct {

@@ -1,5 +1,8 @@
 #include "nn/simd_product.h"
 
+#include <limits.h>
+#include <stdint.h>
+
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
@@ -12,13 +15,22 @@ size_t simd_panels(const simd_kernels *kernels, size_t columns)
     return (columns + (size_t)kernels->panel - 1) / (size_t)kernels->panel;
 }
 
+simd_prefetch simd_prefetch_block(const simd_kernels *kernels, const float *first, size_t stride, bool transposed)
+{
+    unsigned panel_bits = 0;
+    while (1 << panel_bits < kernels->panel) panel_bits++;
+    if (transposed) return (simd_prefetch){first, stride, (size_t)kernels->panel - 1, panel_bits};
+    return (simd_prefetch){first, stride, SIZE_MAX, sizeof(size_t) * CHAR_BIT - 1};
+}
+
 /* Equal tiles rather than full ones and a small rest: 32 rows are 11 + 11 + 10, not 14 + 14 + 4. */
 static size_t tile_count(const simd_kernels *kernels, size_t rows)
 {
     return (rows + (size_t)kernels->rows - 1) / (size_t)kernels->rows;
 }
 
-void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows)
+void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows, const simd_prefetch *next,
+                          size_t next_count)
 {
     size_t tiles = tile_count(kernels, rows);
     for (size_t i = 0; i < tiles; i++) {
@@ -26,8 +38,8 @@ void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, si
         simd_tile one = *tile;
         one.a += part.first * tile->a_stride;
         one.c += part.first * tile->c_stride;
-        bool fetching = i == 0 && tile->next.first;
-        (fetching ? kernels->by_rows_fetching : kernels->by_rows)[part.count](&one);
+        if (i < next_count) one.next = next[i];
+        (i < next_count ? kernels->by_rows_fetching : kernels->by_rows)[part.count](&one);
     }
 }
 

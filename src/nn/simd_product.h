@@ -11,9 +11,13 @@ size_t simd_row_stride(size_t columns);
 /* Columns in whole panels, and how many panels that is. */
 size_t simd_panels(const simd_kernels *kernels, size_t columns);
 
-/* C[rows][panel] of `tile` (whose a and c point at the first row), with A's rows `a_stride` apart. If tile->next.first is
- * set, the first tile fetches. */
-void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows);
+/* To fetch what pack() or, if `transposed`, pack_transposed() will read. */
+simd_prefetch simd_prefetch_block(const simd_kernels *kernels, const float *first, size_t stride, bool transposed);
+
+/* C[rows][panel] of `tile` (whose a and c point at the first row), with A's rows `a_stride` apart. The first `next_count`
+ * register tiles fetch next[0], next[1], ... for what comes after. */
+void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows, const simd_prefetch *next,
+                          size_t next_count);
 
 /* The same for A stored by columns: row m at a + m. */
 void simd_product_by_columns(const simd_kernels *kernels, const simd_tile *tile, size_t rows);
