@@ -226,9 +226,9 @@ START_TEST(a_file_cut_off_fails_in_the_parts_that_need_it)
     struct stat status;
     ck_assert_int_eq(stat(source.images_path, &status), 0);
     decoded set = make_decoded(2000);
-    for (int i = 1; i <= 12; i++) {
-        ck_assert_int_eq(truncate(source.images_path, status.st_size * (12 - i) / 12 + (i == 1 ? status.st_size / 12 - 1 : 0)), 0);
-        omp_set_num_threads(1 + i % 4);
+    for (off_t cut = 1; cut <= status.st_size; cut += status.st_size / 12) {
+        ck_assert_int_eq(truncate(source.images_path, status.st_size - cut), 0);
+        omp_set_num_threads(1 + (int)(cut % 4));
         ck_assert_int_eq(decode_part((vgg_range){1500, 500}, set), VGG_BAD_DATA);
         ck_assert_ptr_nonnull(strstr(vgg_message(), source.images_path));
     }

@@ -43,9 +43,9 @@ static void compare_record(const pillow_record *record)
     resize_apply(plan, record->source, target);
     resize_plan_free(plan);
     for (int i = 0; i < record->target_rows * record->target_columns; i++)
-        ck_assert_msg(target[i] == record->target[i], "%s %dx%d -> %dx%d: byte %d is %d, Pillow gives %d", record->filter,
-                      record->source_rows, record->source_columns, record->target_rows, record->target_columns, i, target[i],
-                      record->target[i]);
+        if (target[i] != record->target[i])
+            ck_abort_msg("%s %dx%d -> %dx%d: byte %d is %d, Pillow gives %d", record->filter, record->source_rows,
+                         record->source_columns, record->target_rows, record->target_columns, i, target[i], record->target[i]);
 }
 
 START_TEST(gives_the_bytes_of_pillow)
@@ -89,7 +89,7 @@ START_TEST(pad_centres_the_image_between_zeros)
     for (int y = 0; y < 32; y++)
         for (int x = 0; x < 32; x++) {
             int inside = y >= 2 && y < 30 && x >= 2 && x < 30;
-            ck_assert_int_eq(target[y * 32 + x], inside ? source[(y - 2) * 28 + x - 2] : 0);
+            if (target[y * 32 + x] != (inside ? source[(y - 2) * 28 + x - 2] : 0)) ck_abort_msg("row %d, column %d", y, x);
         }
 }
 END_TEST
