@@ -89,10 +89,11 @@ static vgg_status collect(int argc, char **argv, command_line *line)
     error_t failed = argp_parse(&grammar, argc, argv, ARGP_SILENT, NULL, line);
     if (line->status != VGG_OK) return line->status;
     if (!failed) return VGG_OK;
+    if (line->stop < 1) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to read the options");
     /* argp points behind the word, or at it if it is a cluster of short options, of which there are none. */
-    const char *before = line->stop > 0 && line->stop <= argc ? argv[line->stop - 1] : "";
-    bool cluster = line->stop < argc && argv[line->stop][0] == '-' && argv[line->stop][1] != '-' && before[0] != '-';
-    return explain(cluster ? argv[line->stop] : before);
+    const char *after = line->stop < argc ? argv[line->stop] : "";
+    bool cluster = after[0] == '-' && after[1] != '-' && strlen(after) > 2;
+    return explain(cluster ? after : argv[line->stop - 1]);
 }
 
 static vgg_status choose_command(options *o)

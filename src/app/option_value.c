@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/option_value.h"
+#include "vgg11/app/command.h"
 
 enum { SHOWN_MOST = 60 };
 
@@ -178,7 +179,7 @@ char *options_json(const options *o, option_scope widest)
     enum { REAL_DIGITS = 15 }; /* what any decimal that a user writes survives */
     json_t *object = json_object();
     for (const option_row *row = option_table; object && row->name; row++) {
-        if (row->scope <= widest) json_object_set_new(object, row->name, value_json(o, row));
+        if (row->scope <= widest && (row->commands & o->command->bit)) json_object_set_new(object, row->name, value_json(o, row));
     }
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);

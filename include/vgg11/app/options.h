@@ -98,7 +98,7 @@ typedef struct {
     const char *bare;     /* value of --name without =VALUE; NULL if a value must follow */
     uint64_t least, most; /* OPTION_COUNT */
     double low, high;     /* OPTION_REAL */
-    option_choices choices; /* OPTION_CHOICE */
+    option_choices choices; /* OPTION_CHOICE: the values; OPTION_TEXT: those that --help explains */
     int group;            /* index of option_groups */
     option_scope scope;
     unsigned commands;    /* bits of the commands that take it */
