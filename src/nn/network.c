@@ -93,8 +93,8 @@ static void cut_arena(network *net, bool measure)
     cut_outputs(net, measure, batch);
     net->unpooled = piece(net, measure, batch * map * sizeof(float));
     net->workspace = piece(net, measure, workspace_bytes(net));
-    if (!net->config.training) return;
     net->input = piece(net, measure, batch * input_count(&model_layers[0]) * sizeof(float));
+    if (!net->config.training) return;
     for (int i = 0; i < 2; i++) net->gradient[i] = piece(net, measure, batch * input * sizeof(float));
 }
 

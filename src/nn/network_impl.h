@@ -30,7 +30,7 @@ struct network {
     network_layer layers[MODEL_LAYERS];
     bool precision_available;  /* some row computes in config.precision for some layer */
     vgg_arena arena;
-    float *input;       /* copy of the last forward's input, for conv1's weight gradient */
+    float *input;       /* aligned copy of the last forward's input, for conv1 in both directions */
     float *unpooled;    /* a map before pooling, and in backward its gradient */
     float *gradient[2]; /* with respect to a layer's input and output, in turns */
     void *workspace;    /* of the largest plan */

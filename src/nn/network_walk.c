@@ -47,8 +47,8 @@ const float *network_forward(network *net, const float *weights, const float *in
 {
     assert(n >= 0 && n <= net->config.batch_capacity);
     net->n = n;
-    if (n > 0 && net->config.training) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
-    const float *x = input;
+    if (n > 0) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
+    const float *x = net->input;
     for (int i = 0; i < MODEL_LAYERS && n > 0; i++) {
         forward_layer(net, &net->layers[i], weights, x);
         x = net->layers[i].output;

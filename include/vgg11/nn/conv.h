@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct conv_plan conv_plan;
 
+/* All arrays are 64-byte aligned; those that are read do not overlap those that are written. */
 typedef struct {
     const float *x;  /* forward, weight gradient */
     const float *w;  /* forward, input gradient: HWIO, as last given to prepare */

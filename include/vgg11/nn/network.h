@@ -1,5 +1,6 @@
 /* The network: plans, activations and the forward and backward walk over the table of model.h.
- * Knows no MPI. Parameters and gradients are flat buffers of model_flat_count() floats that belong to the caller. */
+ * Knows no MPI. Parameters and gradients are flat buffers of model_flat_count() floats, 64-byte aligned, that
+ * belong to the caller. */
 #ifndef VGG11_NN_NETWORK_H
 #define VGG11_NN_NETWORK_H
 

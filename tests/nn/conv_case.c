@@ -1,0 +1,96 @@
+#include "nn/conv_case.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+#include "vgg11/base/memory.h"
+
+enum { GUARD_FLOATS = 16 };
+
+/* All bits set: a NaN. */
+static float *poisoned(size_t count)
+{
+    size_t bytes = vgg_round_up((count + GUARD_FLOATS) * sizeof(float), VGG_ALIGNMENT_BYTES);
+    float *values = aligned_alloc(VGG_ALIGNMENT_BYTES, bytes);
+    ck_assert_ptr_nonnull(values);
+    memset(values, 0xFF, bytes);
+    return values;
+}
+
+static bool guard_intact(const float *values, size_t count)
+{
+    unsigned char expected[GUARD_FLOATS * sizeof(float)];
+    memset(expected, 0xFF, sizeof expected);
+    return memcmp(values + count, expected, sizeof expected) == 0;
+}
+
+static float *filled(size_t count, unsigned seed)
+{
+    float *values = poisoned(count);
+    support_fill(values, count, seed);
+    return values;
+}
+
+void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned seed)
+{
+    size_t pixels = (size_t)n * problem->side * problem->side;
+    *c = (conv_case){.problem = *problem, .n = n};
+    c->x_count = pixels * problem->in;
+    c->y_count = pixels * problem->out;
+    c->w_count = (size_t)problem->kernel * problem->kernel * problem->in * problem->out;
+    c->b_count = (size_t)problem->out;
+    c->x = filled(c->x_count, seed);
+    c->w = filled(c->w_count, seed + 1);
+    c->b = filled(c->b_count, seed + 2);
+    c->dy = filled(c->y_count, seed + 3);
+}
+
+void conv_case_close(conv_case *c) { free(c->x), free(c->w), free(c->b), free(c->dy); }
+
+size_t conv_case_result_count(const conv_case *c, conv_pass pass)
+{
+    size_t counts[CONV_PASSES] = {c->y_count, c->x_count, c->w_count + c->b_count};
+    return counts[pass];
+}
+
+/* Fills in the operands that the pass reads, and `first` and `second` as what it writes; all else stays NULL. */
+static void lay_out(const conv_case *c, conv_pass pass, conv_arguments *arguments, float *first, float *second)
+{
+    switch (pass) {
+    case CONV_FORWARD: arguments->x = c->x, arguments->w = c->w, arguments->b = c->b, arguments->y = first; break;
+    case CONV_INPUT_GRADIENT: arguments->w = c->w, arguments->dy = c->dy, arguments->dx = first; break;
+    default: arguments->x = c->x, arguments->dy = c->dy, arguments->dw = first, arguments->db = second; break;
+    }
+}
+
+static float *run_plan(const conv_case *c, conv_plan *plan)
+{
+    size_t all = conv_case_result_count(c, plan->pass), rest = plan->pass == CONV_WEIGHT_GRADIENT ? c->b_count : 0;
+    size_t workspace_count = plan->workspace_bytes / sizeof(float) + 1;
+    float *result = poisoned(all), *second = poisoned(rest), *workspace = poisoned(workspace_count);
+    conv_arguments arguments = {.n = c->n, .workspace = workspace};
+    lay_out(c, plan->pass, &arguments, result, second);
+    if (plan->prepare) plan->prepare(plan, c->w);
+    plan->run(plan, &arguments);
+    ck_assert(guard_intact(second, rest) && guard_intact(workspace, workspace_count));
+    ck_assert(guard_intact(result, all - rest));
+    memcpy(result + all - rest, second, rest * sizeof *result);
+    free(second), free(workspace);
+    return result;
+}
+
+float *conv_case_run(const conv_case *c, const conv_algorithm *algorithm, conv_pass pass, int threads)
+{
+    conv_problem problem = c->problem;
+    conv_plan plan;
+    float *result = NULL;
+    problem.threads = threads;
+    problem.precision = algorithm->precision;
+    vgg_status status = conv_plan_open(algorithm, &problem, pass, &plan);
+    ck_assert_msg(status == VGG_OK || status == VGG_DECLINED, "%s: %s", algorithm->name, vgg_message());
+    if (status == VGG_OK) result = run_plan(c, &plan);
+    conv_plan_close(&plan);
+    return result;
+}
