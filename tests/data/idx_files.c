@@ -52,6 +52,7 @@ const char *path_in(const char *folder, const char *name)
 
 void file_write(const char *path, const uint8_t *bytes, size_t count)
 {
+    remove(path); /* some file systems wait for the disk when a file is written over */
     FILE *file = fopen(path, "wb");
     ck_assert_msg(file != NULL, "cannot write %s", path);
     ck_assert_uint_eq(fwrite(bytes, 1, count, file), count);
