@@ -149,6 +149,7 @@ SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile 
         simd_value square[POINTS_MAX * POINTS_MAX];
         simd_value result[POINTS_MAX * POINTS_MAX];
         size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) __builtin_prefetch(points + (size_t)p * point_stride + c + SIMD_WIDTH, 1);
         if (left == SIMD_WIDTH) {
             SIMD_UNROLL for (int i = 0; i < size * size; i++) square[i] = load(pixels[i] + c);
         } else {
