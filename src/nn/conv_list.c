@@ -14,6 +14,7 @@
     X(conv_bf16_avx512)                                                                                                \
     WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
     X(conv_bf16_portable)                                                                                              \
+    X(conv_direct_1ch)                                                                                                 \
     X(conv_winograd)                                                                                                   \
     X(conv_toeplitz)                                                                                                   \
     X(conv_direct)                                                                                                     \
