@@ -41,8 +41,10 @@ static void set_step(bench_result *result)
 void bench_set_limits(const bench_config *config, bench_result *result)
 {
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) set_layer(config, result, layer, (conv_pass)pass);
+        for (int pass = 0; pass < CONV_PASSES; pass++)
+            set_layer(config, result, layer, (conv_pass)pass);
     }
     set_step(result);
-    for (int i = 0; i < result->strategy_count; i++) set_moving(result, &result->strategies[i].total);
+    for (int i = 0; i < result->strategy_count; i++)
+        set_moving(result, &result->strategies[i].total);
 }

@@ -36,7 +36,10 @@ void measurement_take(measurement *m, double *samples, uint32_t count)
     m->most_s = samples[count - 1];
 }
 
-double measurement_fraction(const measurement *m) { return m->median_s > 0 ? m->limit_s / m->median_s : 0; }
+double measurement_fraction(const measurement *m)
+{
+    return m->median_s > 0 ? m->limit_s / m->median_s : 0;
+}
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
@@ -50,8 +53,10 @@ static vgg_status measure(comm *c, const bench_config *config, bench_result *res
 
 static vgg_status present(const bench_config *config, const bench_result *result)
 {
-    if (config->json) VGG_TRY(bench_print_json(config, result));
-    else bench_print_text(config, result);
+    if (config->json)
+        VGG_TRY(bench_print_json(config, result));
+    else
+        bench_print_text(config, result);
     return config->plot && config->part->layers ? bench_plot(config, result) : VGG_OK;
 }
 

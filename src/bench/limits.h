@@ -19,8 +19,9 @@ typedef struct {
     size_t array_bytes;      /* of each of the arrays, per rank */
 } machine_limits;
 
-/* Collective. Raises what is in `limits` (zeros at first) to what is measured now: other work on the machine can only make a
- * limit look lower. `threads` are this rank's. VGG_UNAVAILABLE on all ranks if there is no memory for the arrays. */
+/* Collective. Raises what is in `limits` (zeros at first) to what is measured now: other work on the machine can only
+ * make a limit look lower. `threads` are this rank's. VGG_UNAVAILABLE on all ranks if there is no memory for the
+ * arrays. */
 vgg_status limits_measure(comm *c, int threads, machine_limits *limits);
 
 /* The largest of the bandwidths: no traffic can be faster. */

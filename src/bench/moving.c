@@ -6,7 +6,8 @@ vgg_status moving_open(comm *c, const bench_config *config, const char *name, ex
 {
     const tensor_view *tensors = model_tensors();
     vgg_range segments[MODEL_TENSORS];
-    for (int i = 0; i < MODEL_TENSORS; i++) segments[i] = (vgg_range){tensors[i].offset, tensors[i].count};
+    for (int i = 0; i < MODEL_TENSORS; i++)
+        segments[i] = (vgg_range){tensors[i].offset, tensors[i].count};
     exchange_config wanted = {.name = name,
                               .count = model_flat_count(),
                               .segments = segments,

@@ -12,8 +12,14 @@ enum { POINT_SHAPE = 1 }; /* gnuplot's: cross, saltire, star */
 
 static const char *const colours[CONV_PASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c"};
 
-static double gigaflops(const measurement *m) { return m->work.flops / m->median_s * 1e-9; }
-static double intensity(const measurement *m) { return m->work.flops / work_bytes(m->work); }
+static double gigaflops(const measurement *m)
+{
+    return m->work.flops / m->median_s * 1e-9;
+}
+static double intensity(const measurement *m)
+{
+    return m->work.flops / work_bytes(m->work);
+}
 
 /* A data block: for each layer its name, then median and limit in ms of each pass. */
 static void print_times(FILE *script, const bench_result *result)
@@ -22,7 +28,8 @@ static void print_times(FILE *script, const bench_result *result)
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         fputs(model_layers[layer].name, script);
         for (int pass = 0; pass < CONV_PASSES; pass++)
-            fprintf(script, " %.6g %.6g", result->layers[layer][pass].median_s * 1e3, result->layers[layer][pass].limit_s * 1e3);
+            fprintf(script, " %.6g %.6g", result->layers[layer][pass].median_s * 1e3,
+                    result->layers[layer][pass].limit_s * 1e3);
         fputc('\n', script);
     }
     fputs("END\n", script);
@@ -58,8 +65,10 @@ static void print_names(FILE *script, const bench_result *result)
 /* Three bars side by side for each layer, with what the limits allow as a dark core in each. */
 static void print_bars(FILE *script)
 {
-    fputs("set output 'layers.svg'\nset style fill solid 0.8 noborder\nset ylabel 'ms a step (dark: what the limits allow)'\n"
-          "set yrange [0:*]\nset xrange [-0.6:11.6]\nset xlabel ''\nplot ", script);
+    fputs("set output 'layers.svg'\nset style fill solid 0.8 noborder\nset ylabel 'ms a step (dark: what the limits "
+          "allow)'\n"
+          "set yrange [0:*]\nset xrange [-0.6:11.6]\nset xlabel ''\nplot ",
+          script);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         const double centre = 0.28 * (pass - 1);
         fprintf(script, "$times using ($0+%g):%d:(0.26)%s with boxes lc rgb '%s' title '%s', ", centre, 2 + 2 * pass,
@@ -73,14 +82,14 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
 {
     fprintf(script,
             "set output 'roofline.svg'\nset logscale xy\nset xrange [0.5:2000]\nset yrange [*:%.6g]\nset xtics auto\n"
-            "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\nset key bottom right\n"
+            "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
             work_peak_flops(limits, config->precision) * 4e-9, work_peak_flops(limits, config->precision) * 1e-9,
             limits_bandwidth(limits) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
-        fprintf(script, ", $rates%d using 1:2 with points pt %d ps 0.8 lc rgb '%s' title '%s'", pass, POINT_SHAPE + pass,
-                colours[pass], bench_pass_names[pass]);
+        fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass,
+                POINT_SHAPE + pass, colours[pass], bench_pass_names[pass]);
     }
     fputs(", $names using 1:2:3 with labels offset 0,0.7 font ',10' notitle\nset output\n", script);
 }
@@ -88,10 +97,12 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
 static void print_script(FILE *script, const bench_config *config, const bench_result *result)
 {
     print_times(script, result);
-    for (int pass = 0; pass < CONV_PASSES; pass++) print_rates(script, result, pass);
+    for (int pass = 0; pass < CONV_PASSES; pass++)
+        print_rates(script, result, pass);
     print_names(script, result);
     fprintf(script,
-            "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset title \"%s, batch %u, "
+            "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset key outside top center "
+            "horizontal\nset title \"%s, batch %u, "
             "%d x %d threads\" noenhanced\n",
             config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->batch_size, result->ranks, config->threads);
     print_bars(script);
@@ -111,7 +122,8 @@ vgg_status bench_plot(const bench_config *config, const bench_result *result)
         return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
     }
     if (!gnuplot_run(config->plot, text, bytes))
-        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed", config->plot);
+        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed",
+                config->plot);
     free(text);
     return VGG_OK;
 }

@@ -1,4 +1,5 @@
-/* What a benchmark found, for the text, JSON and pictures. Kept on every rank with the same values; all times in seconds. */
+/* What a benchmark found, for the text, JSON and pictures. Kept on every rank with the same values; all times in
+ * seconds. */
 #ifndef VGG11_BENCH_RESULT_H
 #define VGG11_BENCH_RESULT_H
 
@@ -17,7 +18,7 @@ typedef struct {
 } measurement;
 
 typedef enum {
-    STEP_PREPARE,  /* packing of the new weights */
+    STEP_PREPARE, /* packing of the new weights */
     STEP_FORWARD,
     STEP_BACKWARD, /* with the loss; without the exchange's share */
     STEP_EXCHANGE, /* what of it is not hidden behind backward */

@@ -31,7 +31,10 @@ typedef struct {
     double *samples; /* [SERIES][repeats] */
 } session;
 
-static double agree_max(void *c, double value) { return comm_max(c, value); }
+static double agree_max(void *c, double value)
+{
+    return comm_max(c, value);
+}
 
 static vgg_status open_batch(session *s)
 {
@@ -89,8 +92,14 @@ static void session_close(session *s)
     free(s->samples);
 }
 
-static void range_final(void *ex, size_t first, size_t count) { exchange_range_final(ex, first, count); }
-static void poll(void *ex) { exchange_poll(ex); }
+static void range_final(void *ex, size_t first, size_t count)
+{
+    exchange_range_final(ex, first, count);
+}
+static void poll(void *ex)
+{
+    exchange_poll(ex);
+}
 
 /* One training step; seconds of its parts on this rank. */
 static void run_step(session *s, double parts[STEP_PARTS])
@@ -131,7 +140,8 @@ static double *series_of_part(const session *s, int part)
 static void run_steps(session *s)
 {
     double parts[STEP_PARTS];
-    for (int i = 0; i < WARM_UP_STEPS; i++) run_step(s, parts);
+    for (int i = 0; i < WARM_UP_STEPS; i++)
+        run_step(s, parts);
     for (uint32_t repeat = 0; repeat < s->config->repeats; repeat++) {
         network_timing(s->net, true);
         comm_barrier(s->c);
@@ -140,7 +150,8 @@ static void run_steps(session *s)
             for (int pass = 0; pass < CONV_PASSES; pass++)
                 series_of_layer(s, layer, pass)[repeat] = network_seconds(s->net, layer, pass);
         }
-        for (int part = 0; part < STEP_PARTS; part++) series_of_part(s, part)[repeat] = parts[part];
+        for (int part = 0; part < STEP_PARTS; part++)
+            series_of_part(s, part)[repeat] = parts[part];
     }
     network_timing(s->net, false);
 }
@@ -150,10 +161,12 @@ static void combine_ranks(session *s)
 {
     uint32_t repeats = s->config->repeats;
     double *whole = series_of_part(s, STEP_WHOLE);
-    for (uint32_t i = 0; i < repeats; i++) whole[i] = comm_max(s->c, whole[i]);
+    for (uint32_t i = 0; i < repeats; i++)
+        whole[i] = comm_max(s->c, whole[i]);
     size_t count = (size_t)(SERIES - 1) * repeats;
     comm_sum_in_rank_order(s->c, s->samples, count);
-    for (size_t i = 0; i < count; i++) s->samples[i] /= comm_size(s->c);
+    for (size_t i = 0; i < count; i++)
+        s->samples[i] /= comm_size(s->c);
 }
 _Static_assert(STEP_WHOLE == STEP_PARTS - 1, "combine_ranks() takes the whole step for the last series");
 

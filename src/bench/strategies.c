@@ -20,7 +20,8 @@ static void write_gradient(exchange *ex, int threads)
     float *gradient = exchange_gradient(ex);
     size_t count = model_flat_count();
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (size_t i = 0; i < count; i++) gradient[i] = 1e-4f;
+    for (size_t i = 0; i < count; i++)
+        gradient[i] = 1e-4f;
 }
 
 /* Layer by layer from the last, as backward reports them. */
@@ -59,7 +60,8 @@ static double mean_over_ranks(comm *c, double value)
 static void run_all(comm *c, const bench_config *config, exchange *ex, const strategy_samples *samples)
 {
     double exchange_s, update_s;
-    for (int i = 0; i < WARM_UP_STEPS; i++) run_once(c, ex, config->threads, &exchange_s, &update_s);
+    for (int i = 0; i < WARM_UP_STEPS; i++)
+        run_once(c, ex, config->threads, &exchange_s, &update_s);
     for (uint32_t i = 0; i < config->repeats; i++) {
         run_once(c, ex, config->threads, &exchange_s, &update_s);
         samples->total_s[i] = comm_max(c, exchange_s + update_s);
@@ -75,7 +77,8 @@ static double median_of(double *samples, uint32_t count)
     return m.median_s;
 }
 
-static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples, strategy_result *strategy)
+static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples,
+                 strategy_result *strategy)
 {
     measurement_take(&strategy->total, samples->total_s, config->repeats);
     strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
@@ -84,12 +87,14 @@ static void take(const bench_config *config, const exchange *ex, const strategy_
 }
 
 /* A strategy that declines these ranks is a line of its own, not an error. */
-static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples, strategy_result *strategy)
+static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples,
+                              strategy_result *strategy)
 {
     exchange *ex = NULL;
     vgg_status status = moving_open(c, config, strategy->name, &ex);
     if (status == VGG_UNAVAILABLE) {
-        snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1, vgg_message());
+        snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1,
+                 vgg_message());
         return VGG_OK;
     }
     VGG_TRY(status);
@@ -100,7 +105,8 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
     return VGG_OK;
 }
 
-static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples, bench_result *result)
+static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples,
+                              bench_result *result)
 {
     const exchange_entry *entries;
     size_t count = exchange_entries(&entries);
@@ -115,7 +121,8 @@ static vgg_status measure_all(comm *c, const bench_config *config, const strateg
 vgg_status bench_measure_strategies(comm *c, const bench_config *config, bench_result *result)
 {
     double *memory = calloc((size_t)3 * config->repeats, sizeof *memory);
-    vgg_status status = memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
+    vgg_status status =
+        memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
     status = comm_agree(c, status);
     if (status == VGG_OK) {
         strategy_samples samples = {memory, memory + config->repeats, memory + 2 * (size_t)config->repeats};

@@ -10,15 +10,18 @@ static void print_machine(const bench_config *config, const bench_result *result
 {
     const machine_limits *limits = &result->limits;
     int threads = result->threads;
-    printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks, result->ranks > 1 ? "s" : "",
-           config->threads, config->threads > 1 ? "s" : "", result->nodes, result->nodes > 1 ? "s" : "");
+    printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks,
+           result->ranks > 1 ? "s" : "", config->threads, config->threads > 1 ? "s" : "", result->nodes,
+           result->nodes > 1 ? "s" : "");
     printf("limits, all %d threads at once        together   a thread\n", threads);
     printf("  fp32 %-24s %10.1f %10.1f GFLOP/s\n", limits->fp32_kernel, limits->fp32_flops * GIGA,
            limits->fp32_flops * GIGA / threads);
-    printf("  bf16 %-24s %10.1f %10.1f GFLOP/s\n", limits->bf16_kernel ? limits->bf16_kernel : "none", limits->bf16_flops * GIGA,
-           limits->bf16_flops * GIGA / threads);
-    printf("  memory, read                  %10.1f %10.1f GB/s\n", limits->read_bytes * GIGA, limits->read_bytes * GIGA / threads);
-    printf("  memory, copy                  %10.1f %10.1f GB/s\n", limits->copy_bytes * GIGA, limits->copy_bytes * GIGA / threads);
+    printf("  bf16 %-24s %10.1f %10.1f GFLOP/s\n", limits->bf16_kernel ? limits->bf16_kernel : "none",
+           limits->bf16_flops * GIGA, limits->bf16_flops * GIGA / threads);
+    printf("  memory, read                  %10.1f %10.1f GB/s\n", limits->read_bytes * GIGA,
+           limits->read_bytes * GIGA / threads);
+    printf("  memory, copy                  %10.1f %10.1f GB/s\n", limits->copy_bytes * GIGA,
+           limits->copy_bytes * GIGA / threads);
     printf("  memory, update's 5 streams    %10.1f %10.1f GB/s\n", limits->update_bytes * GIGA,
            limits->update_bytes * GIGA / threads);
 }
@@ -27,18 +30,24 @@ static void print_machine(const bench_config *config, const bench_result *result
 static void print_measurement(const measurement *m)
 {
     printf(" %9.3f %9.3f", m->median_s * MILLI, m->least_s * MILLI);
-    if (m->work.flops > 0) printf(" %8.3f %8.1f", m->work.flops * GIGA, m->work.flops * GIGA / m->median_s);
-    else printf(" %8s %8s", "", "");
-    if (work_bytes(m->work) > 0) printf(" %8.1f %7.1f", work_bytes(m->work) * MEGA, work_bytes(m->work) * GIGA / m->median_s);
-    else printf(" %8s %7s", "", "");
-    if (m->limit_s > 0) printf(" %9.3f %7.1f %%\n", m->limit_s * MILLI, 100 * measurement_fraction(m));
-    else printf("\n");
+    if (m->work.flops > 0)
+        printf(" %8.3f %8.1f", m->work.flops * GIGA, m->work.flops * GIGA / m->median_s);
+    else
+        printf(" %8s %8s", "", "");
+    if (work_bytes(m->work) > 0)
+        printf(" %8.1f %7.1f", work_bytes(m->work) * MEGA, work_bytes(m->work) * GIGA / m->median_s);
+    else
+        printf(" %8s %7s", "", "");
+    if (m->limit_s > 0)
+        printf(" %9.3f %7.1f %%\n", m->limit_s * MILLI, 100 * measurement_fraction(m));
+    else
+        printf("\n");
 }
 
 static void print_columns(const char *first, const char *second, const char *third)
 {
-    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s\n", first, second, third, "median ms", "least ms", "GFLOP",
-           "GFLOP/s", "MB", "GB/s", "limit ms", "of limit");
+    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s\n", first, second, third, "median ms", "least ms",
+           "GFLOP", "GFLOP/s", "MB", "GB/s", "limit ms", "of limit");
 }
 
 static void print_layers(const bench_result *result)
@@ -48,7 +57,8 @@ static void print_layers(const bench_result *result)
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             const measurement *m = &result->layers[layer][pass];
             if (m->work.flops <= 0) continue;
-            printf("%-6s %-18s %-16s", model_layers[layer].name, bench_pass_names[pass], result->algorithms[layer][pass]);
+            printf("%-6s %-18s %-16s", model_layers[layer].name, bench_pass_names[pass],
+                   result->algorithms[layer][pass]);
             print_measurement(m);
         }
     }
@@ -73,17 +83,19 @@ static void print_strategy(const strategy_result *strategy)
         return;
     }
     printf("%-12s %11.3f %9.3f %9.3f %9.1f %11.1f %7.1f %9.3f %7.1f %% %9.1f %9.1f\n", strategy->name,
-           strategy->exchange_s * MILLI, strategy->update_s * MILLI, m->median_s * MILLI, strategy->cost.bytes_sent * MEGA,
-           strategy->cost.bytes_touched * MEGA, strategy->cost.bytes_touched * GIGA / m->median_s, m->limit_s * MILLI,
-           100 * measurement_fraction(m), strategy->cost.memory_rank_bytes * MEGA, strategy->cost.memory_node_bytes * MEGA);
+           strategy->exchange_s * MILLI, strategy->update_s * MILLI, m->median_s * MILLI,
+           strategy->cost.bytes_sent * MEGA, strategy->cost.bytes_touched * MEGA,
+           strategy->cost.bytes_touched * GIGA / m->median_s, m->limit_s * MILLI, 100 * measurement_fraction(m),
+           strategy->cost.memory_rank_bytes * MEGA, strategy->cost.memory_node_bytes * MEGA);
 }
 
 /* A rank's own traffic, beside the time that the least traffic of any strategy takes. */
 static void print_strategies(const bench_result *result)
 {
-    printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms", "MB sent",
-           "MB touched", "GB/s", "limit ms", "of limit", "MB a rank", "MB a node");
-    for (int i = 0; i < result->strategy_count; i++) print_strategy(&result->strategies[i]);
+    printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms",
+           "MB sent", "MB touched", "GB/s", "limit ms", "of limit", "MB a rank", "MB a node");
+    for (int i = 0; i < result->strategy_count; i++)
+        print_strategy(&result->strategies[i]);
 }
 
 void bench_print_text(const bench_config *config, const bench_result *result)

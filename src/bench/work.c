@@ -4,15 +4,18 @@
 
 #include "vgg11/nn/model.h"
 
-/* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has three
- * but for the two at the borders, which have one less. */
+/* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has
+ * three but for the two at the borders, which have one less. */
 static double taps(const layer_row *row)
 {
     double along = 3.0 * row->side - 2.0;
     return row->kind == LAYER_CONV ? along * along : 1.0;
 }
 
-static double map_elements(int side, int channels) { return (double)side * side * channels; }
+static double map_elements(int side, int channels)
+{
+    return (double)side * side * channels;
+}
 
 static double output_elements(const layer_row *row)
 {
@@ -50,7 +53,10 @@ work_amount work_of_exchange_and_update(int ranks, int nodes)
     return (work_amount){.bytes_read = (ranks + 2.0 * nodes) * buffer, .bytes_written = 2.0 * nodes * buffer};
 }
 
-double work_bytes(work_amount work) { return work.bytes_read + work.bytes_written; }
+double work_bytes(work_amount work)
+{
+    return work.bytes_read + work.bytes_written;
+}
 
 double work_peak_flops(const machine_limits *limits, network_precision precision)
 {
@@ -58,7 +64,10 @@ double work_peak_flops(const machine_limits *limits, network_precision precision
     return narrow ? limits->bf16_flops : limits->fp32_flops;
 }
 
-static double larger(double a, double b) { return a > b ? a : b; }
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 double work_layer_limit_s(const machine_limits *limits, network_precision precision, work_amount work)
 {

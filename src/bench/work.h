@@ -1,5 +1,5 @@
-/* How much work the parts of a step are at least, and the least time that a machine's limits allow for it (the roofline:
- * Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
+/* How much work the parts of a step are at least, and the least time that a machine's limits allow for it (the
+ * roofline: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
 #ifndef VGG11_BENCH_WORK_H
 #define VGG11_BENCH_WORK_H
 
@@ -14,20 +14,20 @@ typedef struct {
 } work_amount;
 
 /* One layer in one pass for `images` images on `ranks` ranks.
- * Arithmetic: the products of the direct convolution that meet a pixel, two operations each; those with the zero padding do
- * not count, and neither do bias and ReLU. An algorithm that needs fewer products (Winograd) can pass 100 %.
- * Traffic: each operand from or to memory once: activations after pooling (2 bytes each in bf16), the weights once a rank
- * (2 bytes in bf16), weight gradients (4 bytes). What stays in a cache between layers can pass 100 %. */
+ * Arithmetic: the products of the direct convolution that meet a pixel, two operations each; those with the zero
+ * padding do not count, and neither do bias and ReLU. An algorithm that needs fewer products (Winograd) can pass 100 %.
+ * Traffic: each operand from or to memory once: activations after pooling (2 bytes each in bf16), the weights once a
+ * rank (2 bytes in bf16), weight gradients (4 bytes). What stays in a cache between layers can pass 100 %. */
 work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, network_precision precision);
 
-/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, and on each node weights
- * and velocity read and written once. The network between nodes does not count. */
+/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, and on each node
+ * weights and velocity read and written once. The network between nodes does not count. */
 work_amount work_of_exchange_and_update(int ranks, int nodes);
 
 double work_bytes(work_amount work);
 
-/* Arithmetic or traffic, whichever takes longer. Traffic: bytes read at the reading rate, or all bytes at the best of the
- * measured rates, whichever takes longer. */
+/* Arithmetic or traffic, whichever takes longer. Traffic: bytes read at the reading rate, or all bytes at the best of
+ * the measured rates, whichever takes longer. */
 double work_layer_limit_s(const machine_limits *limits, network_precision precision, work_amount work);
 
 /* Traffic at the rate of the update's five streams. */

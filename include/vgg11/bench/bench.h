@@ -32,14 +32,15 @@ typedef struct {
     const char *conv;     /* a row's name, or "auto" */
     const char *exchange; /* of the step */
     exchange_wire wire;
-    int threads;          /* per rank, >= 1 */
+    int threads;            /* per rank, >= 1 */
     const char *plan_cache; /* as network_config has it */
-    bool json;            /* JSON on standard output instead of tables */
-    const char *plot;     /* folder for pictures, made if it is not there; NULL for none */
+    bool json;              /* JSON on standard output instead of tables */
+    const char *plot;       /* folder for pictures, made if it is not there; NULL for none */
 } bench_config;
 
-/* Collective; the same status on all ranks. Rank 0 prints. VGG_UNAVAILABLE if an algorithm or exchange that was named, or the
- * memory, is not to be had; VGG_IO_ERROR if pictures cannot be written. Without gnuplot there are none, and a warning. */
+/* Collective; the same status on all ranks. Rank 0 prints. VGG_UNAVAILABLE if an algorithm or exchange that was named,
+ * or the memory, is not to be had; VGG_IO_ERROR if pictures cannot be written. Without gnuplot there are none, and a
+ * warning. */
 vgg_status bench_run(comm *c, const bench_config *config);
 
 #endif
