@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Runs vgg11_dist on this machine, with ranks and threads from the cores at hand.
+set -euo pipefail
+# shellcheck source=launch/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+    cat <<'END'
+Usage: launch/local.sh [--ranks N] [--threads N] [--dry-run] [COMMAND] [OPTION of vgg11_dist...]
+Runs vgg11_dist under mpirun on this machine. All further words go to vgg11_dist.
+
+  --ranks N     processes (default $RANKS, else one for each memory (NUMA) node)
+  --threads N   threads of each (default $THREADS, else the cores divided by the ranks)
+  --dry-run     print the command instead of running it
+  --help        print this text (for that of the program: vgg11_dist --help)
+
+Environment: VGG11_DIST (the program), MPIRUN (default mpirun), MPIRUN_FLAGS (further words for it).
+Ranks are bound to cores of their own where there are enough, and not at all otherwise.
+END
+}
+
+ranks=${RANKS:-} threads=${THREADS:-} dry_run=no
+while [ $# -gt 0 ]; do
+    case $1 in
+        --ranks=*) ranks=${1#*=} ;;
+        --threads=*) threads=${1#*=} ;;
+        --ranks | --threads)
+            [ $# -gt 1 ] || { echo "$1: a number is missing" >&2; exit 2; }
+            if [ "$1" = --ranks ]; then ranks=$2; else threads=$2; fi
+            shift
+            ;;
+        --dry-run) dry_run=yes ;;
+        --help) usage; exit 0 ;;
+        --) shift; break ;;
+        *) break ;;
+    esac
+    shift
+done
+
+cores=$(count_cores)
+ranks=$(positive "${ranks:-$(count_memory_nodes)}" --ranks) || exit 2
+share=$((cores / ranks > 0 ? cores / ranks : 1))
+threads=$(positive "${threads:-$share}" --threads) || exit 2
+
+program=$(find_program)
+
+binding=(--map-by "slot:PE=$threads" --bind-to core)
+if [ $((ranks * threads)) -gt "$cores" ]; then binding=(--oversubscribe --bind-to none); fi
+read -r -a flags <<<"${MPIRUN_FLAGS:-}"
+command=("${MPIRUN:-mpirun}" -np "$ranks" "${binding[@]}" "${flags[@]}" "$program" --threads "$threads" "$@")
+if [ $dry_run = yes ]; then
+    printf '%q ' "${command[@]}"
+    echo
+    exit 0
+fi
+exec "${command[@]}"
