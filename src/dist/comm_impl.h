@@ -27,6 +27,9 @@ struct comm {
 vgg_status nodes_open(comm *c);
 void nodes_close(comm *c);
 
+/* This rank's half of comm_shared_sync(), for those who share several blocks and want one barrier for all. */
+void shared_fence(comm_shared *shared);
+
 /* The ranks that are true in listed[size], e.g. "0,3-5", into `text`; ends in ",..." where they do not all fit. */
 void ranks_list(const bool *listed, int size, char *text, size_t text_bytes);
 

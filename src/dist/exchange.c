@@ -10,6 +10,7 @@
 static void destroy_common(exchange *ex)
 {
     blocks_close(&ex->blocks);
+    slices_close(&ex->slices);
     free((void *)ex->config.segments);
     free(ex);
 }
@@ -27,6 +28,7 @@ static vgg_status create_common(comm *c, const exchange_config *config, const ex
     *ex = (exchange){.row = row, .c = c, .config = *config};
     ex->config.segments = segments;
     vgg_status status = blocks_open(&ex->blocks, config->count, segments, config->segment_count);
+    if (status == VGG_OK) status = slices_open(&ex->slices, config, c->size);
     if (status != VGG_OK) {
         destroy_common(ex);
         return status;
@@ -44,6 +46,7 @@ vgg_status exchange_open_row(comm *c, const exchange_config *config, const excha
         exchange_destroy(ex);
         return status;
     }
+    ex->cost.memory_rank_bytes += slices_memory_bytes(&ex->slices);
     *out = ex;
     return VGG_OK;
 }
@@ -77,6 +80,7 @@ static vgg_status open_named(comm *c, const exchange_config *config, exchange **
 vgg_status exchange_create(comm *c, const exchange_config *config, exchange **out)
 {
     *out = NULL;
+    VGG_TRY(slices_check(config, c->size));
     if (strcmp(config->name, "auto") == 0) return exchange_open_auto(c, config, out);
     return open_named(c, config, out);
 }

@@ -5,6 +5,7 @@
 
 #include "dist/blocks.h"
 #include "dist/comm_impl.h"
+#include "dist/slices.h"
 #include "vgg11/dist/exchange.h"
 
 /* The steps of exchange.h. open() sets gradient, weights, velocity, owned, leaf and cost; all memory that it makes is freed by
@@ -33,6 +34,8 @@ typedef struct {
 extern const exchange_row exchange_rows[];
 extern const size_t exchange_row_count;
 
+extern const exchange_functions exchange_node;
+extern const exchange_functions exchange_overlap;
 extern const exchange_functions exchange_allreduce;
 
 struct exchange {
@@ -40,10 +43,12 @@ struct exchange {
     comm *c;
     exchange_config config; /* segments: a copy */
     block_table blocks;
+    slice_tree slices;
     float *gradient;
     float *weights;
     float *velocity;
     vgg_range owned;
+    int leaf; /* this rank's place in the tree of slices */
     exchange_costs cost;
     void *state; /* the strategy's own */
     double exposed_s;
@@ -55,6 +60,12 @@ vgg_status local_buffers_open(exchange *ex);
 void local_buffers_close(exchange *ex);
 void local_buffers_distribute(exchange *ex, float *buffer);
 const double *local_buffers_square_sums(exchange *ex);
+
+/* Numbers cross a wire and are to be sent as bfloat16. */
+static inline bool exchange_wire_is_narrow(const exchange *ex)
+{
+    return ex->config.wire == WIRE_BF16 && ex->c->node_count > 1;
+}
 
 /* Collective. Opens `row`; VGG_DECLINED, VGG_UNAVAILABLE or VGG_BAD_OPTION as its open() says, on all ranks. */
 vgg_status exchange_open_row(comm *c, const exchange_config *config, const exchange_row *row, exchange **out);

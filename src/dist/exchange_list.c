@@ -2,6 +2,8 @@
 #include "dist/exchange_impl.h"
 
 const exchange_row exchange_rows[] = {
+    {"node", "several ranks share a node: each adds its slice from its neighbours' memory; one set of weights a node", &exchange_node},
+    {"overlap", "one rank a node, or no shared memory: buckets are all-reduced while the backward walk goes on", &exchange_overlap},
     {"allreduce", "reference: MPI_Allreduce after backward; each rank keeps and updates everything", &exchange_allreduce},
 };
 

@@ -24,6 +24,7 @@ vgg_status local_buffers_open(exchange *ex)
         *buffers[i] = memory;
     }
     ex->owned = (vgg_range){0, ex->config.count};
+    ex->leaf = ex->c->rank;
     count_cost(ex, bytes);
     return comm_agree(ex->c, status);
 }

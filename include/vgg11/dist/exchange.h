@@ -35,7 +35,7 @@ typedef struct {
     size_t segment_count;
     exchange_wire wire;
     int threads;               /* OpenMP threads for sums */
-    int slices;                /* 0: as many as ranks. Else the sum over ranks is a fixed balanced tree (see DESIGN) */
+    int slices;                /* 0: as many as ranks. Else a power of two: see exchange_slices() */
 } exchange_config;
 
 /* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if slices do not fit. */
@@ -55,6 +55,16 @@ void exchange_begin(exchange *ex);
 void exchange_range_final(exchange *ex, size_t first, size_t count);
 void exchange_poll(exchange *ex);
 void exchange_finish(exchange *ex);
+
+/* With config.slices = S > 0 the sum is ((s0 + s1) + (s2 + s3)) + ... over the S slices of the global batch, whoever holds them:
+ * the same bits on 1, 2, 4, .. S ranks. A rank holds S / ranks slices in a row and gives them one after the other, for index
+ * 0, 1, ..: it writes the gradient of one to exchange_slice_gradient() and says with exchange_slice_range_final() which ranges
+ * are complete, which adds them to those before; for the last slice this tells exchange_range_final() too. Without slices
+ * (S = 0) a rank has one, its own, and the same calls do what exchange_gradient() and exchange_range_final() do.
+ * Takes log2(S / ranks) further buffers. */
+vgg_range exchange_slices(const exchange *ex); /* first: of all S (without slices, of the ranks); count: this rank's */
+float *exchange_slice_gradient(exchange *ex, int index); /* [count], 0 <= index < exchange_slices().count */
+void exchange_slice_range_final(exchange *ex, int index, size_t first, size_t count);
 
 /* sums[segment_count]: sum of squares of each segment of the summed gradient, in double, the same bits on every rank and
  * for any number of ranks and threads given the same gradient: added within fixed blocks in fixed lanes, then over the

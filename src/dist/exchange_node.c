@@ -1,0 +1,147 @@
+/* One set of weights and velocity a node, in shared memory, as are all gradients: each rank adds its own slice straight from
+ * its neighbours' memory, and updates its own slice alone. */
+#include "dist/exchange_impl.h"
+#include "dist/lanes.h"
+#include "dist/sum.h"
+
+#include <stdlib.h>
+
+#include "vgg11/base/memory.h"
+
+typedef struct {
+    comm_shared *gradients; /* [node_size][count] */
+    comm_shared *weights;   /* [count] */
+    comm_shared *velocity;  /* [count] */
+    comm_shared *sums;      /* [blocks]: doubles */
+    const float **sources;  /* [node_size]: each rank's gradient */
+    vgg_range run;          /* own blocks */
+    lanes *between;         /* NULL: one node */
+} node_state;
+
+static double *block_sums(const node_state *node) { return comm_shared_memory(node->sums); }
+
+/* What this node's ranks wrote is seen by all of them. */
+static void node_sync(exchange *ex)
+{
+    node_state *node = ex->state;
+    comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums};
+    for (size_t i = 0; i < 4; i++) shared_fence(blocks[i]);
+    comm_node_barrier(ex->c);
+    for (size_t i = 0; i < 4; i++) shared_fence(blocks[i]);
+}
+
+static vgg_status open_memory(exchange *ex, node_state *node)
+{
+    comm *c = ex->c;
+    size_t ranks = (size_t)c->node_size, bytes = ex->config.count * sizeof(float), sums = ex->blocks.count * sizeof(double);
+    VGG_TRY(comm_shared_open(c, ranks * bytes, &node->gradients));
+    VGG_TRY(comm_shared_open(c, bytes, &node->weights));
+    VGG_TRY(comm_shared_open(c, bytes, &node->velocity));
+    VGG_TRY(comm_shared_open(c, sums, &node->sums));
+    ex->gradient = (float *)comm_shared_memory(node->gradients) + (size_t)c->node_rank * ex->config.count;
+    ex->weights = comm_shared_memory(node->weights);
+    ex->velocity = comm_shared_memory(node->velocity);
+    for (size_t rank = 0; rank < ranks; rank++)
+        node->sources[rank] = (float *)comm_shared_memory(node->gradients) + rank * ex->config.count;
+    ex->cost.memory_node_bytes = (ranks + 2) * bytes + sums;
+    return VGG_OK;
+}
+
+/* A slice is read from every neighbour and written once; the norm is taken while it is in the cache; then the update's three
+ * reads and two writes. */
+static void count_cost(exchange *ex)
+{
+    const node_state *node = ex->state;
+    size_t slice = ex->owned.count * sizeof(float), ranks = (size_t)ex->c->node_size;
+    ex->cost.bytes_touched = (ranks + 1 + 5) * slice;
+    ex->cost.bytes_sent = lanes_bytes_sent(node->between);
+    ex->cost.memory_rank_bytes = lanes_memory_bytes(node->between);
+}
+
+static vgg_status node_open(exchange *ex)
+{
+    comm *c = ex->c;
+    node_state *node = calloc(1, sizeof *node);
+    vgg_status status = VGG_OK;
+    ex->state = node;
+    if (node) node->sources = calloc((size_t)c->node_size, sizeof *node->sources);
+    if (!node || !node->sources) status = vgg_fail(VGG_UNAVAILABLE, "no memory for the node exchange");
+    VGG_TRY(comm_agree(c, status));
+    if (c->node_count > 1) VGG_TRY(lanes_open(ex, &node->between));
+    VGG_TRY(open_memory(ex, node));
+    node->run = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
+    ex->owned = blocks_floats(&ex->blocks, node->run);
+    ex->leaf = c->node_index * c->node_size + c->node_rank;
+    count_cost(ex);
+    return VGG_OK;
+}
+
+static void node_close(exchange *ex)
+{
+    node_state *node = ex->state;
+    if (!node) return;
+    lanes_close(node->between);
+    comm_shared_close(node->sums);
+    comm_shared_close(node->velocity);
+    comm_shared_close(node->weights);
+    comm_shared_close(node->gradients);
+    free(node->sources);
+    free(node);
+}
+
+/* Adds the neighbours' blocks of this rank's slice; each block's square sum is taken while the block is still in the cache. */
+static void add_own_slice(exchange *ex, bool last)
+{
+    node_state *node = ex->state;
+    double *sums = block_sums(node);
+    #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
+    for (size_t i = node->run.first; i < node->run.first + node->run.count; i++) {
+        const float_block *block = &ex->blocks.blocks[i];
+        float *sum = ex->gradient + block->first;
+        sum_tree(sum, node->sources, ex->c->node_size, block->first, block[1].first - block->first);
+        if (last) sums[i] = square_sum(sum, block->count);
+    }
+}
+
+static void node_finish(exchange *ex)
+{
+    node_state *node = ex->state;
+    node_sync(ex);
+    add_own_slice(ex, node->between == NULL);
+    if (!node->between) return;
+    if (!lanes_are_slices(node->between)) node_sync(ex);
+    lanes_sum(node->between, (float *)comm_shared_memory(node->gradients));
+    if (!lanes_are_slices(node->between)) node_sync(ex);
+    blocks_square_sums(&ex->blocks, ex->gradient, node->run, ex->config.threads, block_sums(node));
+}
+
+static const double *node_square_sums(exchange *ex)
+{
+    node_sync(ex);
+    return block_sums(ex->state);
+}
+
+static void node_distribute(exchange *ex, float *buffer)
+{
+    const node_state *node = ex->state;
+    node_sync(ex);
+    if (!node->between) return;
+    lanes_broadcast(node->between, buffer);
+    node_sync(ex);
+}
+
+static void node_collect(exchange *ex, float *buffer)
+{
+    (void)buffer;
+    node_sync(ex);
+}
+
+const exchange_functions exchange_node = {
+    .open = node_open,
+    .close = node_close,
+    .finish = node_finish,
+    .square_sums = node_square_sums,
+    .publish = node_sync,
+    .distribute = node_distribute,
+    .collect = node_collect,
+};
