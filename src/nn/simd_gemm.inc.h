@@ -89,29 +89,21 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
 
 static void finish_streams(void) { SIMD_FENCE(); }
 
-SIMD_INLINE void swap_halves(simd_value *upper, simd_value *lower, int distance)
-{
-    simd_indices to_upper;
-    simd_indices to_lower;
-    for (int i = 0; i < SIMD_WIDTH; i++) {
-        to_upper[i] = i & distance ? SIMD_WIDTH + i - distance : i;
-        to_lower[i] = i & distance ? SIMD_WIDTH + i : i + distance;
-    }
-    simd_value first = __builtin_shuffle(*upper, *lower, to_upper);
-    *lower = __builtin_shuffle(*upper, *lower, to_lower);
-    *upper = first;
-}
-
-/* In registers, by swapping ever smaller off-diagonal blocks (Eklundh, IEEE Trans. Computers C-21, 1972). */
+/* In registers: each level interleaves the upper half of the rows with the lower, which moves one bit of an element's row
+ * number into its column number and one bit back (Stone, "Parallel processing with the perfect shuffle", 1971). */
 SIMD_INLINE void transpose(simd_value row[SIMD_WIDTH])
 {
-    SIMD_UNROLL for (int level = 0; (1 << level) < SIMD_WIDTH; level++)
+    const simd_indices low = {SIMD_INTERLEAVE_LOW};
+    const simd_indices high = {SIMD_INTERLEAVE_HIGH};
+    SIMD_UNROLL for (int level = 1; level < SIMD_WIDTH; level *= 2)
     {
-        const int distance = (SIMD_WIDTH / 2) >> level;
-        SIMD_UNROLL for (int i = 0; i < SIMD_WIDTH; i++)
+        simd_value next[SIMD_WIDTH];
+        SIMD_UNROLL for (int i = 0; i < SIMD_WIDTH / 2; i++)
         {
-            if (!(i & distance)) swap_halves(&row[i], &row[i + distance], distance);
+            next[2 * i] = __builtin_shuffle(row[i], row[i + SIMD_WIDTH / 2], low);
+            next[2 * i + 1] = __builtin_shuffle(row[i], row[i + SIMD_WIDTH / 2], high);
         }
+        SIMD_UNROLL for (int i = 0; i < SIMD_WIDTH; i++) row[i] = next[i];
     }
 }
 

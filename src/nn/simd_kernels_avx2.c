@@ -7,6 +7,8 @@
 #define SIMD_ROWS 6
 #define SIMD_STREAM(to, value) _mm256_stream_ps((to), (__m256)(value))
 #define SIMD_FENCE() _mm_sfence()
+#define SIMD_INTERLEAVE_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define SIMD_INTERLEAVE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
 
 #include "nn/simd_gemm.inc.h"
 #include "nn/simd_bilinear.inc.h"

@@ -7,6 +7,8 @@
 #define SIMD_ROWS 14
 #define SIMD_STREAM(to, value) _mm512_stream_ps((to), (__m512)(value))
 #define SIMD_FENCE() _mm_sfence()
+#define SIMD_INTERLEAVE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SIMD_INTERLEAVE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 
 #include "nn/simd_gemm.inc.h"
 #include "nn/simd_bilinear.inc.h"

@@ -7,6 +7,8 @@
 #define SIMD_ROWS 6
 #define SIMD_STREAM(to, value) store((to), (value))
 #define SIMD_FENCE() (void)0
+#define SIMD_INTERLEAVE_LOW 0, 4, 1, 5
+#define SIMD_INTERLEAVE_HIGH 2, 6, 3, 7
 
 #include "nn/simd_gemm.inc.h"
 #include "nn/simd_bilinear.inc.h"
