@@ -15,8 +15,8 @@
     WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
     X(conv_bf16_portable)                                                                                              \
     X(conv_direct_1ch)                                                                                                 \
-    X(conv_winograd)                                                                                                   \
     X(conv_toeplitz)                                                                                                   \
+    X(conv_winograd)                                                                                                   \
     X(conv_direct)                                                                                                     \
     X(conv_im2col)                                                                                                     \
     X(dense_blas)                                                                                                      \
