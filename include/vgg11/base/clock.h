@@ -5,4 +5,7 @@
 /* Seconds since some fixed point, unaffected by changes of the system's date. */
 double clock_now_s(void);
 
+/* Seconds since this process was started, to 10 ms; 0 if the system does not say. */
+double clock_process_age_s(void);
+
 #endif

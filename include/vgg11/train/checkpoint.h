@@ -29,6 +29,7 @@ typedef struct {
     double pixel_mean;
     double pixel_deviation;
     char *config_json;  /* the whole configuration; owned: checkpoint_state_clear() frees it */
+    char *recipe;       /* what must be the same for a resume to go on with the same run; owned likewise */
 } checkpoint_state;
 
 void checkpoint_state_clear(checkpoint_state *state);
@@ -45,6 +46,9 @@ vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *wei
 
 /* Reads and validates the header alone (no tensor data). */
 vgg_status checkpoint_read_state(const char *path, checkpoint_state *state);
+
+/* Makes `alias` a second name of the file `path` in the same folder, in place of what had that name, at once or not at all. */
+vgg_status checkpoint_alias(const char *path, const char *alias);
 
 /* "<folder>/checkpoint-<step, 8 digits>.safetensors". */
 void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PATH_MAX]);

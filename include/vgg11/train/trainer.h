@@ -27,6 +27,8 @@ typedef struct {
     uint64_t seed;
     network_precision precision;
     const char *conv;
+    bool tune;              /* time the algorithms; see network_config */
+    const char *plan_cache; /* NULL for none */
     uint32_t epochs;
     uint64_t max_steps;     /* 0: no limit; the schedule still spans all epochs unless this is shorter */
     uint32_t batch_size;    /* global */

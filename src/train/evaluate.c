@@ -1,0 +1,83 @@
+#include "vgg11/train/evaluate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vgg11/base/range.h"
+#include "vgg11/nn/loss.h"
+
+/* The class of the largest logit; the first of equals, like the count in loss.h. */
+static int predicted(const float *logits)
+{
+    int best = 0;
+    for (int k = 1; k < DATASET_CLASSES; k++) {
+        if (logits[k] > logits[best]) best = k;
+    }
+    return best;
+}
+
+typedef struct {
+    uint32_t *order;
+    float *input;
+    uint8_t *labels;
+} evaluation_buffers;
+
+/* What a batch takes is little beside the network: without it nothing goes on, on any rank. */
+static evaluation_buffers open_buffers(comm *c, uint32_t batch)
+{
+    evaluation_buffers b = {malloc(batch * sizeof *b.order), aligned_alloc(64, (size_t)batch * DATASET_PIXELS * sizeof *b.input),
+                            malloc(batch)};
+    if (!b.order || !b.input || !b.labels) {
+        vgg_fail(VGG_UNAVAILABLE, "no memory for a batch of %u images to evaluate", batch);
+        comm_abort(c, VGG_UNAVAILABLE);
+    }
+    return b;
+}
+
+static void close_buffers(evaluation_buffers *b)
+{
+    free(b->order);
+    free(b->input);
+    free(b->labels);
+}
+
+static double evaluate_batch(network *net, const float *weights, const dataset *set, const normalization *table, vgg_range part,
+                             const evaluation_buffers *b, uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES])
+{
+    int n = (int)part.count;
+    for (int i = 0; i < n; i++) b->order[i] = (uint32_t)(part.first + (size_t)i);
+    batch_fill(set, table, b->order, (uint32_t)n, b->input, b->labels);
+    const float *logits = network_forward(net, weights, b->input, n);
+    for (int i = 0; i < n; i++) confusion[b->labels[i]][predicted(logits + i * DATASET_CLASSES)]++;
+    return loss_softmax_cross_entropy(logits, b->labels, n, 0, NULL).loss_sum;
+}
+
+static void summarise(evaluation *result, double loss_sum)
+{
+    uint64_t correct = 0;
+    for (int i = 0; i < DATASET_CLASSES; i++) {
+        correct += result->confusion[i][i];
+        for (int k = 0; k < DATASET_CLASSES; k++) result->samples += result->confusion[i][k];
+    }
+    double samples = result->samples ? (double)result->samples : 1;
+    result->loss = loss_sum / samples;
+    result->accuracy = (double)correct / samples;
+}
+
+void evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
+                  evaluation *result)
+{
+    memset(result, 0, sizeof *result);
+    vgg_range mine = range_part(set->count, (size_t)comm_size(c), (size_t)comm_rank(c));
+    evaluation_buffers buffers = open_buffers(c, batch);
+    double loss_sum = 0;
+    for (size_t done = 0; done < mine.count; done += batch) {
+        size_t left = mine.count - done;
+        vgg_range part = {mine.first + done, left < batch ? left : batch};
+        loss_sum += evaluate_batch(net, weights, set, table, part, &buffers, result->confusion);
+    }
+    close_buffers(&buffers);
+    comm_sum_in_rank_order(c, &loss_sum, 1);
+    comm_sum_u64(c, &result->confusion[0][0], (size_t)DATASET_CLASSES * DATASET_CLASSES);
+    summarise(result, loss_sum);
+}

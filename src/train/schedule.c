@@ -1,0 +1,35 @@
+#include "vgg11/train/schedule.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+static double cosine_factor(double progress) { return 0.5 * (1 + cos(3.14159265358979323846 * progress)); }
+
+static double constant_factor(double progress)
+{
+    (void)progress;
+    return 1;
+}
+
+const schedule_shape schedule_shapes[] = {
+    {"cosine", "the number of epochs is known: the rate falls to zero at the end", cosine_factor},
+    {"constant", "the rate is to stay as it is after warm-up", constant_factor},
+    {NULL, NULL, NULL},
+};
+
+const schedule_shape *schedule_find(const char *name)
+{
+    for (const schedule_shape *shape = schedule_shapes; shape->name; shape++) {
+        if (strcmp(shape->name, name) == 0) return shape;
+    }
+    return NULL;
+}
+
+double schedule_rate(const schedule_shape *shape, double base, uint64_t warmup, uint64_t steps, uint64_t step)
+{
+    if (step < warmup) return base * (double)(step + 1) / (double)warmup;
+    uint64_t rest = steps > warmup ? steps - warmup : 1;
+    double progress = (double)(step - warmup) / (double)rest;
+    return base * shape->factor(progress < 1 ? progress : 1);
+}

@@ -1,0 +1,54 @@
+#include "vgg11/train/shared_dataset.h"
+
+#include <string.h>
+
+#include "vgg11/base/memory.h"
+#include "vgg11/data/batch.h"
+
+/* The part of this rank among those of its node: each node decodes the whole set once. */
+static vgg_status decode_part(comm *c, const dataset_source *source, const char *resize, bool resize_bug, uint8_t *images,
+                              uint8_t *labels, uint64_t histogram[256])
+{
+    vgg_range part = range_part(source->count, (size_t)comm_node_size(c), (size_t)comm_node_rank(c));
+    if (part.count == 0) return VGG_OK;
+    uint8_t *my_images = images + part.first * DATASET_PIXELS;
+    VGG_TRY(dataset_decode(source, resize_find(resize), resize_bug, part, my_images, labels + part.first));
+    normalization_count(my_images, (uint32_t)part.count, histogram);
+    return VGG_OK;
+}
+
+static vgg_status share(comm *c, const dataset_source *source, const char *resize, bool resize_bug, shared_dataset *out)
+{
+    size_t image_bytes = vgg_round_up((size_t)source->count * DATASET_PIXELS, VGG_ALIGNMENT_BYTES);
+    VGG_TRY(comm_shared_open(c, image_bytes + source->count, &out->memory));
+    uint8_t *images = comm_shared_memory(out->memory), *labels = images + image_bytes;
+    out->set = (dataset){images, labels, source->count};
+    vgg_status status = comm_agree(c, decode_part(c, source, resize, resize_bug, images, labels, out->histogram));
+    comm_shared_sync(c, out->memory);
+    if (status == VGG_OK) comm_node_sum_u64(c, out->histogram, 256);
+    return status;
+}
+
+vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
+                               bool resize_bug, shared_dataset *out)
+{
+    dataset_source source;
+    char found[DATASET_PATH_MAX];
+    memset(out, 0, sizeof *out);
+    vgg_status status = dataset_locate(directory, found);
+    if (status == VGG_OK) status = dataset_open(found, split, limit, &source);
+    VGG_TRY(comm_agree(c, status));
+    uint64_t counts[2] = {source.count, UINT64_MAX - source.count};
+    comm_max_u64(c, counts, 2);
+    if (counts[0] != UINT64_MAX - counts[1]) status = vgg_fail(VGG_DISAGREE, "%s: ranks see different numbers of samples", found);
+    VGG_TRY(comm_agree(c, status));
+    status = share(c, &source, resize, resize_bug, out);
+    if (status != VGG_OK) shared_dataset_close(out);
+    return status;
+}
+
+void shared_dataset_close(shared_dataset *shared)
+{
+    comm_shared_close(shared->memory);
+    memset(shared, 0, sizeof *shared);
+}

@@ -1,0 +1,265 @@
+/* The training loop. */
+#include "vgg11/train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "train/stop_signal.h"
+#include "train/trainer_impl.h"
+#include "vgg11/base/clock.h"
+#include "vgg11/base/cpu.h"
+#include "vgg11/base/log.h"
+#include "vgg11/data/sampler.h"
+#include "vgg11/nn/loss.h"
+
+/* Times of a step on this rank, seconds. */
+typedef struct {
+    double compute_s;
+    double exchange_s;
+    double update_s;
+} step_times;
+
+typedef struct {
+    exchange *ex;
+    int slice;
+} slice_hook;
+
+static void on_range_final(void *context, size_t first, size_t count)
+{
+    const slice_hook *hook = context;
+    exchange_slice_range_final(hook->ex, hook->slice, first, count);
+}
+
+static void on_poll(void *context) { exchange_poll(((const slice_hook *)context)->ex); }
+
+/* Forward and backward over slice `index` of this rank: its images' share of the mean gradient over the global batch. */
+static void compute_slice(trainer *t, vgg_range batch, int index, step_report *report)
+{
+    vgg_range slices = exchange_slices(t->ex);
+    size_t parts = t->config->slices > 0 ? (size_t)t->config->slices : (size_t)comm_size(t->c);
+    vgg_range mine = range_part(batch.count, parts, slices.first + (size_t)index);
+    int n = (int)mine.count;
+    batch_fill(&t->train.set, &t->pixels, t->order + batch.first + mine.first, (uint32_t)n, t->input, t->labels);
+    const float *logits = network_forward(t->net, exchange_weights(t->ex), t->input, n);
+    loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
+    slice_hook hook = {t->ex, index};
+    network_hooks hooks = {&hook, on_range_final, on_poll};
+    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_slice_gradient(t->ex, index), &hooks);
+    report->loss_sum += loss.loss_sum;
+    report->correct += loss.correct;
+}
+
+/* Sums in rank order, so that all ranks get the same bits; the rate is rank 0's. */
+static void share_reports(trainer *t, step_report *report)
+{
+    const step_report *all = t->reports;
+    report->stop = stop_signal_seen();
+    comm_gather_all(t->c, report, sizeof *report, t->reports);
+    *report = all[0];
+    for (int rank = 1; rank < comm_size(t->c); rank++) {
+        report->loss_sum += all[rank].loss_sum;
+        report->correct += all[rank].correct;
+        report->stop |= all[rank].stop;
+    }
+}
+
+static clip_result update_weights(trainer *t, double lr)
+{
+    double square_sums[MODEL_TENSORS];
+    clip_result clip;
+    exchange_square_sums(t->ex, square_sums);
+    optimizer_clip(&t->config->optimizer, square_sums, &clip);
+    if (isfinite(clip.norm)) {
+        optimizer_update(&t->config->optimizer, &clip, (float)lr, exchange_owned(t->ex), exchange_weights(t->ex),
+                         exchange_velocity(t->ex), exchange_gradient(t->ex));
+    }
+    exchange_publish(t->ex);
+    return clip;
+}
+
+/* A loss far above what guessing costs, and above where it began, for many steps in a row: nothing good comes of it. */
+static vgg_status check_loss(trainer *t, double loss, double norm)
+{
+    enum { SETTLING_STEPS = 20, AVERAGED_STEPS = 50, RUNAWAY_FACTOR = 4 };
+    uint64_t step = t->at.step + 1;
+    if (!isfinite(loss) || !isfinite(norm))
+        return vgg_fail(VGG_DIVERGED, "training diverged: loss %g, gradient norm %g at step %llu; lower --lr or set --clip-norm", loss,
+                        norm, (unsigned long long)step);
+    t->loss_seen++;
+    double weight = 1.0 / (double)(t->loss_seen < AVERAGED_STEPS ? t->loss_seen : AVERAGED_STEPS);
+    t->loss_average += weight * (loss - t->loss_average);
+    if (t->loss_seen <= SETTLING_STEPS) t->loss_allowed = RUNAWAY_FACTOR * fmax(log(DATASET_CLASSES), t->loss_average);
+    if (t->loss_average <= t->loss_allowed) return VGG_OK;
+    return vgg_fail(VGG_DIVERGED, "training diverged: loss runs away (about %.3g over the last steps, at step %llu); lower --lr", t->loss_average,
+                    (unsigned long long)step);
+}
+
+static void count_step(trainer *t, const step_report *report, uint32_t samples)
+{
+    t->at.step++;
+    t->at.position++;
+    t->at.epoch_loss_sum += report->loss_sum;
+    t->at.epoch_correct += report->correct;
+    t->at.epoch_samples += samples;
+    t->images += samples;
+}
+
+static void tell_step(trainer *t, const step_report *report, const clip_result *clip, uint32_t samples, double start, step_times times)
+{
+    double step_s = clock_now_s() - start;
+    t->train_s += step_s;
+    run_step_event event = {.step = t->at.step,
+                            .epoch = t->at.epoch + 1,
+                            .samples = samples,
+                            .loss = report->loss_sum / samples,
+                            .accuracy = (double)report->correct / samples,
+                            .lr = report->lr,
+                            .grad_norm = clip->norm,
+                            .clip_scale = clip->smallest_scale,
+                            .step_s = step_s,
+                            .compute_s = times.compute_s,
+                            .exchange_s = times.exchange_s,
+                            .update_s = times.update_s};
+    TRAINER_TELL(t, step, &event);
+}
+
+/* One step of DESIGN: forward, backward, mean over ranks, norm, clip, Nesterov. */
+static vgg_status train_step(trainer *t, bool *stop)
+{
+    double start = clock_now_s();
+    vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
+    step_report report = {0};
+    report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->steps_total, t->at.step);
+    exchange_begin(t->ex);
+    for (int i = 0; i < (int)exchange_slices(t->ex).count; i++) compute_slice(t, batch, i, &report);
+    double computed = clock_now_s(), hidden_s = exchange_exposed_s(t->ex);
+    exchange_finish(t->ex);
+    share_reports(t, &report);
+    double exchanged = clock_now_s();
+    clip_result clip = update_weights(t, report.lr);
+    VGG_TRY(check_loss(t, report.loss_sum / (double)batch.count, clip.norm));
+    network_prepare(t->net, exchange_weights(t->ex));
+    double updated = clock_now_s();
+    step_times times = {computed - start - hidden_s, exchanged - computed + hidden_s, updated - exchanged};
+    count_step(t, &report, (uint32_t)batch.count);
+    tell_step(t, &report, &clip, (uint32_t)batch.count, start, times);
+    *stop = report.stop;
+    bool check = t->config->check_every > 0 && t->at.step % t->config->check_every == 0;
+    return check ? replica_check(t->c, "weights", exchange_weights(t->ex), model_flat_count(), t->config->threads) : VGG_OK;
+}
+
+static vgg_status evaluate(trainer *t, bool *best)
+{
+    double start = clock_now_s();
+    evaluate_run(t->c, t->net, exchange_weights(t->ex), &t->test.set, &t->pixels, (uint32_t)t->capacity, &t->last_eval);
+    if (!isfinite(t->last_eval.loss)) return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss, (unsigned long long)t->at.step);
+    *best = t->last_eval.accuracy > t->at.best_accuracy;
+    if (*best) t->at.best_accuracy = t->last_eval.accuracy;
+    run_eval_event event = {.epoch = t->at.epoch,
+                            .step = t->at.step,
+                            .test_loss = t->last_eval.loss,
+                            .test_accuracy = t->last_eval.accuracy,
+                            .samples = (uint32_t)t->last_eval.samples,
+                            .eval_s = clock_now_s() - start,
+                            .best = *best};
+    TRAINER_TELL(t, eval, &event);
+    return VGG_OK;
+}
+
+/* After the epoch's last step, or the run's. */
+static vgg_status end_epoch(trainer *t, bool complete)
+{
+    const train_config *config = t->config;
+    bool best = false;
+    if (complete) {
+        t->at.epoch++;
+        t->at.position = 0;
+        t->at.epoch_loss_sum = 0;
+        t->at.epoch_correct = t->at.epoch_samples = 0;
+    }
+    VGG_TRY(evaluate(t, &best));
+    bool last = t->at.step >= t->steps_total;
+    bool periodic = config->checkpoint_every > 0 && (last || t->at.epoch % config->checkpoint_every == 0);
+    return trainer_save(t, periodic, best && config->checkpoint_every > 0);
+}
+
+static vgg_status stop_early(trainer *t)
+{
+    if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu", (unsigned long long)t->at.step);
+    VGG_TRY(trainer_save(t, true, false));
+    return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu, saved in %s; run again with --resume to go on",
+                    (unsigned long long)t->at.step, t->config->output);
+}
+
+static vgg_status train_epoch(trainer *t)
+{
+    bool stop = false;
+    sampler_order(t->config->seed, t->at.epoch, t->config->shuffle, t->order, t->train.set.count);
+    while (t->at.position < t->steps_per_epoch && t->at.step < t->steps_total) {
+        VGG_TRY(train_step(t, &stop));
+        bool ended = t->at.position == t->steps_per_epoch || t->at.step == t->steps_total;
+        if (ended) VGG_TRY(end_epoch(t, t->at.position == t->steps_per_epoch));
+        if (stop && t->at.step < t->steps_total) return stop_early(t);
+        bool due = t->config->checkpoint_steps > 0 && t->at.step % t->config->checkpoint_steps == 0;
+        if (ended) return VGG_OK;
+        if (due) VGG_TRY(trainer_save(t, true, false));
+    }
+    return VGG_OK;
+}
+
+static void tell_start(trainer *t)
+{
+    run_start_event event = {.step = t->at.step,
+                             .epoch = t->at.epoch,
+                             .epochs = t->config->epochs,
+                             .steps_total = t->steps_total,
+                             .steps_per_epoch = t->steps_per_epoch,
+                             .train_samples = t->train.set.count,
+                             .test_samples = t->test.set.count,
+                             .batch_size = t->config->batch_size,
+                             .ranks = comm_size(t->c),
+                             .threads = t->config->threads,
+                             .exchange = exchange_reason(t->ex),
+                             .startup_s = clock_process_age_s()};
+    TRAINER_TELL(t, start, &event);
+}
+
+static void tell_end(trainer *t, vgg_status status)
+{
+    uint64_t peak = cpu_memory_peak_bytes();
+    comm_max_u64(t->c, &peak, 1);
+    run_end_event event = {.status = (int)status,
+                           .message = status == VGG_OK ? "" : vgg_message(),
+                           .step = t->at.step,
+                           .wall_s = clock_now_s() - t->started_s,
+                           .train_s = t->train_s,
+                           .images = t->images,
+                           .best_accuracy = t->at.best_accuracy,
+                           .final_accuracy = t->last_eval.accuracy,
+                           .final_loss = t->last_eval.loss,
+                           .memory_peak_bytes = peak};
+    TRAINER_TELL(t, end, &event);
+}
+
+static vgg_status train_epochs(trainer *t)
+{
+    vgg_status status = VGG_OK;
+    tell_start(t);
+    while (status == VGG_OK && t->at.step < t->steps_total) status = train_epoch(t);
+    bool nothing_to_do = status == VGG_OK && t->last_eval.samples == 0;
+    bool best = false;
+    if (nothing_to_do) status = evaluate(t, &best);
+    tell_end(t, status);
+    return status;
+}
+
+vgg_status train_run(comm *c, const train_config *config)
+{
+    trainer t = {.c = c, .config = config, .started_s = clock_now_s()};
+    stop_signal_watch();
+    vgg_status status = trainer_open(&t);
+    if (status == VGG_OK) status = train_epochs(&t);
+    trainer_close(&t);
+    stop_signal_unwatch();
+    return status;
+}

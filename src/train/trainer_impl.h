@@ -1,0 +1,80 @@
+/* What the parts of the trainer share. */
+#ifndef VGG11_TRAIN_TRAINER_IMPL_H
+#define VGG11_TRAIN_TRAINER_IMPL_H
+
+#include "vgg11/base/run_events.h"
+#include "vgg11/train/checkpoint.h"
+#include "vgg11/train/evaluate.h"
+#include "vgg11/train/schedule.h"
+#include "vgg11/train/shared_dataset.h"
+#include "vgg11/train/trainer.h"
+
+enum { RECIPE_MAX = 512 };
+
+/* Where the run stands: all of it goes into a checkpoint. */
+typedef struct {
+    uint64_t step;     /* steps done */
+    uint32_t epoch;    /* epochs done */
+    uint32_t position; /* steps done in the current epoch */
+    double best_accuracy;
+    double epoch_loss_sum;
+    uint64_t epoch_correct;
+    uint64_t epoch_samples;
+} train_progress;
+
+/* What a rank says of its part of a step. All ranks get all reports and take the same decisions from them. */
+typedef struct {
+    double loss_sum;
+    double lr; /* rank 0's counts: a cosine may differ in its last bit between machines */
+    uint32_t correct;
+    uint32_t stop;
+} step_report;
+
+typedef struct {
+    comm *c;
+    const train_config *config;
+    const schedule_shape *schedule;
+    shared_dataset train;
+    shared_dataset test;
+    normalization pixels;
+    exchange *ex;
+    network *net;
+    int capacity;     /* most images in one forward on this rank */
+    uint32_t *order;  /* [train.set.count] of the current epoch */
+    float *input;     /* [capacity][32][32][1] */
+    float *dlogits;   /* [capacity][10] */
+    uint8_t *labels;  /* [capacity] */
+    step_report *reports; /* [ranks] */
+    uint32_t steps_per_epoch;
+    uint64_t steps_total; /* in the whole run */
+    train_progress at;
+    evaluation last_eval;
+    char recipe[RECIPE_MAX];
+    double loss_average;  /* moving, for noticing that it runs away */
+    double loss_allowed;
+    uint64_t loss_seen;
+    double started_s;
+    double train_s;
+    uint64_t images;
+} trainer;
+
+/* Collective. Loads data, makes exchange and network, initialises or resumes. trainer_close() frees, also after failure. */
+vgg_status trainer_open(trainer *t);
+void trainer_close(trainer *t);
+
+/* Collective. Initial weights, or those of config->resume. */
+vgg_status trainer_start_weights(trainer *t);
+
+/* Collective. Saves checkpoint-<step> and prunes; with `best`, best.safetensors too. With `periodic` false only the best. */
+vgg_status trainer_save(trainer *t, bool periodic, bool best);
+
+/* Calls one member of all observers, on rank 0. */
+#define TRAINER_TELL(t, member, event)                                                                                 \
+    do {                                                                                                               \
+        for (int tell_i = 0; comm_rank((t)->c) == 0 && tell_i < (t)->config->observer_count; tell_i++) {               \
+            const run_observer *tell_o = &(t)->config->observers[tell_i];                                              \
+            if (tell_o->member) tell_o->member(tell_o->context, event);                                                \
+        }                                                                                                              \
+    } while (0)
+
+#endif

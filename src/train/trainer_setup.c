@@ -1,0 +1,133 @@
+/* What a run needs before its first step. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "train/trainer_impl.h"
+#include "vgg11/base/cpu.h"
+#include "vgg11/base/log.h"
+#include "vgg11/base/memory.h"
+#include "vgg11/data/sampler.h"
+
+static vgg_status open_data(trainer *t)
+{
+    const data_config *data = &t->config->data;
+    VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TRAIN, data->train_samples, data->resize, data->resize_bug, &t->train));
+    VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TEST, data->test_samples, data->resize, data->resize_bug, &t->test));
+    normalization_find(data->normalize)->fill(&t->pixels, t->train.histogram);
+    return VGG_OK;
+}
+
+static void count_steps(trainer *t)
+{
+    const train_config *config = t->config;
+    t->steps_per_epoch = sampler_steps(t->train.set.count, config->batch_size);
+    t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
+    if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
+    int parts = config->slices > 0 ? config->slices : comm_size(t->c);
+    uint32_t largest = config->batch_size < t->train.set.count ? config->batch_size : t->train.set.count;
+    t->capacity = (int)range_part(largest, (size_t)parts, 0).count;
+}
+
+/* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations. What is refused here
+ * would not have fitted; what passes may still not. */
+static vgg_status check_memory(trainer *t)
+{
+    enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
+    size_t flat_bytes = model_flat_count() * sizeof(float), available = cpu_memory_available_bytes();
+    size_t rank_bytes = 2 * flat_bytes + (size_t)t->capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
+    size_t needed = 2 * flat_bytes + (size_t)comm_node_size(t->c) * rank_bytes;
+    if (available == 0 || needed <= available) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "%s: %d ranks with %d images each need at least %zu MiB of memory, and %zu MiB are free; use fewer ranks or a smaller --batch-size",
+                    comm_host(t->c), comm_node_size(t->c), t->capacity, needed >> 20, available >> 20);
+}
+
+static vgg_status open_exchange(trainer *t)
+{
+    vgg_range segments[MODEL_TENSORS];
+    const tensor_view *views = model_tensors();
+    for (int i = 0; i < MODEL_TENSORS; i++) segments[i] = (vgg_range){views[i].offset, views[i].count};
+    exchange_config config = {.name = t->config->exchange,
+                              .count = model_flat_count(),
+                              .segments = segments,
+                              .segment_count = MODEL_TENSORS,
+                              .wire = t->config->wire,
+                              .threads = t->config->threads,
+                              .slices = t->config->slices};
+    VGG_TRY(exchange_create(t->c, &config, &t->ex));
+    vgg_log(VGG_LOG_DEBUG, "exchange: %s", exchange_reason(t->ex));
+    return VGG_OK;
+}
+
+static double agree_largest(void *context, double value) { return comm_max(context, value); }
+
+static void log_plan(void *context, const char *line)
+{
+    (void)context;
+    vgg_log(VGG_LOG_DEBUG, "%s", line);
+}
+
+static vgg_status open_network(trainer *t)
+{
+    network_config config = {.batch_capacity = t->capacity,
+                             .threads = t->config->threads,
+                             .precision = t->config->precision,
+                             .conv = t->config->conv,
+                             .training = true,
+                             .tune = t->config->tune,
+                             .plan_cache = t->config->plan_cache,
+                             .agreement = {t->c, agree_largest}};
+    VGG_TRY(comm_agree(t->c, network_create(&config, &t->net)));
+    network_describe(t->net, log_plan, NULL);
+    return VGG_OK;
+}
+
+static vgg_status open_buffers(trainer *t)
+{
+    size_t capacity = (size_t)t->capacity;
+    t->order = malloc(t->train.set.count * sizeof *t->order);
+    t->input = aligned_alloc(64, capacity * DATASET_PIXELS * sizeof *t->input);
+    t->dlogits = aligned_alloc(64, vgg_round_up(capacity * DATASET_CLASSES * sizeof *t->dlogits, 64));
+    t->labels = malloc(capacity);
+    t->reports = malloc((size_t)comm_size(t->c) * sizeof *t->reports);
+    if (t->order && t->input && t->dlogits && t->labels && t->reports) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "no memory for batches of %d images", t->capacity);
+}
+
+/* What a resumed run must share with the one it goes on with, or positions and sums would mean something else. */
+static void write_recipe(trainer *t)
+{
+    const train_config *config = t->config;
+    snprintf(t->recipe, sizeof t->recipe,
+             "seed=%" PRIu64 " batch-size=%" PRIu32 " train-samples=%" PRIu32 " resize=%s normalize=%s resize-bug=%d shuffle=%d",
+             config->seed, config->batch_size, t->train.set.count, config->data.resize, config->data.normalize,
+             config->data.resize_bug, config->shuffle);
+}
+
+vgg_status trainer_open(trainer *t)
+{
+    t->schedule = schedule_find(t->config->schedule);
+    VGG_TRY(open_data(t));
+    count_steps(t);
+    write_recipe(t);
+    VGG_TRY(comm_agree(t->c, check_memory(t)));
+    VGG_TRY(open_exchange(t));
+    VGG_TRY(open_network(t));
+    VGG_TRY(comm_agree(t->c, open_buffers(t)));
+    VGG_TRY(trainer_start_weights(t));
+    network_prepare(t->net, exchange_weights(t->ex));
+    return VGG_OK;
+}
+
+void trainer_close(trainer *t)
+{
+    free(t->order);
+    free(t->input);
+    free(t->dlogits);
+    free(t->labels);
+    free(t->reports);
+    network_destroy(t->net);
+    exchange_destroy(t->ex);
+    shared_dataset_close(&t->test);
+    shared_dataset_close(&t->train);
+}
