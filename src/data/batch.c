@@ -40,7 +40,8 @@ static void fill_none(normalization *table, const uint64_t histogram[256])
 }
 
 const normalization_kind normalization_kinds[] = {
-    {"standard", "the default: mean 0 and deviation 1 over the training pixels, which He initialisation expects", fill_standard},
+    {"standard", "the default: mean 0 and deviation 1 over the training pixels, which He initialisation expects",
+     fill_standard},
     {"unit", "pixels from 0 to 1 are wanted, as most tutorials have them", fill_unit},
     {"none", "raw bytes 0 to 255 are wanted, to see what they do to training", fill_none},
     {NULL, NULL, NULL},

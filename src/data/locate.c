@@ -49,6 +49,7 @@ vgg_status dataset_locate(const char *asked, char directory[DATASET_PATH_MAX])
     const char *const places[] = {VGG_DATA_IN_SOURCE, beside, VGG_DATA_INSTALLED};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (holds_images(places[i])) return take_named("data folder", places[i], directory);
-    return vgg_fail(VGG_BAD_DATA, "no data set in %.250s, %.250s or %.250s; --data or VGG11_DATA names the folder of the four IDX files",
+    return vgg_fail(VGG_BAD_DATA,
+                    "no data set in %.250s, %.250s or %.250s; --data or VGG11_DATA names the folder of the four IDX files",
                     places[0], places[1], places[2]);
 }

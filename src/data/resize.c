@@ -9,7 +9,7 @@
 enum { WEIGHT_BITS = 32 - 8 - 2, WEIGHT_ONE = 1 << WEIGHT_BITS };
 
 /* Where a coordinate of the target comes from: `taps` neighbours of the source from first[i] on, weighted by
- * weights[i * taps ...]. All windows have the same length and lie within the source; what is outside a narrower one weighs 0. */
+ * weights[i * taps ...]. All windows have the same length and lie within the source; what a narrower one lacks weighs 0. */
 typedef struct {
     int taps;
     int *first;

@@ -111,7 +111,7 @@ START_TEST(normal_values_are_those_of_the_formula)
         worst = fmax(worst, fabs(values[i] - radius * cos(angle)));
         worst = fmax(worst, fabs(values[i + 1] - radius * sin(angle)));
     }
-    ck_assert_double_lt(worst, 4e-6);
+    ck_assert_double_lt(worst, 1e-6);
 }
 END_TEST
 

@@ -38,7 +38,8 @@ static const resize_filter *bilinear(void) { return resize_find("bilinear"); }
 
 static vgg_status decode_part(vgg_range part, decoded into)
 {
-    return dataset_decode(&source, bilinear(), false, part, into.images + part.first * DATASET_PIXELS, into.labels + part.first);
+    return dataset_decode(&source, bilinear(), false, part, into.images + part.first * DATASET_PIXELS,
+                          into.labels + part.first);
 }
 
 /* The samples of `source` by the simplest way: all raw images, resized one after another. */
@@ -50,7 +51,8 @@ static decoded decode_plainly(const resize_filter *filter)
     resize_plan *plan;
     ck_assert_int_eq(idx_read_images(source.images_path, (vgg_range){0, source.count}, raw), VGG_OK);
     ck_assert_int_eq(idx_read_labels(source.labels_path, (vgg_range){0, source.count}, set.labels), VGG_OK);
-    ck_assert_int_eq(resize_plan_create(filter, (int)source.rows, (int)source.columns, DATASET_SIDE, DATASET_SIDE, &plan), VGG_OK);
+    ck_assert_int_eq(
+        resize_plan_create(filter, (int)source.rows, (int)source.columns, DATASET_SIDE, DATASET_SIDE, &plan), VGG_OK);
     for (size_t i = 0; i < source.count; i++) resize_apply(plan, raw + i * raw_bytes, set.images + i * DATASET_PIXELS);
     resize_plan_free(plan);
     free(raw);
@@ -87,7 +89,8 @@ START_TEST(all_filters_and_thread_counts_decode_alike)
         for (int threads = 1; threads <= 5; threads++) {
             decoded set = make_decoded(source.count);
             omp_set_num_threads(threads);
-            ck_assert_int_eq(dataset_decode(&source, filter, false, (vgg_range){0, source.count}, set.images, set.labels), VGG_OK);
+            vgg_range all = {0, source.count};
+            ck_assert_int_eq(dataset_decode(&source, filter, false, all, set.images, set.labels), VGG_OK);
             assert_same(set, expected, source.count);
             free_decoded(set);
         }
@@ -146,7 +149,8 @@ END_TEST
 static void assert_not_opened(vgg_status expected, uint32_t limit, const char *says)
 {
     vgg_status status = dataset_open(folder, DATASET_TRAIN, limit, &source);
-    ck_assert_msg(status == expected && strstr(vgg_message(), says), "status %d, \"%s\" lacks \"%s\"", status, vgg_message(), says);
+    ck_assert_msg(status == expected && strstr(vgg_message(), says), "status %d, \"%s\" lacks \"%s\"", status, vgg_message(),
+                  says);
 }
 
 START_TEST(a_limit_is_checked)
@@ -197,7 +201,8 @@ END_TEST
 START_TEST(a_plain_file_goes_before_a_gzipped_one)
 {
     idx_write_set(folder, 10, 4, 4);
-    byte_buffer images = idx_make((const uint32_t[]){0x803, 3, 2, 2}, 4, 12), labels = idx_make((const uint32_t[]){0x801, 3}, 2, 3);
+    byte_buffer images = idx_make((const uint32_t[]){0x803, 3, 2, 2}, 4, 12);
+    byte_buffer labels = idx_make((const uint32_t[]){0x801, 3}, 2, 3);
     file_write(path_in(folder, "train-images-idx3-ubyte"), images.bytes, images.count);
     file_write(path_in(folder, "train-labels-idx1-ubyte"), labels.bytes, labels.count);
     ck_assert_int_eq(dataset_open(folder, DATASET_TRAIN, 0, &source), VGG_OK);
@@ -241,8 +246,12 @@ START_TEST(files_changed_after_opening_are_seen)
     decoded set = make_decoded(10);
     idx_write_set(folder, 10, 4, 4);
     ck_assert_int_eq(dataset_open(folder, DATASET_TRAIN, 0, &source), VGG_OK);
-    idx_write_set(folder, 10, 32, 32);
-    ck_assert_int_eq(decode_part((vgg_range){0, 10}, set), VGG_BAD_DATA);
+    static const uint32_t others[][3] = {{10, 32, 4}, {10, 4, 32}, {10, 2, 8}};
+    for (int i = 0; i < 3; i++) {
+        idx_write_set(folder, others[i][0], others[i][1], others[i][2]);
+        ck_assert_int_eq(decode_part((vgg_range){0, 10}, set), VGG_BAD_DATA);
+        ck_assert_ptr_nonnull(strstr(vgg_message(), "was changed"));
+    }
     idx_write_set(folder, 5, 4, 4);
     ck_assert_int_eq(decode_part((vgg_range){0, 10}, set), VGG_BAD_DATA);
     ck_assert_int_eq(decode_part((vgg_range){5, 5}, set), VGG_BAD_DATA);

@@ -230,7 +230,8 @@ START_TEST(what_is_not_a_regular_file_is_refused_at_once)
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
     ck_assert_int_eq(symlink(loop, loop), 0);
     ck_assert_int_eq(symlink("/nonexistent", dangling), 0);
-    const char *const paths[] = {fifo, loop, dangling, folder, "/dev/zero", "/dev/null", "/dev/full", "/nonexistent", "", "/dev/zero/x"};
+    const char *const paths[] = {fifo, loop, dangling, folder, "/dev/zero", "/dev/null", "/dev/full", "/nonexistent", "",
+                                 "/dev/zero/x"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         assert_refused(paths[i], IMAGES, paths[i]);
         assert_refused(paths[i], LABELS, paths[i]);
@@ -266,6 +267,21 @@ START_TEST(a_bomb_is_not_unpacked)
     assert_refused(path, IMAGES, "bomb");
     ck_assert_ptr_nonnull(strstr(vgg_message(), "goes on after the 144 bytes"));
     ck_assert_uint_lt(cpu_memory_peak_bytes(), before + (4 << 20));
+}
+END_TEST
+
+/* Before anybody takes memory for it. */
+START_TEST(a_huge_claim_in_a_small_gzip_file_is_refused_by_its_header)
+{
+    byte_buffer plain = idx_make((const uint32_t[]){0x803, IDX_MAX_COUNT, 32, 32}, 4, 1000);
+    byte_buffer packed = gzip_bytes(plain.bytes, plain.count);
+    const char *path = path_in(folder, "claim.gz");
+    idx_header header;
+    file_write(path, packed.bytes, packed.count);
+    ck_assert_int_eq(idx_read_image_header(path, &header), VGG_BAD_DATA);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "bytes of gzip data"));
+    free(packed.bytes);
+    free(plain.bytes);
 }
 END_TEST
 
@@ -305,6 +321,7 @@ START_TEST(good_files_are_read_in_any_range)
         ck_assert_int_eq(idx_read_images(path, (vgg_range){3, 3}, more), VGG_BAD_DATA);
         ck_assert_int_eq(idx_read_images(path, (vgg_range){6, 0}, more), VGG_BAD_DATA);
         ck_assert_int_eq(idx_read_images(path, (vgg_range){1, SIZE_MAX}, more), VGG_BAD_DATA);
+        ck_assert_ptr_nonnull(strstr(vgg_message(), "has 5 items"));
     }
     free(plain.bytes);
     free(packed.bytes);
@@ -401,6 +418,7 @@ int main(void)
     tcase_add_test(tests, what_is_not_a_regular_file_is_refused_at_once);
     tcase_add_test(tests, a_file_without_permission_is_refused);
     tcase_add_test(tests, a_bomb_is_not_unpacked);
+    tcase_add_test(tests, a_huge_claim_in_a_small_gzip_file_is_refused_by_its_header);
     tcase_add_test(tests, a_label_above_nine_is_refused);
     tcase_add_test(tests, good_files_are_read_in_any_range);
     tcase_add_test(tests, a_gzip_file_of_several_members_is_one_file);

@@ -101,7 +101,8 @@ START_TEST(impossible_sizes_are_refused)
     for (const resize_filter *filter = resize_filters; filter->name; filter++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             resize_plan *plan;
-            ck_assert_int_eq(resize_plan_create(filter, sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], &plan), VGG_BAD_OPTION);
+            const int *size = sizes[i];
+            ck_assert_int_eq(resize_plan_create(filter, size[0], size[1], size[2], size[3], &plan), VGG_BAD_OPTION);
             ck_assert_ptr_null(plan);
         }
     resize_plan *plan;
