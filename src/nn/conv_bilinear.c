@@ -2,7 +2,7 @@
 
 #include <omp.h>
 
-enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 6 << 20, FETCHES_OF_ROWS = 2 };
+enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 3 << 20, FETCHES_OF_ROWS = 2 };
 
 bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
 {
