@@ -17,6 +17,7 @@ vgg_status cmd_bench(comm *c, const options *o)
         .conv = o->conv,
         .exchange = o->exchange,
         .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
+        .slices = (int)o->slices,
         .threads = plan.threads,
         .json = o->json,
         .plot = o->plot,

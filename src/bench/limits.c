@@ -10,40 +10,39 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-/* A bandwidth's trial goes over one window of each array, the next trial over the next one: when a window's turn comes
- * again, caches have long lost it. */
-enum { PAGE_FLOATS = 1024, WINDOWS = 8, TRIALS = 6 * WINDOWS };
+enum { PAGE_FLOATS = 1024, ARITHMETIC_TRIALS = 40, BANDWIDTH_TRIALS = 12 };
 
-/* Trials are shorter than a turn of the scheduler, so that some go undisturbed where the machine has other work, too.
- */
+/* Shorter than a turn of the scheduler, so that some trials go undisturbed where the machine has other work, too. A
+ * trial of the bandwidth cannot be that short: it must outlast by far what caches still hold of the one before, or have
+ * yet to write. */
 static const double ARITHMETIC_TRIAL_S = 0.004;
 
 /* One thread's share of a measured loop. What it returns is kept, so that no compiler may drop the loop. */
-typedef float (*team_work)(void *context, int trial, int thread, int threads);
+typedef float (*team_work)(void *context, int thread, int threads);
 
 static volatile float sink;
 
-static double time_team(int threads, int trial, team_work work, void *context)
+static double time_team(int threads, team_work work, void *context)
 {
     double start = 0;
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp barrier
         if (omp_get_thread_num() == 0) start = clock_now_s();
-        sink = work(context, trial, omp_get_thread_num(), omp_get_num_threads());
+        sink = work(context, omp_get_thread_num(), omp_get_num_threads());
     }
     return clock_now_s() - start;
 }
 
 /* Raises *best to the best rate of all ranks together, in units a second: `mine` units are this rank's in a trial,
  * which lasts from the common start to the slowest rank's end. True if it was raised. */
-static bool raise_rate(comm *c, int threads, double mine, team_work work, void *context, double *best)
+static bool raise_rate(comm *c, int threads, int trials, double mine, team_work work, void *context, double *best)
 {
     double total = mine, before = *best;
     comm_sum_in_rank_order(c, &total, 1);
-    for (int trial = 0; trial < TRIALS; trial++) {
+    for (int trial = 0; trial < trials; trial++) {
         comm_barrier(c);
-        double rate = total / comm_max(c, time_team(threads, trial, work, context));
+        double rate = total / comm_max(c, time_team(threads, work, context));
         if (rate > *best) *best = rate;
     }
     return *best > before;
@@ -54,10 +53,10 @@ typedef struct {
     uint64_t rounds;
 } arithmetic_work;
 
-static float run_arithmetic(void *context, int trial, int thread, int threads)
+static float run_arithmetic(void *context, int thread, int threads)
 {
     const arithmetic_work *work = context;
-    (void)trial, (void)thread, (void)threads;
+    (void)thread, (void)threads;
     return work->kernel->run(work->rounds);
 }
 
@@ -65,7 +64,7 @@ static float run_arithmetic(void *context, int trial, int thread, int threads)
 static uint64_t calibrate_rounds(comm *c, const arithmetic_kernel *kernel, int threads)
 {
     arithmetic_work work = {kernel, 1024};
-    while (comm_max(c, time_team(threads, 0, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S)
+    while (comm_max(c, time_team(threads, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S)
         work.rounds *= 2;
     return work.rounds;
 }
@@ -78,28 +77,27 @@ static void measure_arithmetic(comm *c, int threads, machine_limits *limits)
         arithmetic_work work = {kernel, calibrate_rounds(c, kernel, threads)};
         double flops = kernel->flops_per_round * (double)work.rounds * threads;
         double *best = narrow ? &limits->bf16_flops : &limits->fp32_flops;
-        if (raise_rate(c, threads, flops, run_arithmetic, &work, best))
+        if (raise_rate(c, threads, ARITHMETIC_TRIALS, flops, run_arithmetic, &work, best))
             *(narrow ? &limits->bf16_kernel : &limits->fp32_kernel) = kernel->name;
     }
 }
 
 typedef struct {
     float *w, *v, *g;
-    size_t window; /* floats of each in one trial, a multiple of PAGE_FLOATS */
+    size_t count; /* floats in each, a multiple of PAGE_FLOATS */
 } streams;
 
-static vgg_range share(const streams *s, int trial, int thread, int threads)
+static vgg_range share(const streams *s, int thread, int threads)
 {
-    vgg_range pages = range_part(s->window / PAGE_FLOATS, (size_t)threads, (size_t)thread);
-    size_t start = (size_t)(trial % WINDOWS) * s->window;
-    return (vgg_range){start + pages.first * PAGE_FLOATS, pages.count * PAGE_FLOATS};
+    vgg_range pages = range_part(s->count / PAGE_FLOATS, (size_t)threads, (size_t)thread);
+    return (vgg_range){pages.first * PAGE_FLOATS, pages.count * PAGE_FLOATS};
 }
 
 /* Each thread writes its share first, which places the pages on its memory. */
-static float touch(void *context, int trial, int thread, int threads)
+static float touch(void *context, int thread, int threads)
 {
     streams *s = context;
-    vgg_range mine = share(s, trial, thread, threads);
+    vgg_range mine = share(s, thread, threads);
     for (size_t i = mine.first; i < mine.first + mine.count; i++) {
         s->w[i] = 1.0f;
         s->v[i] = 0.0f;
@@ -109,11 +107,11 @@ static float touch(void *context, int trial, int thread, int threads)
 }
 
 /* Integer sums, since compilers may reorder them; several, so that an addition need not wait for the one before. */
-static float read_one(void *context, int trial, int thread, int threads)
+static float read_one(void *context, int thread, int threads)
 {
     enum { LANES = 32 };
     const streams *s = context;
-    vgg_range mine = share(s, trial, thread, threads);
+    vgg_range mine = share(s, thread, threads);
     uint32_t sums[LANES] = {0}, total = 0;
     const uint32_t *words = (const uint32_t *)(const void *)(s->w + mine.first);
     for (size_t i = 0; i < mine.count; i += LANES)
@@ -124,19 +122,19 @@ static float read_one(void *context, int trial, int thread, int threads)
     return (float)total;
 }
 
-static float copy_one(void *context, int trial, int thread, int threads)
+static float copy_one(void *context, int thread, int threads)
 {
     streams *s = context;
-    vgg_range mine = share(s, trial, thread, threads);
+    vgg_range mine = share(s, thread, threads);
     memcpy(s->g + mine.first, s->w + mine.first, mine.count * sizeof *s->g);
     return mine.count > 0 ? s->g[mine.first] : 0;
 }
 
-static float update_all(void *context, int trial, int thread, int threads)
+static float update_all(void *context, int thread, int threads)
 {
     const float lr = 0.001f, momentum = 0.9f;
     streams *s = context;
-    vgg_range mine = share(s, trial, thread, threads);
+    vgg_range mine = share(s, thread, threads);
     float *restrict w = s->w + mine.first, *restrict v = s->v + mine.first;
     const float *restrict g = s->g + mine.first;
     for (size_t i = 0; i < mine.count; i++) {
@@ -160,7 +158,7 @@ static size_t choose_array_bytes(comm *c, int threads)
     size_t wanted = clamp_bytes(2 * cpu_cache_bytes(3) * (size_t)threads, (size_t)128 << 20, (size_t)1 << 30);
     size_t room = cpu_memory_available_bytes() / ((size_t)comm_node_size(c) * ARRAYS * SPARE);
     double least = -comm_max(c, -(double)(room > 0 && room < wanted ? room : wanted));
-    const size_t unit = WINDOWS * PAGE_FLOATS * sizeof(float);
+    const size_t unit = PAGE_FLOATS * sizeof(float);
     return (size_t)least / unit * unit;
 }
 
@@ -182,15 +180,13 @@ static void unmap_streams(streams *s, size_t bytes)
 static vgg_status measure_bandwidth(comm *c, int threads, machine_limits *limits)
 {
     size_t bytes = limits->array_bytes = choose_array_bytes(c, threads);
-    double window = (double)bytes / WINDOWS;
-    streams s = {.window = bytes / sizeof(float) / WINDOWS};
+    streams s = {.count = bytes / sizeof(float)};
     vgg_status status = map_streams(c, bytes, &s);
     if (status == VGG_OK) {
-        for (int trial = 0; trial < WINDOWS; trial++)
-            time_team(threads, trial, touch, &s);
-        raise_rate(c, threads, 5.0 * window, update_all, &s, &limits->update_bytes);
-        raise_rate(c, threads, window, read_one, &s, &limits->read_bytes);
-        raise_rate(c, threads, 2.0 * window, copy_one, &s, &limits->copy_bytes);
+        time_team(threads, touch, &s);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &limits->update_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &limits->read_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &limits->copy_bytes);
     }
     unmap_streams(&s, bytes);
     return status;

@@ -13,7 +13,8 @@ vgg_status moving_open(comm *c, const bench_config *config, const char *name, ex
                               .segments = segments,
                               .segment_count = MODEL_TENSORS,
                               .wire = config->wire,
-                              .threads = config->threads};
+                              .threads = config->threads,
+                              .slices = config->slices};
     return exchange_create(c, &wanted, out);
 }
 

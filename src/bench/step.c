@@ -11,7 +11,7 @@
 #include "vgg11/base/range.h"
 #include "vgg11/nn/loss.h"
 
-enum { WARM_UP_STEPS = 2, SERIES = MODEL_LAYERS * CONV_PASSES + STEP_PARTS };
+enum { MODEL_PIXELS = MODEL_SIDE * MODEL_SIDE, WARM_UP_STEPS = 2, SERIES = MODEL_LAYERS * CONV_PASSES + STEP_PARTS };
 
 const char *const bench_pass_names[CONV_PASSES] = {"forward", "input grad", "weight grad"};
 const char *const bench_step_names[STEP_PARTS] = {
@@ -25,9 +25,10 @@ typedef struct {
     exchange *ex;
     vgg_arena arena;
     float *input;    /* [share.count][32][32][1] */
-    float *dlogits;  /* [share.count][10] */
+    float *dlogits;  /* [capacity][10] */
     uint8_t *labels; /* [share.count] */
-    vgg_range share; /* of the global batch */
+    vgg_range share; /* of the global batch: this rank's slices, one after the other */
+    int capacity;    /* most images in one slice, at least 1 */
     double *samples; /* [SERIES][repeats] */
 } session;
 
@@ -38,13 +39,13 @@ static double agree_max(void *c, double value)
 
 static vgg_status open_batch(session *s)
 {
-    size_t n = s->share.count, pixels = n * MODEL_SIDE * MODEL_SIDE;
+    size_t n = s->share.count, pixels = n * MODEL_PIXELS, logits = (size_t)s->capacity * MODEL_CLASSES;
     arena_reserve(&s->arena, pixels * sizeof *s->input);
-    arena_reserve(&s->arena, n * MODEL_CLASSES * sizeof *s->dlogits);
+    arena_reserve(&s->arena, logits * sizeof *s->dlogits);
     arena_reserve(&s->arena, n);
     VGG_TRY(arena_open(&s->arena));
     s->input = arena_take(&s->arena, pixels * sizeof *s->input);
-    s->dlogits = arena_take(&s->arena, n * MODEL_CLASSES * sizeof *s->dlogits);
+    s->dlogits = arena_take(&s->arena, logits * sizeof *s->dlogits);
     s->labels = arena_take(&s->arena, n);
     uint64_t seed = s->config->seed, rank = (uint64_t)comm_rank(s->c);
     random_fill_normal(seed, RANDOM_STREAM_SYNTHETIC + 2 * rank, 1.0f, s->input, pixels);
@@ -63,7 +64,7 @@ static vgg_status open_local(session *s)
 static vgg_status open_network(session *s)
 {
     const bench_config *config = s->config;
-    network_config wanted = {.batch_capacity = s->share.count > 0 ? (int)s->share.count : 1,
+    network_config wanted = {.batch_capacity = s->capacity,
                              .threads = config->threads,
                              .precision = config->precision,
                              .conv = config->conv,
@@ -74,12 +75,21 @@ static vgg_status open_network(session *s)
     return network_create(&wanted, &s->net);
 }
 
+/* Images of this rank's slice `index` in the global batch. */
+static vgg_range slice_of(const session *s, int index)
+{
+    int slices = s->config->slices > 0 ? s->config->slices : comm_size(s->c);
+    return range_part(s->config->batch_size, (size_t)slices, exchange_slices(s->ex).first + (size_t)index);
+}
+
 static vgg_status session_open(session *s)
 {
-    s->share = range_part(s->config->batch_size, (size_t)comm_size(s->c), (size_t)comm_rank(s->c));
+    VGG_TRY(moving_open(s->c, s->config, s->config->exchange, &s->ex));
+    vgg_range first = slice_of(s, 0), last = slice_of(s, (int)exchange_slices(s->ex).count - 1);
+    s->share = (vgg_range){first.first, last.first + last.count - first.first};
+    s->capacity = first.count > 0 ? (int)first.count : 1; /* no slice is larger than one before it */
     VGG_TRY(comm_agree(s->c, open_local(s)));
     VGG_TRY(comm_agree(s->c, open_network(s)));
-    VGG_TRY(moving_open(s->c, s->config, s->config->exchange, &s->ex));
     moving_start(s->c, s->ex, s->config->seed);
     return VGG_OK;
 }
@@ -92,36 +102,57 @@ static void session_close(session *s)
     free(s->samples);
 }
 
-static void range_final(void *ex, size_t first, size_t count)
+/* What the backward walk over a slice tells. */
+typedef struct {
+    exchange *ex;
+    int slice;
+} slice_hook;
+
+static void range_final(void *context, size_t first, size_t count)
 {
-    exchange_range_final(ex, first, count);
+    const slice_hook *hook = context;
+    exchange_slice_range_final(hook->ex, hook->slice, first, count);
 }
-static void poll(void *ex)
+
+static void poll(void *context)
 {
-    exchange_poll(ex);
+    exchange_poll(((const slice_hook *)context)->ex);
+}
+
+/* Forward and backward over slice `index`; seconds of the forward pass. */
+static double compute_slice(session *s, int index)
+{
+    slice_hook hook = {s->ex, index};
+    const network_hooks hooks = {&hook, range_final, poll};
+    vgg_range slice = slice_of(s, index);
+    size_t before = slice.first - s->share.first;
+    double start = clock_now_s();
+    const float *logits =
+        network_forward(s->net, exchange_weights(s->ex), s->input + before * MODEL_PIXELS, (int)slice.count);
+    double forward_s = clock_now_s() - start;
+    loss_softmax_cross_entropy(logits, s->labels + before, (int)slice.count, 1.0f / (float)s->config->batch_size,
+                               s->dlogits);
+    network_backward(s->net, exchange_weights(s->ex), s->dlogits, exchange_slice_gradient(s->ex, index), &hooks);
+    return forward_s;
 }
 
 /* One training step; seconds of its parts on this rank. */
 static void run_step(session *s, double parts[STEP_PARTS])
 {
-    const network_hooks hooks = {s->ex, range_final, poll};
-    int n = (int)s->share.count;
-    double start = clock_now_s();
+    double start = clock_now_s(), forward_s = 0;
     network_prepare(s->net, exchange_weights(s->ex));
     double prepared = clock_now_s();
-    const float *logits = network_forward(s->net, exchange_weights(s->ex), s->input, n);
-    double forward = clock_now_s();
-    loss_softmax_cross_entropy(logits, s->labels, n, 1.0f / (float)s->config->batch_size, s->dlogits);
     exchange_begin(s->ex);
-    network_backward(s->net, exchange_weights(s->ex), s->dlogits, exchange_gradient(s->ex), &hooks);
+    for (int i = 0; i < (int)exchange_slices(s->ex).count; i++)
+        forward_s += compute_slice(s, i);
     exchange_finish(s->ex);
     double finished = clock_now_s();
     moving_update(s->ex, s->config->threads);
     double end = clock_now_s();
     parts[STEP_PREPARE] = prepared - start;
-    parts[STEP_FORWARD] = forward - prepared;
+    parts[STEP_FORWARD] = forward_s;
     parts[STEP_EXCHANGE] = exchange_exposed_s(s->ex);
-    parts[STEP_BACKWARD] = finished - forward - parts[STEP_EXCHANGE];
+    parts[STEP_BACKWARD] = finished - prepared - forward_s - parts[STEP_EXCHANGE];
     parts[STEP_UPDATE] = end - finished;
     parts[STEP_MOVING] = parts[STEP_EXCHANGE] + parts[STEP_UPDATE];
     parts[STEP_WHOLE] = end - start;
