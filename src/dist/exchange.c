@@ -77,12 +77,19 @@ static vgg_status open_named(comm *c, const exchange_config *config, exchange **
     return refuse_name(config->name);
 }
 
+static void add_reason(exchange *ex, const char *text)
+{
+    size_t used = strlen(ex->reason);
+    snprintf(ex->reason + used, sizeof ex->reason - used, "%s", text);
+}
+
 vgg_status exchange_create(comm *c, const exchange_config *config, exchange **out)
 {
     *out = NULL;
     VGG_TRY(slices_check(config, c->size));
-    if (strcmp(config->name, "auto") == 0) return exchange_open_auto(c, config, out);
-    return open_named(c, config, out);
+    VGG_TRY(strcmp(config->name, "auto") == 0 ? exchange_open_auto(c, config, out) : open_named(c, config, out));
+    if (config->wire == WIRE_BF16 && !exchange_wire_is_narrow(*out)) add_reason(*out, "; bf16 unused: nothing crosses a wire on one node");
+    return VGG_OK;
 }
 
 void exchange_destroy(exchange *ex)
