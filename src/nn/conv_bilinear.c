@@ -152,9 +152,16 @@ static const float *tap_weights(const gather *g, const kernel_block *k, size_t t
     return w + (tap * g->shape.in + k->channel) * g->shape.out + k->column;
 }
 
+/* Whole panels of forward are read where they lie. */
 static void spread_kernel(const gather *g, const kernel_block *k, const float *w, const gather_memory *memory)
 {
     const simd_kernels *kernels = g->shape.kernels;
+    const simd_bilinear *form = g->shape.form;
+    if (!g->transposed && k->columns == g->panel) {
+        form->spread_kernel(memory->kernel, g->kernel_stride, tap_weights(g, k, 0, w), g->shape.in * g->shape.out, k->depth,
+                            g->shape.out);
+        return;
+    }
     for (size_t tap = 0; tap < TAPS; tap++) {
         float *to = memory->taps + tap * g->tap_stride;
         if (g->transposed)
@@ -162,7 +169,7 @@ static void spread_kernel(const gather *g, const kernel_block *k, const float *w
         else
             kernels->pack(to, tap_weights(g, k, tap, w), g->shape.out, k->depth, k->columns);
     }
-    g->shape.form->spread_kernel(memory->kernel, g->kernel_stride, memory->taps, g->tap_stride, k->depth * g->panel);
+    form->spread_kernel(memory->kernel, g->kernel_stride, memory->taps, g->tap_stride, k->depth, g->panel);
 }
 
 /* What the tiles of a point fetch: the first a ninth of the weights that come next, the others the next point's rows. */

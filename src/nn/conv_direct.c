@@ -126,10 +126,17 @@ static size_t panel_columns(const gather *g, size_t panel)
     return left < width ? left : width;
 }
 
+/* Whole panels of forward are packed by the first tile that multiplies with them. */
+static bool packs_while_multiplying(const gather *g, const gather_step *step)
+{
+    return !g->transposed && panel_columns(g, step->panel) == (size_t)g->kernels->panel;
+}
+
 static void pack_block(const gather *g, const gather_step *step, const float *w, float *packed)
 {
     const float *from = block_of(g, step, w);
     size_t columns = panel_columns(g, step->panel);
+    if (packs_while_multiplying(g, step)) return;
     if (g->transposed)
         g->kernels->pack_transposed(packed, from, g->in, step->depth.count, columns);
     else
@@ -147,11 +154,13 @@ static float *rows_at(float *map, const gather *g, vgg_range images, size_t stri
     return map + ((size_t)row * (size_t)g->side + (size_t)column) * images.count * stride;
 }
 
-static void multiply_block(const gather *g, const gather_step *step, const gather_memory *memory, simd_prefetch next)
+static void multiply_block(const gather *g, const gather_step *step, const float *w, const gather_memory *memory,
+                           simd_prefetch next)
 {
     direct_window v = direct_window_at(g->side, g->kernel, step->tap);
     float *group = memory->copy + step->images.first * g->area * g->stride;
     size_t panel = (size_t)g->kernels->panel;
+    const float *unpacked = packs_while_multiplying(g, step) ? block_of(g, step, w) : NULL;
     if (v.column_count == 0) return;
     for (int row = v.first_row; row < v.first_row + v.row_count; row++) {
         const float *a = rows_at(group, g, step->images, g->stride, row + v.row_shift, v.first_column + v.column_shift);
@@ -161,7 +170,10 @@ static void multiply_block(const gather *g, const gather_step *step, const gathe
                           .c = rows_at(memory->sums, g, step->images, panel, row, v.first_column),
                           .c_stride = panel,
                           .depth = step->depth.count,
-                          .accumulate = true};
+                          .accumulate = true,
+                          .unpacked = row == v.first_row ? unpacked : NULL,
+                          .unpacked_stride = g->out,
+                          .packed = memory->packed};
         simd_product_by_rows(g->kernels, &tile, (size_t)v.column_count * step->images.count, &next, row == v.first_row);
     }
 }
@@ -210,7 +222,7 @@ static void run_steps(const gather *g, const float *w, const float *b, float *re
         gather_step following = step_at(g, index + 1 < end ? index + 1 : index);
         if (step.first) start_sums(g, &step, b, memory->sums);
         pack_block(g, &step, w, memory->packed);
-        multiply_block(g, &step, memory, prefetch_of(g, &following, w));
+        multiply_block(g, &step, w, memory, prefetch_of(g, &following, w));
         if (step.last) finish_sums(g, &step, memory->sums, result);
     }
 }

@@ -15,7 +15,7 @@
 
 /* Input channels at a time, so that their part of the copy stays in half of the L2 cache; a gradient larger than
  * STREAM_BYTES is stored past the caches, since it would not be there when it is wanted. */
-enum { CHUNK_BYTES = 512 * 1024, STREAM_BYTES = 4 * 1024 * 1024 };
+enum { CHUNK_BYTES = 512 * 1024, STREAM_BYTES = 4 * 1024 * 1024, PANEL_RUN = 4 };
 
 typedef struct {
     const simd_kernels *kernels;
@@ -94,31 +94,35 @@ static void sum_narrow_tile(const scatter *s, direct_window v, size_t panel, vgg
         memcpy(dw + m * s->out, whole + m * s->panel, columns * sizeof *dw);
 }
 
-static void sum_chunk(const scatter *s, size_t tap, size_t panel, vgg_range chunk)
+/* Panels side by side before the next input channels, so that dw is written in runs longer than a panel. */
+static void sum_chunk(const scatter *s, direct_window v, size_t tap, vgg_range panels, vgg_range chunk)
 {
-    direct_window v = direct_window_at(s->side, s->kernel, (int)tap);
     size_t tiles = (chunk.count + (size_t)s->kernels->rows - 1) / (size_t)s->kernels->rows;
-    size_t left = s->out - panel * s->panel;
     for (size_t i = 0; i < tiles; i++) {
         vgg_range channels = range_part(chunk.count, tiles, i);
         channels.first += chunk.first;
-        float *dw = s->dw + (tap * s->in + channels.first) * s->out + panel * s->panel;
-        if (left < s->panel)
-            sum_narrow_tile(s, v, panel, channels, dw, left);
-        else
-            sum_tile(s, v, panel, channels, dw, s->out);
+        for (size_t panel = panels.first; panel < panels.first + panels.count; panel++) {
+            float *dw = s->dw + (tap * s->in + channels.first) * s->out + panel * s->panel;
+            size_t left = s->out - panel * s->panel;
+            if (left < s->panel)
+                sum_narrow_tile(s, v, panel, channels, dw, left);
+            else
+                sum_tile(s, v, panel, channels, dw, s->out);
+        }
     }
 }
+
+static size_t panel_runs(const scatter *s) { return (s->panels + PANEL_RUN - 1) / PANEL_RUN; }
 
 /* A tap that lies outside everywhere (a map of one pixel) has gradient zero. */
 static void sum_unit(const scatter *s, size_t unit)
 {
-    size_t tap = unit % s->taps, panel = unit / s->taps % s->panels;
-    vgg_range chunk = range_part(s->in, s->chunks, unit / s->taps / s->panels);
+    size_t tap = unit % s->taps, run = unit / s->taps % panel_runs(s);
+    vgg_range chunk = range_part(s->in, s->chunks, unit / s->taps / panel_runs(s));
     direct_window v = direct_window_at(s->side, s->kernel, (int)tap);
     if (v.row_count > 0 && v.column_count > 0)
-        sum_chunk(s, tap, panel, chunk);
-    else if (panel == 0)
+        sum_chunk(s, v, tap, range_part(s->panels, panel_runs(s), run), chunk);
+    else if (run == 0)
         memset(s->dw + (tap * s->in + chunk.first) * s->out, 0, chunk.count * s->out * sizeof *s->dw);
 }
 
@@ -140,7 +144,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
     {
         copy_images(&s, a);
 #pragma omp for schedule(static) nowait
-        for (size_t i = 0; i < s.chunks * s.panels * s.taps; i++) sum_unit(&s, i);
+        for (size_t i = 0; i < s.chunks * panel_runs(&s) * s.taps; i++) sum_unit(&s, i);
         s.kernels->finish_streams();
 #pragma omp for schedule(static)
         for (size_t i = 0; i < threads; i++)

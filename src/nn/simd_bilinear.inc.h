@@ -160,15 +160,17 @@ SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile 
     }
 }
 
-SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *taps, size_t tap_stride, size_t floats,
-                               const int count, const line_transform line)
+SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *taps, size_t tap_stride, size_t rows,
+                               size_t row_stride, const int count, const line_transform line)
 {
-    for (size_t i = 0; i < floats; i += SIMD_WIDTH) {
+    for (size_t i = 0; i < rows * 2; i++) {
+        const float *first = taps + i / 2 * row_stride + i % 2 * SIMD_WIDTH;
         simd_value square[TAPS * TAPS];
         simd_value result[POINTS_MAX * POINTS_MAX];
-        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) square[t] = load(taps + (size_t)t * tap_stride + i);
+        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) square[t] = load(first + (size_t)t * tap_stride);
         transform_square(result, square, count, TAPS, line);
-        SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + i, result[p]);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++)
+            store(points + (size_t)p * point_stride + i * SIMD_WIDTH, result[p]);
     }
 }
 
@@ -236,9 +238,10 @@ SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *point
     {                                                                                                                  \
         spread(points, stride, tile, padded, tile_side, point_count, form##_outputs_transposed);                       \
     }                                                                                                                  \
-    static void form##_spread_kernel(float *points, size_t stride, const float *taps, size_t tap_stride, size_t floats) \
+    static void form##_spread_kernel(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows,  \
+                                     size_t row_stride)                                                                \
     {                                                                                                                  \
-        spread_kernel(points, stride, taps, tap_stride, floats, point_count, form##_kernel);                           \
+        spread_kernel(points, stride, taps, tap_stride, rows, row_stride, point_count, form##_kernel);                 \
     }                                                                                                                  \
     static void form##_collect_output(const simd_map_tile *tile, float *map, const float *points, size_t stride,       \
                                       const float *bias, bool relu)                                                    \

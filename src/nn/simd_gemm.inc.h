@@ -27,12 +27,13 @@ SIMD_INLINE void store_part(float *to, simd_value value, size_t count) { memcpy(
 /* NaN compares false, so it passes. */
 SIMD_INLINE simd_value rectify(simd_value x) { return (simd_value)((simd_indices)x & ~(x < 0.0f)); }
 
-typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_COLUMNS } tile_form;
+typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_ROWS_PACKING, FORM_COLUMNS } tile_form;
 
 SIMD_INLINE void fetch(const simd_prefetch *next, size_t k)
 {
     const float *from = next->first + (k & next->row_mask) * next->stride + (k >> next->row_shift) * SIMD_PANEL;
     for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
+    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
 }
 
 SIMD_INLINE void tile_store(const simd_tile *tile, const int rows, simd_value sum[][2])
@@ -64,11 +65,17 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
     const float *columns = tile->a;
     const float *base[(SIMD_ROWS + 2) / 3]; /* every third row: x86 reaches two more from each without a register more */
     SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3] = tile->a + (size_t)m * stride;
-    const float *b = tile->b;
+    const float *b = form == FORM_ROWS_PACKING ? tile->unpacked : tile->b;
+    float *packed = tile->packed;
     for (size_t k = 0; k < tile->depth; k++) {
         simd_value b0 = load(b);
         simd_value b1 = load(b + SIMD_WIDTH);
-        if (form == FORM_ROWS_FETCHING) fetch(&tile->next, k);
+        if (form == FORM_ROWS_FETCHING || form == FORM_ROWS_PACKING) fetch(&tile->next, k);
+        if (form == FORM_ROWS_PACKING) {
+            store(packed, b0);
+            store(packed + SIMD_WIDTH, b1);
+            packed += SIMD_PANEL;
+        }
         SIMD_UNROLL for (int m = 0; m < rows; m++)
         {
             float factor = form == FORM_COLUMNS ? columns[m] : base[m / 3][(size_t)(m % 3) * stride];
@@ -77,7 +84,7 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
         }
         if (form == FORM_COLUMNS) columns += stride;
         SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3]++;
-        b += SIMD_PANEL;
+        b += form == FORM_ROWS_PACKING ? tile->unpacked_stride : SIMD_PANEL;
     }
     tile_store(tile, rows, sum);
 }
@@ -85,6 +92,7 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
 #define SIMD_TILE(rows)                                                                                                \
     static void by_rows_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS); }                             \
     static void by_rows_fetching_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS_FETCHING); }           \
+    static void by_rows_packing_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS_PACKING); }             \
     static void by_columns_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_COLUMNS); }
 
 static void finish_streams(void) { SIMD_FENCE(); }

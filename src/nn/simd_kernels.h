@@ -35,7 +35,11 @@ typedef struct {
     size_t depth;
     bool accumulate;    /* start from c instead of zero */
     bool stream;        /* store past the caches: c and c_stride must be 64-byte aligned */
-    simd_prefetch next; /* used by by_rows_fetching alone */
+    simd_prefetch next; /* by_rows_fetching and by_rows_packing fetch it */
+    /* by_rows_packing reads these instead of b, and leaves them packed for the tiles that follow. */
+    const float *unpacked; /* row k at k * unpacked_stride */
+    size_t unpacked_stride;
+    float *packed;
 } simd_tile;
 
 typedef void (*simd_tile_function)(const simd_tile *tile);
@@ -61,8 +65,9 @@ typedef struct {
     void (*spread_input)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
     /* dy tile -> points, likewise. */
     void (*spread_output)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
-    /* Nine arrays of floats (a multiple of width), tap_stride apart -> as many arrays as there are points. */
-    void (*spread_kernel)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t floats);
+    /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are points,
+     * packed. */
+    void (*spread_kernel)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
     /* points -> map of the tile, plus bias[tile->count] unless NULL, rectified if asked for. `map` is tile->map, writable. */
     void (*collect_output)(const simd_map_tile *tile, float *map, const float *points, size_t stride, const float *bias,
                            bool relu);
@@ -79,6 +84,7 @@ typedef struct {
     /* Indexed by the tile's rows, 1..rows. */
     simd_tile_function by_rows[SIMD_ROWS_MAX + 1];
     simd_tile_function by_rows_fetching[SIMD_ROWS_MAX + 1];
+    simd_tile_function by_rows_packing[SIMD_ROWS_MAX + 1];
     simd_tile_function by_columns[SIMD_ROWS_MAX + 1];
     /* Makes this thread's streaming stores visible before what it stores next. */
     void (*finish_streams)(void);

@@ -38,8 +38,10 @@ void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, si
         simd_tile one = *tile;
         one.a += part.first * tile->a_stride;
         one.c += part.first * tile->c_stride;
+        const simd_tile_function *form = i < next_count ? kernels->by_rows_fetching : kernels->by_rows;
         if (i < next_count) one.next = next[i];
-        (i < next_count ? kernels->by_rows_fetching : kernels->by_rows)[part.count](&one);
+        if (i == 0 && tile->unpacked) form = kernels->by_rows_packing;
+        form[part.count](&one);
     }
 }
 

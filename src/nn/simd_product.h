@@ -15,7 +15,8 @@ size_t simd_panels(const simd_kernels *kernels, size_t columns);
 simd_prefetch simd_prefetch_block(const simd_kernels *kernels, const float *first, size_t stride, bool transposed);
 
 /* C[rows][panel] of `tile` (whose a and c point at the first row), with A's rows `a_stride` apart. The first `next_count`
- * register tiles fetch next[0], next[1], ... for what comes after. */
+ * register tiles fetch next[0], next[1], ... for what comes after. If tile->unpacked is set, the first packs B and fetches
+ * (next_count >= 1 then). */
 void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows, const simd_prefetch *next,
                           size_t next_count);
 

@@ -4,6 +4,7 @@
     .panel = SIMD_PANEL,
     .by_rows = SIMD_TILES(by_rows),
     .by_rows_fetching = SIMD_TILES(by_rows_fetching),
+    .by_rows_packing = SIMD_TILES(by_rows_packing),
     .by_columns = SIMD_TILES(by_columns),
     .finish_streams = finish_streams,
     .pack = pack,
