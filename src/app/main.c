@@ -13,7 +13,8 @@
 static void reserve_standard_files(void)
 {
     int descriptor;
-    do descriptor = open("/dev/null", O_RDWR);
+    do
+        descriptor = open("/dev/null", O_RDWR);
     while (descriptor >= 0 && descriptor <= STDERR_FILENO);
     if (descriptor > STDERR_FILENO) close(descriptor);
 }
@@ -21,8 +22,10 @@ static void reserve_standard_files(void)
 static vgg_status print_text(comm *c, const options *o)
 {
     if (comm_rank(c) != 0) return VGG_OK;
-    if (o->help) options_print_help(o, stdout);
-    else puts("vgg11_dist " VGG11_VERSION);
+    if (o->help)
+        options_print_help(o, stdout);
+    else
+        puts("vgg11_dist " VGG11_VERSION);
     return VGG_OK;
 }
 

@@ -88,12 +88,16 @@ void options_print_help(const options *o, FILE *out)
 {
     const command_row *command = o->command;
     bool general = command == command_table;
-    fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name, command->arguments ? " " : "",
-            command->arguments ? command->arguments : "");
+    fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name,
+            command->arguments ? " " : "", command->arguments ? command->arguments : "");
     fputs("Trains VGG11 on MNIST, resized to 32x32, on CPUs, by synchronous data parallelism over MPI.\n"
-          "Runs under mpirun or srun on any number of ranks, or alone.\n", out);
-    if (general) print_commands(out);
-    else fprintf(out, "\n%s: %s\n", command->name, command->summary);
-    for (int group = 0; option_groups[group]; group++) print_group(o, group, out);
+          "Runs under mpirun or srun on any number of ranks, or alone.\n",
+          out);
+    if (general)
+        print_commands(out);
+    else
+        fprintf(out, "\n%s: %s\n", command->name, command->summary);
+    for (int group = 0; option_groups[group]; group++)
+        print_group(o, group, out);
     print_statuses(out);
 }

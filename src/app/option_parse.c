@@ -13,7 +13,7 @@ enum { KEY_FIRST = 256, PRESET_DEPTH_MAX = 4, WHERE_BYTES = 64 };
 typedef struct {
     assignment_list list;
     options *options;
-    int stop;             /* where argp stopped, if it met an option it does not know */
+    int stop; /* where argp stopped, if it met an option it does not know */
     vgg_status status;
 } command_line;
 
@@ -120,8 +120,8 @@ static vgg_status check_arguments(const options *o)
     char shown[OPTION_SHOWN_BYTES];
     const command_row *command = o->command;
     if (o->argument_count > command->most) {
-        return vgg_fail(VGG_BAD_OPTION, "'%s': %s takes %s", option_shown(o->arguments[command->most], shown), command->name,
-                        command->arguments ? command->arguments : "options alone");
+        return vgg_fail(VGG_BAD_OPTION, "'%s': %s takes %s", option_shown(o->arguments[command->most], shown),
+                        command->name, command->arguments ? command->arguments : "options alone");
     }
     if (o->argument_count < command->least) {
         return vgg_fail(VGG_BAD_OPTION, "%s: expected %s", command->name, command->arguments);
@@ -138,7 +138,8 @@ static vgg_status set_given(options *o, const option_row *row, const char *value
 static const preset *find_preset(const char *name)
 {
     const preset *row = presets;
-    while (row->name && strcmp(row->name, name) != 0) row++;
+    while (row->name && strcmp(row->name, name) != 0)
+        row++;
     return row;
 }
 
@@ -147,19 +148,25 @@ static vgg_status apply_preset(options *o, const char *name, int depth)
 {
     if (!name || depth > PRESET_DEPTH_MAX) return VGG_OK;
     for (const preset_setting *setting = find_preset(name)->settings; setting->option; setting++) {
-        if (strcmp(setting->option, "preset") == 0) VGG_TRY(apply_preset(o, setting->value, depth + 1));
-        else VGG_TRY(set_given(o, option_find(setting->option), setting->value, setting->option));
+        if (strcmp(setting->option, "preset") == 0)
+            VGG_TRY(apply_preset(o, setting->value, depth + 1));
+        else
+            VGG_TRY(set_given(o, option_find(setting->option), setting->value, setting->option));
     }
     return VGG_OK;
 }
 
-/* `strict`: an option that the command does not take is an error; in a file, which commands may share, it is passed over. */
+/* `strict`: an option that the command does not take is an error; in a file, which commands may share, it is passed
+ * over. */
 static vgg_status apply(options *o, const assignment_list *list, bool strict)
 {
     for (size_t i = 0; i < list->count; i++) {
         const assignment *item = &list->items[i];
-        if (item->row->commands & o->command->bit) VGG_TRY(set_given(o, item->row, item->value, item->where));
-        else if (strict) return vgg_fail(VGG_BAD_OPTION, "%s: not an option of %s; vgg11_dist %s --help lists them", item->where, o->command->name, o->command->name);
+        if (item->row->commands & o->command->bit)
+            VGG_TRY(set_given(o, item->row, item->value, item->where));
+        else if (strict)
+            return vgg_fail(VGG_BAD_OPTION, "%s: not an option of %s; vgg11_dist %s --help lists them", item->where,
+                            o->command->name, o->command->name);
     }
     return VGG_OK;
 }

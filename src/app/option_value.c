@@ -21,8 +21,14 @@ const char *option_shown(const char *value, char shown[OPTION_SHOWN_BYTES])
     return shown;
 }
 
-static void *member(options *o, const option_row *row) { return (char *)o + row->offset; }
-static const void *const_member(const options *o, const option_row *row) { return (const char *)o + row->offset; }
+static void *member(options *o, const option_row *row)
+{
+    return (char *)o + row->offset;
+}
+static const void *const_member(const options *o, const option_row *row)
+{
+    return (const char *)o + row->offset;
+}
 
 static bool set_flag(options *o, const option_row *row, const char *value)
 {
@@ -84,7 +90,10 @@ static void join_choices(option_choices choices, char *text, size_t bytes)
     }
 }
 
-static void expect_flag(const option_row *row, char *text, size_t bytes) { (void)row, snprintf(text, bytes, "true or false"); }
+static void expect_flag(const option_row *row, char *text, size_t bytes)
+{
+    (void)row, snprintf(text, bytes, "true or false");
+}
 
 static void expect_count(const option_row *row, char *text, size_t bytes)
 {
@@ -141,10 +150,8 @@ typedef struct {
 } value_kind;
 
 static const value_kind kinds[] = {
-    [OPTION_FLAG] = {set_flag, expect_flag, print_flag},
-    [OPTION_COUNT] = {set_count, expect_count, print_count},
-    [OPTION_REAL] = {set_real, expect_real, print_real},
-    [OPTION_CHOICE] = {set_choice, expect_choice, print_text},
+    [OPTION_FLAG] = {set_flag, expect_flag, print_flag}, [OPTION_COUNT] = {set_count, expect_count, print_count},
+    [OPTION_REAL] = {set_real, expect_real, print_real}, [OPTION_CHOICE] = {set_choice, expect_choice, print_text},
     [OPTION_TEXT] = {set_text, expect_text, print_text},
 };
 
@@ -156,7 +163,10 @@ vgg_status option_set(options *o, const option_row *row, const char *value, cons
     return vgg_fail(VGG_BAD_OPTION, "%s '%s': expected %s", where, option_shown(value, shown), expected);
 }
 
-void option_expected(const option_row *row, char *text, size_t bytes) { kinds[row->type].expect(row, text, bytes); }
+void option_expected(const option_row *row, char *text, size_t bytes)
+{
+    kinds[row->type].expect(row, text, bytes);
+}
 
 void option_value_text(const options *o, const option_row *row, char text[OPTION_TEXT_MAX])
 {
@@ -167,10 +177,14 @@ static json_t *value_json(const options *o, const option_row *row)
 {
     const void *value = const_member(o, row);
     switch (row->type) {
-    case OPTION_FLAG: return json_boolean(*(const bool *)value);
-    case OPTION_COUNT: return json_integer((json_int_t) * (const uint64_t *)value);
-    case OPTION_REAL: return json_real(*(const double *)value);
-    default: return *(char *const *)value ? json_string(*(char *const *)value) : json_null();
+    case OPTION_FLAG:
+        return json_boolean(*(const bool *)value);
+    case OPTION_COUNT:
+        return json_integer((json_int_t) * (const uint64_t *)value);
+    case OPTION_REAL:
+        return json_real(*(const double *)value);
+    default:
+        return *(char *const *)value ? json_string(*(char *const *)value) : json_null();
     }
 }
 
@@ -179,7 +193,8 @@ char *options_json(const options *o, option_scope widest)
     enum { REAL_DIGITS = 15 }; /* what any decimal that a user writes survives */
     json_t *object = json_object();
     for (const option_row *row = option_table; object && row->name; row++) {
-        if (row->scope <= widest && (row->commands & o->command->bit)) json_object_set_new(object, row->name, value_json(o, row));
+        if (row->scope <= widest && (row->commands & o->command->bit))
+            json_object_set_new(object, row->name, value_json(o, row));
     }
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);

@@ -21,9 +21,11 @@ static vgg_status make_folders(const char *path)
     char part[CHECKPOINT_PATH_MAX];
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-        if (mkdir(part, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
     }
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
     return VGG_OK;
 }
 
@@ -83,7 +85,7 @@ static vgg_status find_named(const char *path, char found[CHECKPOINT_PATH_MAX])
 }
 
 typedef struct {
-    bool wanted;   /* --resume in any form */
+    bool wanted; /* --resume in any form */
     bool automatic;
     bool in_output; /* newest in --output */
 } resume_request;
@@ -104,10 +106,13 @@ static vgg_status place(const options *o, resume_request request, run_folder *fo
     } else if (request.wanted && !request.in_output) {
         snprintf(folder->path, sizeof folder->path, "%s", o->resume);
         char *slash = is_folder(o->resume) ? NULL : strrchr(folder->path, '/');
-        if (slash) *slash = '\0';
-        else if (!is_folder(o->resume)) strcpy(folder->path, ".");
+        if (slash)
+            *slash = '\0';
+        else if (!is_folder(o->resume))
+            strcpy(folder->path, ".");
     } else if (request.wanted) {
-        return vgg_fail(VGG_BAD_OPTION, "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
+        return vgg_fail(VGG_BAD_OPTION,
+                        "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
     } else {
         return make_default(folder->path);
     }
@@ -118,11 +123,14 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
 {
     if (!request.wanted) {
         if (!has_checkpoints(folder->path)) return VGG_OK;
-        return vgg_fail(VGG_BAD_OPTION, "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
-                        folder->path);
+        return vgg_fail(
+            VGG_BAD_OPTION,
+            "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
+            folder->path);
     }
     if (request.automatic && !has_checkpoints(folder->path)) return VGG_OK;
-    vgg_status status = request.in_output ? checkpoint_find_newest(folder->path, folder->resume) : find_named(o->resume, folder->resume);
+    vgg_status status = request.in_output ? checkpoint_find_newest(folder->path, folder->resume)
+                                          : find_named(o->resume, folder->resume);
     VGG_TRY(status);
     checkpoint_state state = {0};
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
@@ -151,14 +159,16 @@ vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
     return VGG_OK;
 }
 
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const char *exchange)
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads,
+                                   const char *exchange)
 {
     char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
     snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
     char *text = options_json(o, SCOPE_RUN);
-    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name, "ranks",
-                             ranks, "threads", threads, "exchange", exchange, "options", text ? json_loads(text, 0, NULL) : NULL);
+    json_t *root =
+        json_pack("{s:s, s:s, s:i, s:i, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name, "ranks",
+                  ranks, "threads", threads, "exchange", exchange, "options", text ? json_loads(text, 0, NULL) : NULL);
     free(text);
     errno = ENOMEM;
     int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;

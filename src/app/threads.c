@@ -13,7 +13,10 @@
 
 enum { PATH_BYTES = 4300, LINE_BYTES = 4096 };
 
-static bool has(const processor_mask *mask, int processor) { return mask->bits[processor / 64] >> (processor % 64) & 1; }
+static bool has(const processor_mask *mask, int processor)
+{
+    return mask->bits[processor / 64] >> (processor % 64) & 1;
+}
 
 /* The kernel's cpu_set_t has the same layout on little-endian machines, which these are. */
 static processor_mask allowed_processors(void)
@@ -34,7 +37,8 @@ static bool core_is_counted(const processor_mask *allowed, int processor)
     for (char *at = fgets(list, sizeof list, file); at && *at;) {
         int first = (int)strtol(at, &at, 10), last = first;
         if (*at == '-') last = (int)strtol(at + 1, &at, 10);
-        for (int i = first; i <= last && i < processor; i++) counted |= has(allowed, i);
+        for (int i = first; i <= last && i < processor; i++)
+            counted |= has(allowed, i);
         at = *at == ',' ? at + 1 : NULL;
     }
     fclose(file);
@@ -98,7 +102,8 @@ int threads_share(const processor_mask *masks, int count, int index)
     for (int i = 0; i < THREADS_MASK_BITS; i++) {
         if (!has(&masks[index], i)) continue;
         int users = 0;
-        for (int rank = 0; rank < count; rank++) users += has(&masks[rank], i);
+        for (int rank = 0; rank < count; rank++)
+            users += has(&masks[rank], i);
         share += 1.0 / users;
     }
     int whole = (int)(share + 1e-6); /* three thirds are one */
@@ -110,7 +115,8 @@ int threads_union(const processor_mask *masks, int count)
     int cores = 0;
     for (int i = 0; i < THREADS_MASK_BITS; i++) {
         bool used = false;
-        for (int rank = 0; rank < count && !used; rank++) used = has(&masks[rank], i);
+        for (int rank = 0; rank < count && !used; rank++)
+            used = has(&masks[rank], i);
         cores += used;
     }
     return cores;
@@ -130,7 +136,8 @@ static void warn_if_crowded(comm *c, const thread_plan *plan)
 {
     double excess = comm_max(c, (double)plan->node_threads / plan->node_cores);
     if (excess <= 1) return;
-    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads", excess);
+    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads",
+            excess);
 }
 
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
@@ -138,7 +145,8 @@ vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
     int count = comm_node_size(c);
     processor_mask mine = threads_allowed_cores();
     processor_mask *masks = malloc((size_t)count * sizeof *masks);
-    vgg_status status = comm_agree(c, masks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to share out the cores"));
+    vgg_status status =
+        comm_agree(c, masks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to share out the cores"));
     if (status != VGG_OK) {
         free(masks);
         return status;

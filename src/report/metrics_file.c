@@ -13,7 +13,10 @@
 /* Nine digits tell any two floats apart. */
 enum { REAL_DIGITS = 9 };
 
-json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+json_t *metrics_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
 
 static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step)
 {
@@ -95,8 +98,10 @@ static char *line_of(const json_t *object, size_t *bytes)
     if (!text) return NULL;
     *bytes = strlen(text) + 1;
     char *line = realloc(text, *bytes + 1);
-    if (!line) free(text);
-    else memcpy(line + *bytes - 1, "\n", 2);
+    if (!line)
+        free(text);
+    else
+        memcpy(line + *bytes - 1, "\n", 2);
     return line;
 }
 

@@ -21,7 +21,7 @@ typedef struct {
     const char *label;
     const char *scale; /* what a value is multiplied by */
     int step_column;
-    int eval_column;   /* 0: none */
+    int eval_column; /* 0: none */
 } picture;
 
 static const picture pictures[] = {
@@ -37,8 +37,10 @@ static void print_series(FILE *script, const char *name, const series *rows)
     for (size_t i = 0; i < rows->count; i++) {
         for (int column = 0; column < SERIES_COLUMNS; column++) {
             double value = rows->values[i][column];
-            if (isfinite(value)) fprintf(script, "%.9g ", value);
-            else fputs("NaN ", script);
+            if (isfinite(value))
+                fprintf(script, "%.9g ", value);
+            else
+                fputs("NaN ", script);
         }
         fputc('\n', script);
     }
@@ -48,8 +50,8 @@ static void print_series(FILE *script, const char *name, const series *rows)
 static void print_picture(FILE *script, const picture *one, bool with_eval)
 {
     fprintf(script, "set output 'plots/%s.svg'\nset ylabel '%s'\n", one->file, one->label);
-    fprintf(script, "plot $steps using 1:($%d*%s) with lines lw 1.5 lc rgb '#1f77b4' title 'training'", one->step_column,
-            one->scale);
+    fprintf(script, "plot $steps using 1:($%d*%s) with lines lw 1.5 lc rgb '#1f77b4' title 'training'",
+            one->step_column, one->scale);
     if (with_eval && one->eval_column) {
         fprintf(script, ", $evals using 1:($%d*%s) with linespoints pt 7 lw 1.5 lc rgb '#d62728' title 'test'",
                 one->eval_column, one->scale);
@@ -66,8 +68,10 @@ static char *make_script(const series *steps, const series *evals, size_t *bytes
     print_series(script, "steps", steps);
     if (evals->count) print_series(script, "evals", evals);
     fputs("set terminal svg size 720,420 font 'sans,12' background rgb 'white'\nset xlabel 'step'\nset grid\n"
-          "set key top right\n", script);
-    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) print_picture(script, &pictures[i], evals->count > 0);
+          "set key top right\n",
+          script);
+    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++)
+        print_picture(script, &pictures[i], evals->count > 0);
     if (fclose(script) != 0) {
         free(text);
         return NULL;

@@ -12,8 +12,8 @@
 
 enum { LINE_BYTES = 512, BAR_LEAST = 10, BAR_MOST = 40 };
 
-/* A redrawn line changes at most ten times a second; a line that stays comes after a tenth of the epoch, no more than one
- * in five seconds and no less than one a minute. */
+/* A redrawn line changes at most ten times a second; a line that stays comes after a tenth of the epoch, no more than
+ * one in five seconds and no less than one a minute. */
 static const double redraw_s = 0.1, line_least_s = 5, line_most_s = 60, recent_decay = 0.9;
 
 struct progress {
@@ -23,17 +23,20 @@ struct progress {
     bool on_screen; /* a bar is drawn that the next line must clear */
     run_start_event start;
     double start_s;
-    double drawn_s;      /* when the bar was last drawn */
-    double shown_s;      /* when a line was last shown */
+    double drawn_s; /* when the bar was last drawn */
+    double shown_s; /* when a line was last shown */
     uint64_t shown_step;
     uint32_t epoch;
     uint64_t epoch_samples;
-    double epoch_loss;    /* summed over samples */
+    double epoch_loss; /* summed over samples */
     double epoch_correct;
     double recent_samples, recent_s; /* decaying sums, for the rate */
 };
 
-static void show_nothing(progress *p, const run_step_event *event) { (void)p, (void)event; }
+static void show_nothing(progress *p, const run_step_event *event)
+{
+    (void)p, (void)event;
+}
 static void show_bar(progress *p, const run_step_event *event);
 static void show_line(progress *p, const run_step_event *event);
 
@@ -74,14 +77,16 @@ static void clear_bar(void)
 static size_t find_style(const char *name)
 {
     size_t style = 0;
-    while (progress_styles[style].name && strcmp(progress_styles[style].name, name) != 0) style++;
+    while (progress_styles[style].name && strcmp(progress_styles[style].name, name) != 0)
+        style++;
     return style;
 }
 
 vgg_status progress_open(const char *style_name, progress **out)
 {
     size_t style = find_style(style_name);
-    if (!progress_styles[style].name) return vgg_fail(VGG_BAD_OPTION, "--progress %s: there is no such style", style_name);
+    if (!progress_styles[style].name)
+        return vgg_fail(VGG_BAD_OPTION, "--progress %s: there is no such style", style_name);
     progress *p = calloc(1, sizeof *p);
     if (!p) return vgg_fail(VGG_UNAVAILABLE, "not enough memory for the progress display");
     p->terminal = terminal_open();
@@ -104,7 +109,10 @@ void progress_close(progress *p)
     free(p);
 }
 
-static double epoch_mean(const progress *p, double sum) { return p->epoch_samples ? sum / (double)p->epoch_samples : 0; }
+static double epoch_mean(const progress *p, double sum)
+{
+    return p->epoch_samples ? sum / (double)p->epoch_samples : 0;
+}
 
 static double seconds_left(const progress *p, uint64_t step)
 {
@@ -129,7 +137,8 @@ static void describe(const progress *p, const run_step_event *event, char text[L
 static void draw_bar(char *out, int width, double fraction)
 {
     int full = (int)(fraction * width);
-    for (int i = 0; i < width; i++) out[i] = "=> "[i < full ? 0 : i == full ? 1 : 2];
+    for (int i = 0; i < width; i++)
+        out[i] = "=> "[i < full ? 0 : i == full ? 1 : 2];
     out[width] = '\0';
 }
 
@@ -179,10 +188,12 @@ static void on_start(void *context, const run_start_event *event)
     if (!p->talks) return;
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";
     if (event->step) snprintf(from, sizeof from, ", going on after step %llu", (unsigned long long)event->step);
-    vgg_log(VGG_LOG_INFO, "%s training and %s test images, %u epochs of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
+    vgg_log(VGG_LOG_INFO,
+            "%s training and %s test images, %u epochs of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
             text_count(event->train_samples, train), text_count(event->test_samples, test), event->epochs,
-            (unsigned long long)event->steps_per_epoch, event->batch_size, event->ranks, event->ranks == 1 ? "rank" : "ranks",
-            event->threads, event->threads == 1 ? "thread" : "threads", event->exchange ? event->exchange : "none", from);
+            (unsigned long long)event->steps_per_epoch, event->batch_size, event->ranks,
+            event->ranks == 1 ? "rank" : "ranks", event->threads, event->threads == 1 ? "thread" : "threads",
+            event->exchange ? event->exchange : "none", from);
 }
 
 static void on_step(void *context, const run_step_event *event)
@@ -225,16 +236,17 @@ static void on_end(void *context, const run_end_event *event)
     progress *p = context;
     if (!p->talks || event->status != VGG_OK) return;
     char images[TEXT_NUMBER_BYTES], wall[TEXT_NUMBER_BYTES], memory[TEXT_NUMBER_BYTES];
-    vgg_log(VGG_LOG_INFO,
-            "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training; "
-            "at most %s of memory a rank",
-            100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
-            text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
-            text_bytes(event->memory_peak_bytes, memory));
+    vgg_log(
+        VGG_LOG_INFO,
+        "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training; "
+        "at most %s of memory a rank",
+        100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
+        text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
+        text_bytes(event->memory_peak_bytes, memory));
 }
 
 run_observer progress_observer(progress *p)
 {
-    return (run_observer){.context = p, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint,
-                          .end = on_end};
+    return (run_observer){
+        .context = p, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint, .end = on_end};
 }

@@ -47,8 +47,10 @@ vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *c
     r->folder = strdup(folder);
     r->config_json = strdup(config_json ? config_json : "");
     vgg_status status = open_metrics(r, resume_step);
-    if (status != VGG_OK) free_recorder(r);
-    else *out = r;
+    if (status != VGG_OK)
+        free_recorder(r);
+    else
+        *out = r;
     return status;
 }
 
@@ -64,8 +66,8 @@ static void on_start(void *context, const run_start_event *event)
                   (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs", (json_int_t)event->epochs,
                   "steps_total", (json_int_t)event->steps_total, "steps_per_epoch", (json_int_t)event->steps_per_epoch,
                   "train_samples", (json_int_t)event->train_samples, "test_samples", (json_int_t)event->test_samples,
-                  "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads, "exchange",
-                  r->exchange, "startup_s", metrics_real(event->startup_s)));
+                  "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads,
+                  "exchange", r->exchange, "startup_s", metrics_real(event->startup_s)));
 }
 
 static void on_step(void *context, const run_step_event *event)
@@ -74,12 +76,12 @@ static void on_step(void *context, const run_step_event *event)
     metrics_file_append(
         &r->metrics,
         json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
-                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples, "loss",
-                  metrics_real(event->loss), "accuracy", metrics_real(event->accuracy), "lr", metrics_real(event->lr),
-                  "grad_norm", metrics_real(event->grad_norm), "clip_scale", metrics_real(event->clip_scale),
-                  "images_per_second", metrics_real(event->samples / event->step_s), "step_s", metrics_real(event->step_s),
-                  "compute_s", metrics_real(event->compute_s), "exchange_s", metrics_real(event->exchange_s), "update_s",
-                  metrics_real(event->update_s)));
+                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples,
+                  "loss", metrics_real(event->loss), "accuracy", metrics_real(event->accuracy), "lr",
+                  metrics_real(event->lr), "grad_norm", metrics_real(event->grad_norm), "clip_scale",
+                  metrics_real(event->clip_scale), "images_per_second", metrics_real(event->samples / event->step_s),
+                  "step_s", metrics_real(event->step_s), "compute_s", metrics_real(event->compute_s), "exchange_s",
+                  metrics_real(event->exchange_s), "update_s", metrics_real(event->update_s)));
 }
 
 static void on_eval(void *context, const run_eval_event *event)
@@ -107,19 +109,20 @@ static void on_end(void *context, const run_end_event *event)
     r->end = *event;
     r->ended = true;
     snprintf(r->message, sizeof r->message, "%s", event->message ? event->message : "");
-    metrics_file_append(
-        &r->metrics,
-        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status", event->status,
-                  "message", r->message, "step", (json_int_t)event->step, "wall_s", metrics_real(event->wall_s), "train_s",
-                  metrics_real(event->train_s), "images", (json_int_t)event->images, "best_accuracy",
-                  metrics_real(event->best_accuracy), "final_accuracy", metrics_real(event->final_accuracy), "final_loss",
-                  metrics_real(event->final_loss), "memory_peak_bytes", (json_int_t)event->memory_peak_bytes));
+    metrics_file_append(&r->metrics,
+                        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status",
+                                  event->status, "message", r->message, "step", (json_int_t)event->step, "wall_s",
+                                  metrics_real(event->wall_s), "train_s", metrics_real(event->train_s), "images",
+                                  (json_int_t)event->images, "best_accuracy", metrics_real(event->best_accuracy),
+                                  "final_accuracy", metrics_real(event->final_accuracy), "final_loss",
+                                  metrics_real(event->final_loss), "memory_peak_bytes",
+                                  (json_int_t)event->memory_peak_bytes));
 }
 
 run_observer recorder_observer(recorder *r)
 {
-    return (run_observer){.context = r, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint,
-                          .end = on_end};
+    return (run_observer){
+        .context = r, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint, .end = on_end};
 }
 
 void recorder_close(recorder *r)

@@ -8,8 +8,10 @@ const char *text_duration(double seconds, char text[TEXT_NUMBER_BYTES])
     if (!(seconds >= 0 && seconds < 1e9)) return strcpy(text, "-:--");
     unsigned long whole = (unsigned long)(seconds + 0.5);
     unsigned long hours = whole / 3600, minutes = whole / 60 % 60;
-    if (hours) snprintf(text, TEXT_NUMBER_BYTES, "%lu:%02lu:%02lu", hours, minutes, whole % 60);
-    else snprintf(text, TEXT_NUMBER_BYTES, "%lu:%02lu", minutes, whole % 60);
+    if (hours)
+        snprintf(text, TEXT_NUMBER_BYTES, "%lu:%02lu:%02lu", hours, minutes, whole % 60);
+    else
+        snprintf(text, TEXT_NUMBER_BYTES, "%lu:%02lu", minutes, whole % 60);
     return text;
 }
 

@@ -47,7 +47,8 @@ static const char *detach(void)
     size_t used = 0;
     ssize_t got;
     fcntl(screen, F_SETFL, O_NONBLOCK); /* all has been written by now */
-    while (used + 1 < sizeof shown && (got = read(screen, shown + used, sizeof shown - 1 - used)) > 0) used += (size_t)got;
+    while (used + 1 < sizeof shown && (got = read(screen, shown + used, sizeof shown - 1 - used)) > 0)
+        used += (size_t)got;
     shown[used] = '\0';
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
@@ -57,12 +58,19 @@ static const char *detach(void)
 
 static void run_steps(run_observer on, uint64_t steps)
 {
-    run_start_event start = {.epochs = 2, .steps_total = 2000, .steps_per_epoch = 1000, .train_samples = 60000, .test_samples = 10000,
-                             .batch_size = 16, .ranks = 2, .threads = 1, .exchange = "node"};
+    run_start_event start = {.epochs = 2,
+                             .steps_total = 2000,
+                             .steps_per_epoch = 1000,
+                             .train_samples = 60000,
+                             .test_samples = 10000,
+                             .batch_size = 16,
+                             .ranks = 2,
+                             .threads = 1,
+                             .exchange = "node"};
     on.start(on.context, &start);
     for (uint64_t step = 1; step <= steps; step++) {
-        run_step_event event = {.step = step, .epoch = step > 1000 ? 2 : 1, .samples = 16, .loss = 0.5, .accuracy = 0.75,
-                                .step_s = 0.125};
+        run_step_event event = {
+            .step = step, .epoch = step > 1000 ? 2 : 1, .samples = 16, .loss = 0.5, .accuracy = 0.75, .step_s = 0.125};
         on.step(on.context, &event);
     }
 }
@@ -70,8 +78,15 @@ static void run_steps(run_observer on, uint64_t steps)
 static void run_end(run_observer on, int status)
 {
     run_eval_event eval = {.epoch = 2, .step = 2000, .test_loss = 0.25, .test_accuracy = 0.9375, .best = true};
-    run_end_event end = {.status = status, .message = "", .step = 2000, .wall_s = 75, .train_s = 62.5, .images = 32000,
-                         .best_accuracy = 0.9375, .final_accuracy = 0.9375, .memory_peak_bytes = 1500000000};
+    run_end_event end = {.status = status,
+                         .message = "",
+                         .step = 2000,
+                         .wall_s = 75,
+                         .train_s = 62.5,
+                         .images = 32000,
+                         .best_accuracy = 0.9375,
+                         .final_accuracy = 0.9375,
+                         .memory_peak_bytes = 1500000000};
     on.eval(on.context, &eval);
     on.end(on.context, &end);
 }
@@ -88,7 +103,8 @@ static void show(const char *style, uint64_t steps, int status)
 static int count_of(const char *text, const char *part)
 {
     int count = 0;
-    for (const char *at = text; (at = strstr(at, part)); at += strlen(part)) count++;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+        count++;
     return count;
 }
 
@@ -97,9 +113,12 @@ static int widest_redraw(const char *text)
 {
     int widest = 0, width = 0;
     for (; *text; text++) {
-        if (*text == '\r' || *text == '\n') width = 0;
-        else if (*text == '\033') text += 2;
-        else if (++width > widest) widest = width;
+        if (*text == '\r' || *text == '\n')
+            width = 0;
+        else if (*text == '\033')
+            text += 2;
+        else if (++width > widest)
+            widest = width;
     }
     return widest;
 }
@@ -161,7 +180,8 @@ START_TEST(a_pipe_gets_plain_lines)
     const char *text = detach();
     ck_assert_ptr_null(strchr(text, '\r'));
     ck_assert_ptr_null(strchr(text, '\033'));
-    ck_assert_ptr_nonnull(strstr(text, "60,000 training and 10,000 test images, 2 epochs of 1000 steps of 16 images, 2 ranks x 1 thread"));
+    ck_assert_ptr_nonnull(strstr(
+        text, "60,000 training and 10,000 test images, 2 epochs of 1000 steps of 16 images, 2 ranks x 1 thread"));
     ck_assert_ptr_nonnull(strstr(text, "done: test accuracy 93.75 %"));
     ck_assert_ptr_nonnull(strstr(text, "32,000 images in 1:15, 512 images/s"));
     ck_assert_int_eq(count_of(text, "\n"), 3);

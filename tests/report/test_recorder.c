@@ -19,7 +19,10 @@ enum { PATH_BYTES = 256, LINES_MAX = 64 };
 
 static char *folder;
 
-static void make_folder(void) { folder = support_make_folder(); }
+static void make_folder(void)
+{
+    folder = support_make_folder();
+}
 
 static void remove_folder(void)
 {
@@ -36,16 +39,33 @@ static const char *in_folder(const char *name)
 
 static run_start_event start_event(uint64_t step)
 {
-    return (run_start_event){.step = step, .epochs = 2, .steps_total = 8, .steps_per_epoch = 4, .train_samples = 64,
-                             .test_samples = 10, .batch_size = 16, .ranks = 2, .threads = 3, .exchange = "node",
+    return (run_start_event){.step = step,
+                             .epochs = 2,
+                             .steps_total = 8,
+                             .steps_per_epoch = 4,
+                             .train_samples = 64,
+                             .test_samples = 10,
+                             .batch_size = 16,
+                             .ranks = 2,
+                             .threads = 3,
+                             .exchange = "node",
                              .startup_s = 0.5};
 }
 
 static run_step_event step_event(uint64_t step)
 {
-    return (run_step_event){.step = step, .epoch = step > 4 ? 2 : 1, .samples = 16, .loss = 2.0 / (double)step,
-                            .accuracy = 0.125 * (double)step, .lr = 0.05, .grad_norm = 3, .clip_scale = 1.0 / 3,
-                            .step_s = 0.25, .compute_s = 0.15, .exchange_s = 0.06, .update_s = 0.04};
+    return (run_step_event){.step = step,
+                            .epoch = step > 4 ? 2 : 1,
+                            .samples = 16,
+                            .loss = 2.0 / (double)step,
+                            .accuracy = 0.125 * (double)step,
+                            .lr = 0.05,
+                            .grad_norm = 3,
+                            .clip_scale = 1.0 / 3,
+                            .step_s = 0.25,
+                            .compute_s = 0.15,
+                            .exchange_s = 0.06,
+                            .update_s = 0.04};
 }
 
 static void emit_steps(run_observer on, uint64_t first, uint64_t last)
@@ -61,8 +81,16 @@ static void emit_steps(run_observer on, uint64_t first, uint64_t last)
 static void emit_end(run_observer on)
 {
     run_eval_event eval = {.epoch = 1, .step = 4, .test_loss = 0.75, .test_accuracy = 0.9, .samples = 10, .best = true};
-    run_end_event end = {.status = 0, .message = "", .step = 8, .wall_s = 3, .train_s = 2, .images = 128,
-                         .best_accuracy = 0.9, .final_accuracy = 0.8, .final_loss = 0.75, .memory_peak_bytes = 1000};
+    run_end_event end = {.status = 0,
+                         .message = "",
+                         .step = 8,
+                         .wall_s = 3,
+                         .train_s = 2,
+                         .images = 128,
+                         .best_accuracy = 0.9,
+                         .final_accuracy = 0.8,
+                         .final_loss = 0.75,
+                         .memory_peak_bytes = 1000};
     on.eval(on.context, &eval);
     on.end(on.context, &end);
 }
@@ -89,7 +117,8 @@ static int read_metrics(json_t *lines[LINES_MAX])
 
 static void forget(json_t *lines[LINES_MAX], int count)
 {
-    for (int i = 0; i < count; i++) json_decref(lines[i]);
+    for (int i = 0; i < count; i++)
+        json_decref(lines[i]);
 }
 
 static double number(const json_t *object, const char *field)
@@ -99,7 +128,10 @@ static double number(const json_t *object, const char *field)
     return json_number_value(value);
 }
 
-static const char *event_of(const json_t *object) { return json_string_value(json_object_get(object, "event")); }
+static const char *event_of(const json_t *object)
+{
+    return json_string_value(json_object_get(object, "event"));
+}
 
 static void record(uint64_t resume_step, uint64_t first, uint64_t last, bool end)
 {
@@ -117,10 +149,13 @@ START_TEST(lines_hold_the_events)
     int count = read_metrics(lines);
     ck_assert_int_eq(count, 5);
     static const char *const events[] = {"start", "step", "step", "eval", "end"};
-    for (int i = 0; i < count; i++) ck_assert_str_eq(event_of(lines[i]), events[i]);
-    static const char *const fields[] = {"step", "epoch", "loss", "accuracy", "lr", "grad_norm", "clip_scale",
-                                         "images_per_second", "compute_s", "exchange_s", "update_s"};
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) number(lines[2], fields[i]);
+    for (int i = 0; i < count; i++)
+        ck_assert_str_eq(event_of(lines[i]), events[i]);
+    static const char *const fields[] = {"step",      "epoch",      "loss",       "accuracy",
+                                         "lr",        "grad_norm",  "clip_scale", "images_per_second",
+                                         "compute_s", "exchange_s", "update_s"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        number(lines[2], fields[i]);
     ck_assert_double_eq(number(lines[2], "images_per_second"), 64);
     ck_assert_double_eq(number(lines[2], "loss"), 1);
     ck_assert_double_eq(number(lines[3], "test_accuracy"), 0.9);
@@ -179,7 +214,8 @@ START_TEST(resuming_cuts_off_what_will_be_repeated)
     for (int i = 0; i < count; i++) {
         if (strcmp(event_of(lines[i]), "step") == 0) seen[(int)number(lines[i], "step")]++;
     }
-    for (int step = 1; step <= 8; step++) ck_assert_msg(seen[step] == 1, "step %d is there %d times", step, seen[step]);
+    for (int step = 1; step <= 8; step++)
+        ck_assert_msg(seen[step] == 1, "step %d is there %d times", step, seen[step]);
     ck_assert_str_eq(event_of(lines[count - 1]), "end");
     forget(lines, count);
 }
@@ -249,7 +285,10 @@ START_TEST(no_end_no_summary)
 }
 END_TEST
 
-static bool have_gnuplot(void) { return system("gnuplot --version >/dev/null 2>&1") == 0; }
+static bool have_gnuplot(void)
+{
+    return system("gnuplot --version >/dev/null 2>&1") == 0;
+}
 
 START_TEST(plots_are_drawn)
 {
@@ -258,7 +297,8 @@ START_TEST(plots_are_drawn)
         ck_assert_int_ne(access(in_folder("plots"), F_OK), 0);
         return;
     }
-    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/learning-rate.svg", "plots/throughput.svg"};
+    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/learning-rate.svg",
+                                        "plots/throughput.svg"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct stat status;
         ck_assert_msg(stat(in_folder(files[i]), &status) == 0 && status.st_size > 1000, "%s", files[i]);

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Runs launch/vgg11.sbatch in a real Slurm: a cluster of this one machine, made for the test, on ports and in folders of
+# its own. Needs root and Debian's packages slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins and munge; exit status
+# 77 (skipped) without.
+#   VGG11_DIST=<program> VGG11_TEST_DATA=<folder> tests/app/slurm_test.sh
+set -euo pipefail
+
+: "${VGG11_DIST:?the program}" "${VGG11_TEST_DATA:?the folder of the data set}"
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+limit_s=420 # a hang, not a duration
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 20 "$work"/*.log "$work"/*.out >&2 2>/dev/null || true
+    exit 1
+}
+
+[ "$(id -u)" = 0 ] || skip "a Slurm of one's own needs root"
+PATH=$PATH:/usr/sbin
+for tool in slurmctld slurmd munged sbatch srun scontrol squeue; do
+    command -v $tool >/dev/null || skip "$tool is not installed (Debian: slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge)"
+done
+
+work=$(mktemp -d /tmp/vgg11-slurm-XXXXXX)
+chmod 755 "$work"
+daemons=()
+cleanup() {
+    scancel --user=root 2>/dev/null || true
+    for daemon in "${daemons[@]}"; do kill "$daemon" 2>/dev/null || true; done
+    for daemon in "${daemons[@]}"; do wait "$daemon" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'; }
+
+# Calls "$@" until it succeeds.
+wait_until() {
+    local deadline=$((SECONDS + limit_s))
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || fail "never came to: $*"
+        sleep 0.5
+    done
+}
+
+start_cluster() {
+    local host
+    host=$(hostname -s)
+    mkdir "$work/munge" "$work/state" "$work/spool"
+    chmod 700 "$work/munge"
+    dd if=/dev/urandom of="$work/munge/key" bs=128 count=1 status=none
+    chmod 400 "$work/munge/key"
+    # The folder of the socket is everybody's, as is munge's own.
+    mkdir -m 755 "$work/socket"
+    munged --foreground --force --key-file="$work/munge/key" --socket="$work/socket/munge" --pid-file="$work/munge/pid" \
+        --log-file="$work/munge/log" --seed-file="$work/munge/seed" >"$work/munged.log" 2>&1 &
+    daemons+=($!)
+    wait_until test -S "$work/socket/munge"
+
+    export SLURM_CONF=$work/slurm.conf
+    cat >"$SLURM_CONF" <<END
+ClusterName=vgg11
+SlurmctldHost=$host
+SlurmctldPort=$(free_port)
+SlurmdPort=$(free_port)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$work/socket/munge,cred_expire=5
+StateSaveLocation=$work/state
+SlurmdSpoolDir=$work/spool
+SlurmctldPidFile=$work/slurmctld.pid
+SlurmdPidFile=$work/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=2
+$(slurmd -C | sed -n 's/ UpTime=.*//; /^NodeName/p') State=UNKNOWN
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+END
+    slurmctld -D >"$work/slurmctld.log" 2>&1 &
+    daemons+=($!)
+    slurmd -D -N "$host" >"$work/slurmd.log" 2>&1 &
+    daemons+=($!)
+    wait_until eval 'sinfo --noheader --format=%t 2>/dev/null | grep -q idle'
+}
+
+job_field() { scontrol --oneliner show job "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
+job_is() { [ "$(job_field "$1" JobState)" = "$2" ]; }
+last_step() { sed -n 's/.*"event":"step","step":\([0-9]*\),.*/\1/p' "$1/metrics.jsonl" 2>/dev/null | tail -n 1; }
+has_steps() { [ "$(last_step "$1")" -ge "$2" ] 2>/dev/null; }
+
+# submit <run folder> <sbatch option...>: prints the job number.
+submit() {
+    local folder=$1
+    shift
+    RUN_DIR=$folder sbatch --parsable --output="$folder.out" --ntasks-per-node=2 --cpus-per-task=1 "$@" \
+        "$tree/launch/vgg11.sbatch" --config "$work/run.conf" --quiet
+}
+
+# Steps 1, 2, 3 ... without a gap or a repeat, whatever was interrupted.
+check_steps() {
+    local steps
+    steps=$(sed -n 's/.*"event":"step","step":\([0-9]*\),.*/\1/p' "$1/metrics.jsonl")
+    [ "$steps" = "$(seq "$(last_step "$1")")" ] || fail "steps of $1 are not whole: $(tr '\n' ' ' <<<"$steps")"
+}
+
+configure() {
+    cat >"$work/run.conf" <<END
+data = $VGG11_TEST_DATA
+train-samples = 64
+test-samples = 20
+batch-size = 16
+epochs = 1000
+max-steps = $1
+END
+}
+
+# A signal to the batch shell, without queueing again: checkpoint, then exit status 75.
+test_stop() {
+    local job
+    job=$(REQUEUE=no submit "$work/stopped" --time=10)
+    wait_until has_steps "$work/stopped" 2
+    scancel --batch --signal=USR1 "$job"
+    wait_until job_is "$job" FAILED
+    [ "$(job_field "$job" ExitCode)" = 75:0 ] || fail "exit status $(job_field "$job" ExitCode), expected 75:0"
+    ls "$work/stopped"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
+}
+
+# The time limit comes nearer: Slurm's own signal, a checkpoint, the queue again, and on to the end.
+test_limit() {
+    local job stopped
+    job=$(submit "$work/limited" --time=2 --signal=B:USR1@100)
+    wait_until eval "[ \"\$(job_field $job Restarts)\" = 1 ]"
+    stopped=$(last_step "$work/limited")
+    grep -q "saved in $work/limited; queueing job $job again" "$work/limited.out" || fail "it does not say that it is queued again"
+    configure $((stopped + 3))
+    wait_until job_is "$job" COMPLETED
+    [ "$(last_step "$work/limited")" = $((stopped + 3)) ] || fail "ended at step $(last_step "$work/limited"), expected $((stopped + 3))"
+    check_steps "$work/limited"
+}
+
+start_cluster
+cd "$work"
+export VGG11_TREE=$tree
+configure 0
+test_stop
+echo "ok: a signal gives a checkpoint and exit status 75"
+test_limit
+echo "ok: the time limit gives a checkpoint, and the job goes on from it to its end"

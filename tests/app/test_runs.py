@@ -1,0 +1,158 @@
+"""Runs that end well: what they print, what they leave, and how they go on."""
+import json
+import os
+import re
+import signal
+import unittest
+
+import cli
+
+
+class Words(cli.Case):
+    def test_help(self):
+        for command in [[], ["train"], ["eval"], ["info"]]:
+            outcome = self.run_program(*command, "--help")
+            self.assertEqual((outcome.status, outcome.lines), (0, []), outcome.err)
+            self.assertEqual(outcome.out.count("Usage: vgg11_dist"), 1)
+            self.assertIn("--threads N", outcome.out)
+        self.assertIn("\nCommands", self.run_program("--help").out)
+
+    def test_version(self):
+        outcome = self.run_program("--version")
+        self.assertEqual((outcome.status, outcome.lines), (0, []), outcome.err)
+        self.assertRegex(outcome.out, r"^vgg11_dist \d+\.\d+\.\d+\n$")
+
+    def test_info(self):
+        outcome = self.run_program("info")
+        self.assertEqual((outcome.status, outcome.errors()), (0, []), outcome.err)
+        self.assertRegex(outcome.out, rf"(?m)^{cli.RANKS} ranks? on 1 node$")
+
+    def test_info_as_json(self):
+        info = json.loads(self.run_program("info", "--json", "--threads", "3").out)
+        self.assertEqual([rank["rank"] for rank in info["ranks"]], list(range(cli.RANKS)))
+        self.assertEqual({rank["threads"] for rank in info["ranks"]}, {3})
+        self.assertTrue(info["libraries"]["OpenBLAS"])
+
+    def test_threads_are_shared_out(self):
+        """Ranks that may use the same cores divide them; ranks bound to a core have that one."""
+        cores = json.loads(self.run_command([cli.PROGRAM, "info", "--json"]).out)["ranks"][0]["cores"]
+        command = [cli.MPIRUN, "--quiet", "--oversubscribe", "--bind-to", "none", "-np", str(cli.RANKS), cli.PROGRAM, "info", "--json"]
+        ranks = json.loads(self.run_command(command).out)["ranks"]
+        self.assertEqual({rank["threads"] for rank in ranks}, {max(1, cores // cli.RANKS)})
+        outcome = self.run_command(["taskset", "-c", "0", cli.PROGRAM, "info", "--json"])
+        self.assertEqual(json.loads(outcome.out)["ranks"][0]["threads"], 1)
+
+    def test_too_many_threads_are_told(self):
+        outcome = self.run_program("info", "--threads", "1000")
+        self.assertEqual(outcome.status, 0)
+        self.assertEqual(len([line for line in outcome.lines if "threads for each core" in line]), 1, outcome.err)
+
+
+class Train(cli.Case):
+    def check_files(self, folder):
+        for name in ["config.json", "summary.json"]:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                json.load(file)
+        kinds = [event["event"] for event in cli.read_metrics(folder)]
+        self.assertEqual((kinds[0], kinds[-1]), ("start", "end"))
+
+    def test_run_folder_and_evaluation(self):
+        outcome = self.train("--output", "run", "--trace", "trace.json")
+        run = self.path("run")
+        self.check_files(run)
+        steps = cli.events(run, "step")
+        self.assertEqual([step["step"] for step in steps], [1, 2, 3, 4])
+        self.assertEqual([step["samples"] for step in steps], [16] * 4)
+        for field in ["loss", "accuracy", "lr", "grad_norm", "clip_scale", "images_per_second", "compute_s", "exchange_s", "update_s"]:
+            self.assertIsInstance(steps[0][field], (int, float), field)
+        self.assertRegex(outcome.err, r"(?m)^epoch 1/1  loss .* test accuracy .*")
+        self.assertRegex(outcome.err, r"(?m)^done: test accuracy")
+        with open(self.path("trace.json"), encoding="utf-8") as file:
+            self.assertGreaterEqual(len(json.load(file)["traceEvents"]), 16)
+        with open(os.path.join(run, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        self.assertEqual((config["ranks"], config["options"]["batch-size"]), (cli.RANKS, 16))
+        self.assertTrue(config["exchange"])
+        self.evaluate(run)
+
+    def evaluate(self, run):
+        """eval finds what the run found, at its own and at another number of ranks."""
+        seen = cli.events(run, "eval")[-1]
+        checkpoint = os.path.join(run, cli.checkpoints(run)[-1])
+        arguments = ["eval", "--checkpoint", checkpoint, "--test-samples", "40", "--data", cli.DATA]
+        for ranks in {cli.RANKS, 1 if cli.RANKS > 1 else 2}:
+            outcome = self.run_command(cli.launch(arguments + ["--json"], ranks))
+            self.assertEqual(outcome.status, 0, outcome.err)
+            found = json.loads(outcome.out)
+            self.assertAlmostEqual(found["test_accuracy"], seen["test_accuracy"], places=6)
+            self.assertAlmostEqual(found["test_loss"], seen["test_loss"], delta=1e-4 * max(1, seen["test_loss"]))
+            self.assertEqual(sum(map(sum, found["confusion"])), 40)
+        text = self.run_program(*arguments).out
+        self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
+        self.assertEqual(len(re.findall(r"(?m)^ +\d( +[01]\.\d{4}){3} +\d+$", text)), 10)
+
+    def test_default_folder_has_the_time(self):
+        self.train("--max-steps", "1", "--checkpoint-every", "0")
+        names = os.listdir(self.path("runs"))
+        self.assertEqual(len(names), 1)
+        self.assertRegex(names[0], r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$")
+
+    def test_presets(self):
+        for preset in ["question", "question-bug"]:
+            self.train("--preset", preset, "--output", preset, "--checkpoint-every", "0")
+            with open(self.path(preset, "config.json"), encoding="utf-8") as file:
+                options = json.load(file)["options"]
+            self.assertEqual((options["init"], options["normalize"], options["lr"]), ("glorot", "none", 0.001))
+            self.assertEqual(options["resize-bug"], preset == "question-bug")
+        with_bug, without = (cli.events(self.path(name), "step")[0]["loss"] for name in ["question-bug", "question"])
+        self.assertNotEqual(with_bug, without)
+
+    def test_configuration_file_and_its_json_give_the_same_run(self):
+        with open(self.path("run.conf"), "w", encoding="utf-8") as file:
+            file.write("# small\nlr = 0.015625\nno-shuffle = true\n")
+        self.train("--config", "run.conf", "--output", "first", "--max-steps", "2")
+        with open(self.path("first", "config.json"), encoding="utf-8") as file:
+            options = json.load(file)["options"]
+        self.assertEqual((options["lr"], options["no-shuffle"]), (0.015625, True))
+        outcome = self.run_program("--config", "first/config.json", "--output", "second")
+        self.assertEqual(outcome.status, 0, outcome.err)
+        paths = [self.path(run, cli.checkpoints(self.path(run))[-1]) for run in ["first", "second"]]
+        self.assertEqual(cli.tensors(paths[0]), cli.tensors(paths[1]))
+
+    def test_batch_smaller_than_the_ranks(self):
+        self.train("--batch-size", "2", "--max-steps", "2", "--output", "run", "--checkpoint-every", "0")
+        self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [2, 2])
+
+    def test_last_batch_is_short(self):
+        self.train("--train-samples", "35", "--output", "run", "--checkpoint-every", "0")
+        self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [16, 16, 3])
+
+
+class Stop(cli.Case):
+    def test_signal_then_resume(self):
+        endless = ["train", *cli.TINY, "--epochs", "1000", "--output", "run", "--quiet"]
+        process = self.start(cli.launch(endless))
+        metrics = self.path("run", "metrics.jsonl")
+        self.wait_for(lambda: os.path.exists(metrics) and '"step","step":2' in open(metrics, encoding="utf-8").read(), process)
+        process.send_signal(signal.SIGUSR1)
+        outcome = self.finish(process)
+        self.assertEqual(outcome.status, 75, outcome.err)
+        self.assertEqual(len(outcome.errors()), 1, outcome.err)
+        self.assertRegex(outcome.errors()[0], "--resume")
+        stopped = cli.events(self.path("run"), "step")[-1]["step"]
+        saved = cli.checkpoints(self.path("run"))[-1]
+        self.assertEqual(saved, f"checkpoint-{stopped:08d}.safetensors")
+        for flag in ["--resume", "--resume=auto", "--resume=" + self.path("run", saved)]:
+            with self.subTest(flag=flag):
+                again = self.run_program(*endless, flag, "--max-steps", str(stopped + 2))
+                self.assertEqual(again.status, 0, again.err)
+                steps = [step["step"] for step in cli.events(self.path("run"), "step")]
+                self.assertEqual(steps, list(range(1, stopped + 3)))
+
+    def test_auto_without_a_checkpoint_begins(self):
+        self.train("--resume=auto", "--output", "run", "--max-steps", "1")
+        self.assertEqual(cli.events(self.path("run"), "start")[0]["step"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
