@@ -12,8 +12,9 @@
 
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/memory.h"
+#include "vgg11/base/range.h"
 
-enum { MAX_SEGMENTS = 3 };
+enum { MAX_SEGMENTS = 3, BLOCK_STEPS = 128 };
 
 /* Lines (or columns) of the map, begin .. end-1, that have the same valid taps, tap_begin .. tap_end-1, along this axis. */
 typedef struct {
@@ -35,11 +36,27 @@ typedef struct {
     axis_segment segments[MAX_SEGMENTS];
     int steps;         /* pairs of input channels */
     bf16 *activations; /* [n][side][side][2 * steps] */
-    bf16 *panels;      /* one for each thread: [taps][steps][PANEL][2] */
+    int block_steps;   /* of a panel packed at a time, see block_depth() */
+    bf16 *panels;      /* one for each thread: [taps][block_steps][PANEL][2] */
     size_t panel_size;
+    float *partials;   /* one for each thread: [n][PANEL], if there are several blocks */
+    size_t partial_size;
     int panel_count;
     int groups;        /* the rows of a panel are shared out in so many */
 } gather_work;
+
+/* One thread's piece of work: a group's share of the rows times a block of a panel. */
+typedef struct {
+    int column;       /* first of the panel */
+    int group;
+    int step;         /* first of the block */
+    int steps;
+    int next_column;  /* where to fetch from meanwhile: most likely what this thread packs next */
+    size_t next_piece;
+    size_t end_piece;
+} panel_block;
+
+static int smaller(int a, int b) { return a < b ? a : b; }
 
 static void find_segments(gather_work *work, int kernel, int side)
 {
@@ -70,9 +87,23 @@ static size_t activation_bytes(const conv_problem *p, int channels)
     return vgg_round_up((size_t)p->batch * p->side * p->side * padded * sizeof(bf16), VGG_ALIGNMENT_BYTES);
 }
 
-static size_t panel_elements(const conv_problem *p, int channels)
+/* A dense layer reads its weights from memory at nearly the pace at which few images multiply them, and its panels are
+ * slices of long rows, which no hardware prefetcher follows. So forward, it packs BLOCK_STEPS at a time, which stay in the
+ * level-1 cache, and fetches as many ahead. All else packs the whole depth of a panel. */
+static int block_depth(const conv_problem *p, conv_pass pass)
 {
-    return (size_t)p->kernel * p->kernel * ((channels + 1) / 2) * PANEL_STEP;
+    int steps = ((pass == CONV_FORWARD ? p->in : p->out) + 1) / 2;
+    return p->kernel == 1 && pass == CONV_FORWARD && steps > BLOCK_STEPS ? BLOCK_STEPS : steps;
+}
+
+static size_t panel_elements(const conv_problem *p, conv_pass pass)
+{
+    return (size_t)p->kernel * p->kernel * block_depth(p, pass) * PANEL_STEP;
+}
+
+static size_t partial_elements(const conv_problem *p, conv_pass pass)
+{
+    return p->kernel == 1 && pass == CONV_FORWARD ? (size_t)p->batch * PANEL : 0;
 }
 
 static gather_work start_work(const conv_plan *plan, const conv_arguments *arguments)
@@ -86,8 +117,11 @@ static gather_work start_work(const conv_plan *plan, const conv_arguments *argum
     work.out = forward ? p->out : p->in;
     work.steps = (work.in + 1) / 2;
     work.activations = arguments->workspace;
+    work.block_steps = block_depth(p, plan->pass);
+    work.panel_size = panel_elements(p, plan->pass);
+    work.partial_size = partial_elements(p, plan->pass);
     work.panels = (bf16 *)((char *)arguments->workspace + activation_bytes(p, work.in));
-    work.panel_size = panel_elements(p, work.in);
+    work.partials = (float *)(work.panels + p->threads * work.panel_size);
     work.panel_count = (work.out + PANEL - 1) / PANEL;
     work.groups = group_count(work.panel_count, p->threads);
     find_segments(&work, p->kernel, p->side);
@@ -98,28 +132,47 @@ static void round_activations(const gather_work *work, int thread, int threads)
 {
     const conv_problem *p = &work->plan->problem;
     size_t pixels = (size_t)work->arguments->n * p->side * p->side;
-    size_t begin = pixels * thread / threads, end = pixels * (thread + 1) / threads;
+    vgg_range own = range_part(pixels, threads, thread);
     if (work->in % 2 == 0) {
-        bf16_pack_flat(work->activations + begin * work->in, work->from + begin * work->in, (end - begin) * work->in);
+        bf16_pack_flat(work->activations + own.first * work->in, work->from + own.first * work->in, own.count * work->in);
         return;
     }
-    for (size_t pixel = begin; pixel < end; pixel++) {
+    for (size_t pixel = own.first; pixel < own.first + own.count; pixel++) {
         bf16 *row = work->activations + pixel * 2 * work->steps;
         bf16_pack_flat(row, work->from + pixel * work->in, work->in);
         row[work->in] = 0;
     }
 }
 
-static void pack_panel(const gather_work *work, bf16 *panel, int first)
+/* The weights of all taps. */
+static void pack_block(const gather_work *work, bf16 *panel, const panel_block *block)
 {
     const conv_problem *p = &work->plan->problem;
-    int columns = work->out - first < PANEL ? work->out - first : PANEL;
+    int columns = smaller(work->out - block->column, PANEL);
+    int channel = 2 * block->step, channels = smaller(work->in - channel, 2 * block->steps);
     for (int tap = 0; tap < p->kernel * p->kernel; tap++) {
         const float *w = work->arguments->w + (size_t)tap * p->in * p->out;
-        bf16 *out = panel + (size_t)tap * work->steps * PANEL_STEP;
-        if (work->sign > 0) bf16_pack_row_pairs(out, w + first, p->out, work->in, columns);
-        else bf16_pack_column_pairs(out, w + (size_t)first * p->out, p->out, columns, work->in);
+        bf16 *out = panel + (size_t)tap * work->block_steps * PANEL_STEP;
+        if (work->sign > 0) bf16_pack_row_pairs(out, w + (size_t)channel * p->out + block->column, p->out, channels, columns);
+        else bf16_pack_column_pairs(out, w + (size_t)block->column * p->out + channel, p->out, columns, channels);
     }
+}
+
+/* A panel's weights, tap after tap, in pieces that are its rows, or parts of its columns if it is packed transposed. */
+static weight_fetch fetch_from(const gather_work *work, int column, size_t piece)
+{
+    const conv_problem *p = &work->plan->problem;
+    const float *w = work->arguments->w + piece / work->in * p->in * p->out;
+    if (work->sign > 0) return (weight_fetch){w + column + piece % work->in * p->out, p->out};
+    return (weight_fetch){w + (size_t)column * p->out + piece % work->in * PANEL, PANEL};
+}
+
+/* Sets the tile to fetch what it has time for. */
+static void plan_fetch(const gather_work *work, gather_tile *tile, panel_block *block)
+{
+    bool more = block->next_column < work->out && block->next_piece < block->end_piece;
+    tile->fetch = more ? fetch_from(work, block->next_column, block->next_piece) : (weight_fetch){work->arguments->w, 0};
+    block->next_piece += (size_t)tile->taps * tile->steps;
 }
 
 static void list_taps(const gather_work *work, gather_tile *tile, const bf16 *panel, const axis_segment *h,
@@ -131,13 +184,13 @@ static void list_taps(const gather_work *work, gather_tile *tile, const bf16 *pa
         for (int s = w->tap_begin; s < w->tap_end; s++) {
             int pixels = (r - p->kernel / 2) * p->side + s - p->kernel / 2;
             tile->tap_offset[tile->taps] = (ptrdiff_t)work->sign * pixels * 2 * work->steps;
-            tile->tap_panel[tile->taps++] = panel + (size_t)(r * p->kernel + s) * work->steps * PANEL_STEP;
+            tile->tap_panel[tile->taps++] = panel + (size_t)(r * p->kernel + s) * work->block_steps * PANEL_STEP;
         }
     }
 }
 
 /* The tile's rows are rows first .. first+count-1 of the pixels of h x w, image after image. */
-static void list_rows(const gather_work *work, gather_tile *tile, int first_column, const axis_segment *h,
+static void list_rows(const gather_work *work, gather_tile *tile, const panel_block *block, const axis_segment *h,
                       const axis_segment *w, int first, int count)
 {
     int side = work->plan->problem.side;
@@ -145,41 +198,57 @@ static void list_rows(const gather_work *work, gather_tile *tile, int first_colu
     for (int i = 0; i < count; i++) {
         int image = (first + i) / area, inside = (first + i) % area;
         size_t pixel = ((size_t)image * side + h->begin + inside / width) * side + w->begin + inside % width;
-        tile->row[i] = work->activations + pixel * 2 * work->steps;
-        tile->out[i] = work->to + pixel * work->out + first_column;
+        tile->row[i] = work->activations + 2 * (pixel * work->steps + block->step);
+        tile->out[i] = work->to + pixel * work->out + block->column;
     }
 }
 
 /* This group's share of the rows of h x w, in tiles of nearly equal height: a flat last tile would waste the most. */
-static void multiply_segment(const gather_work *work, gather_tile *tile, int first_column, int group,
+static void multiply_segment(const gather_work *work, gather_tile *tile, panel_block *block, float *partial,
                              const axis_segment *h, const axis_segment *w)
 {
-    int rows = work->arguments->n * (h->end - h->begin) * (w->end - w->begin);
-    int begin = (int)((long long)rows * group / work->groups);
-    int end = (int)((long long)rows * (group + 1) / work->groups);
-    int tiles = (end - begin + TILE_ROWS - 1) / TILE_ROWS;
-    for (int i = 0; i < tiles; i++) {
-        int first = begin + (int)((long long)(end - begin) * i / tiles);
-        int count = begin + (int)((long long)(end - begin) * (i + 1) / tiles) - first;
-        list_rows(work, tile, first_column, h, w, first, count);
-        gather_tile_product[count](tile);
+    size_t rows = (size_t)work->arguments->n * (h->end - h->begin) * (w->end - w->begin);
+    vgg_range share = range_part(rows, work->groups, block->group);
+    size_t tiles = (share.count + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t i = 0; i < tiles; i++) {
+        vgg_range part = range_part(share.count, tiles, i);
+        list_rows(work, tile, block, h, w, (int)(share.first + part.first), (int)part.count);
+        plan_fetch(work, tile, block);
+        tile->partial = partial + part.first * PANEL;
+        gather_tile_product[part.count](tile);
     }
 }
 
-static void multiply_panel(const gather_work *work, const bf16 *panel, int first_column, int group)
+static void multiply_block(const gather_work *work, const bf16 *panel, float *partial, panel_block *block)
 {
-    gather_tile tile = {.steps = work->steps};
-    tile.columns = work->out - first_column < PANEL ? work->out - first_column : PANEL;
+    gather_tile tile = {.steps = block->steps, .first = block->step == 0};
+    tile.last = block->step + block->steps == work->steps;
+    tile.columns = smaller(work->out - block->column, PANEL);
     if (work->sign > 0) {
-        tile.bias = work->arguments->b + first_column;
+        tile.bias = work->arguments->b + block->column;
         tile.relu = work->plan->problem.relu;
     }
     for (int h = 0; h < work->segment_count; h++) {
         for (int w = 0; w < work->segment_count; w++) {
             list_taps(work, &tile, panel, &work->segments[h], &work->segments[w]);
-            multiply_segment(work, &tile, first_column, group, &work->segments[h], &work->segments[w]);
+            multiply_segment(work, &tile, block, partial, &work->segments[h], &work->segments[w]);
         }
     }
+}
+
+/* The block, and the fetching of the one after it, which is the next of this panel or the first of the next. */
+static panel_block block_at(const gather_work *work, int item, int step, int threads)
+{
+    int column = item / work->groups * PANEL, next = (item + threads) / work->groups * PANEL;
+    panel_block block = {.column = column, .group = item % work->groups, .step = step};
+    block.steps = smaller(work->block_steps, work->steps - step);
+    int end = step + block.steps, taps = work->plan->problem.kernel * work->plan->problem.kernel;
+    bool last = end == work->steps;
+    block.next_column = last ? next : column;
+    block.next_piece = last ? 0 : 2 * (size_t)end;
+    block.end_piece = last && work->block_steps == work->steps ? (size_t)taps * work->in
+                                                               : block.next_piece + 2 * (size_t)work->block_steps;
+    return block;
 }
 
 static void run(const conv_plan *plan, const conv_arguments *arguments)
@@ -188,13 +257,16 @@ static void run(const conv_plan *plan, const conv_arguments *arguments)
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         bf16 *panel = work.panels + omp_get_thread_num() * work.panel_size;
+        float *partial = work.partials + omp_get_thread_num() * work.partial_size;
         round_activations(&work, omp_get_thread_num(), omp_get_num_threads());
 #pragma omp barrier
 #pragma omp for schedule(dynamic)
         for (int item = 0; item < work.panel_count * work.groups; item++) {
-            int first_column = item / work.groups * PANEL;
-            pack_panel(&work, panel, first_column);
-            multiply_panel(&work, panel, first_column, item % work.groups);
+            for (int step = 0; step < work.steps; step += work.block_steps) {
+                panel_block block = block_at(&work, item, step, omp_get_num_threads());
+                pack_block(&work, panel, &block);
+                multiply_block(&work, panel, partial, &block);
+            }
         }
     }
 }
@@ -204,8 +276,8 @@ static vgg_status make_plan(conv_plan *plan)
     const conv_problem *p = &plan->problem;
     if (!cpu_detect()->avx512_bf16) return vgg_fail(VGG_DECLINED, "needs AVX512_BF16; this CPU has not");
     if (plan->pass == CONV_WEIGHT_GRADIENT) return bf16_avx512_plan_weights(plan);
-    int in = plan->pass == CONV_FORWARD ? p->in : p->out;
-    plan->workspace_bytes = activation_bytes(p, in) + p->threads * panel_elements(p, in) * sizeof(bf16);
+    size_t panel = panel_elements(p, plan->pass) * sizeof(bf16), partial = partial_elements(p, plan->pass) * sizeof(float);
+    plan->workspace_bytes = activation_bytes(p, plan->pass == CONV_FORWARD ? p->in : p->out) + p->threads * (panel + partial);
     plan->run = run;
     return VGG_OK;
 }

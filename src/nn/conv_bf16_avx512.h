@@ -15,6 +15,12 @@
 
 enum { TILE_ROWS = 14, PANEL = 32, PANEL_STEP = 2 * PANEL, MAX_TAPS = 9 };
 
+/* Where the weights lie that are to be packed next: a tile fetches one piece, PANEL floats, into the cache at each step. */
+typedef struct {
+    const float *first;
+    size_t stride; /* floats between pieces; 0 when there is nothing left to fetch */
+} weight_fetch;
+
 /* out[i][j] = relu(bias[j] + sum over taps t and steps s of A pair (row i, tap t, step s) . B pair (t, s, j)), j < columns.
  * The rows of A lie anywhere: this is a convolution read in place ("indirect" GEMM: Dukhan, arXiv:1907.02129). */
 typedef struct {
@@ -24,9 +30,13 @@ typedef struct {
     ptrdiff_t tap_offset[MAX_TAPS]; /* from row[] to the row of that tap */
     const bf16 *tap_panel[MAX_TAPS];
     int steps;                      /* per tap */
+    float *partial;                 /* rows x PANEL: the sums so far, if the depth is cut into several calls */
+    bool first;                     /* of these calls: start from zero, not from partial */
+    bool last;                      /* write out, not partial */
     const float *bias;              /* NULL for none */
     bool relu;
     int columns;                    /* <= PANEL */
+    weight_fetch fetch;
 } gather_tile;
 
 /* c[i][j] = [c[i][j] +] sum over lines l and steps s of A pair (l, s, i) . B pair (l, s, j), j < columns, A being packed. */
@@ -47,6 +57,9 @@ typedef struct {
 /* By number of rows, 1..TILE_ROWS. */
 extern void (*const gather_tile_product[TILE_ROWS + 1])(const gather_tile *tile);
 extern void (*const packed_tile_product[TILE_ROWS + 1])(const packed_tile *tile);
+
+/* Makes the streamed stores of this thread visible to others. */
+void bf16_finish_streams(void);
 
 /* out[i] = bf16(in[i]), i < count. */
 void bf16_pack_flat(bf16 *out, const float *in, size_t count);

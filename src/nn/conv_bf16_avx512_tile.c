@@ -31,9 +31,12 @@ INLINE void multiply_tap(tile_sums *sums, const int rows, const gather_tile *til
 {
     const bf16 *a[TILE_ROWS];
     const bf16 *b = tile->tap_panel[tap];
+    const float *next = tile->fetch.first + (size_t)tap * tile->steps * tile->fetch.stride;
     UNROLL_ROWS
     for (int i = 0; i < rows; i++) a[i] = tile->row[i] + tile->tap_offset[tap];
-    for (ptrdiff_t step = 0; step < tile->steps; step++, b += PANEL_STEP) {
+    for (ptrdiff_t step = 0; step < tile->steps; step++, b += PANEL_STEP, next += tile->fetch.stride) {
+        __builtin_prefetch(next, 0, 2);
+        __builtin_prefetch(next + 16, 0, 2);
         __m512bh b0 = load_pairs(b), b1 = load_pairs(b + PANEL);
         UNROLL_ROWS
         for (int i = 0; i < rows; i++) {
@@ -51,11 +54,8 @@ INLINE __m512 finish(__m512 sum, __m512 bias, bool relu)
     return relu ? _mm512_max_ps(_mm512_setzero_ps(), sum) : sum;
 }
 
-INLINE void gather_rows(const int rows, const gather_tile *tile)
+INLINE void write_finished(const tile_sums *sums, const int rows, const gather_tile *tile)
 {
-    tile_sums sums;
-    clear(&sums, rows);
-    for (int tap = 0; tap < tile->taps; tap++) multiply_tap(&sums, rows, tile, tap);
     __mmask16 low = low_mask(tile->columns), high = high_mask(tile->columns);
     __m512 bias0 = _mm512_setzero_ps(), bias1 = bias0;
     if (tile->bias) {
@@ -64,9 +64,37 @@ INLINE void gather_rows(const int rows, const gather_tile *tile)
     }
     UNROLL_ROWS
     for (int i = 0; i < rows; i++) {
-        _mm512_mask_storeu_ps(tile->out[i], low, finish(sums.v[i][0], bias0, tile->relu));
-        _mm512_mask_storeu_ps(tile->out[i] + 16, high, finish(sums.v[i][1], bias1, tile->relu));
+        _mm512_mask_storeu_ps(tile->out[i], low, finish(sums->v[i][0], bias0, tile->relu));
+        _mm512_mask_storeu_ps(tile->out[i] + 16, high, finish(sums->v[i][1], bias1, tile->relu));
     }
+}
+
+INLINE void load_partial(tile_sums *sums, const int rows, const gather_tile *tile)
+{
+    UNROLL_ROWS
+    for (int i = 0; i < rows; i++) {
+        sums->v[i][0] = _mm512_loadu_ps(tile->partial + i * PANEL);
+        sums->v[i][1] = _mm512_loadu_ps(tile->partial + i * PANEL + 16);
+    }
+}
+
+INLINE void store_partial(const tile_sums *sums, const int rows, const gather_tile *tile)
+{
+    UNROLL_ROWS
+    for (int i = 0; i < rows; i++) {
+        _mm512_storeu_ps(tile->partial + i * PANEL, sums->v[i][0]);
+        _mm512_storeu_ps(tile->partial + i * PANEL + 16, sums->v[i][1]);
+    }
+}
+
+INLINE void gather_rows(const int rows, const gather_tile *tile)
+{
+    tile_sums sums;
+    if (tile->first) clear(&sums, rows);
+    else load_partial(&sums, rows, tile);
+    for (int tap = 0; tap < tile->taps; tap++) multiply_tap(&sums, rows, tile, tap);
+    if (tile->last) write_finished(&sums, rows, tile);
+    else store_partial(&sums, rows, tile);
 }
 
 INLINE void load_sums(tile_sums *sums, const int rows, const packed_tile *tile)
@@ -122,6 +150,8 @@ INLINE void packed_rows(const int rows, const packed_tile *tile)
     if (tile->stream) stream_sums(&sums, rows, tile);
     else store_sums(&sums, rows, tile);
 }
+
+void bf16_finish_streams(void) { _mm_sfence(); }
 
 /* X(rows): each count is compiled by itself, so that its sums stay in registers. */
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)

@@ -9,8 +9,9 @@
 
 #include "nn/conv_bf16_avx512.h"
 #include "vgg11/base/memory.h"
+#include "vgg11/base/range.h"
 
-enum { CACHE_BYTES = 512 * 1024, CHANNEL_TILE_ELEMENTS = 2 * TILE_ROWS };
+enum { CACHE_BYTES = 512 * 1024, STREAM_BYTES = 4 * 1024 * 1024, CHANNEL_TILE_ELEMENTS = 2 * TILE_ROWS };
 
 typedef struct {
     const conv_problem *problem;
@@ -27,6 +28,7 @@ typedef struct {
     bf16 *a;
     bf16 *b;
     float *sums;     /* db's parts: [chunk][pixel][out] */
+    bool stream;     /* dw is written past the caches, since it would not be there when it is wanted */
 } weight_work;
 
 static int divide_up(int a, int b) { return (a + b - 1) / b; }
@@ -143,6 +145,7 @@ static void multiply(const weight_work *work, int chunk, int panel, int tile_ind
     tile.c = work->arguments->dw + ((size_t)tap * p->in + tile_index * work->tile_rows) * p->out + panel * PANEL;
     tile.columns = columns_in(work, panel);
     tile.accumulate = chunk > 0;
+    tile.stream = work->stream && tile.columns == PANEL;
     packed_tile_product[rows](&tile);
 }
 
@@ -151,10 +154,9 @@ static void multiply(const weight_work *work, int chunk, int panel, int tile_ind
 static void multiply_share(const weight_work *work, int thread, int threads)
 {
     int taps = work->problem->kernel * work->problem->kernel;
-    long long items = (long long)work->panels * work->tiles * taps;
-    int begin = (int)(items * thread / threads), end = (int)(items * (thread + 1) / threads);
+    vgg_range own = range_part((size_t)work->panels * work->tiles * taps, threads, thread);
     for (int chunk = 0; chunk < work->chunks; chunk++) {
-        for (int item = begin; item < end; item++) {
+        for (int item = (int)own.first; item < (int)(own.first + own.count); item++) {
             multiply(work, chunk, item / taps / work->tiles, item / taps % work->tiles, item % taps);
         }
     }
@@ -174,6 +176,14 @@ static size_t a_bytes(const weight_work *work) { return vgg_round_up(work->chunk
 
 static size_t b_bytes(const weight_work *work) { return vgg_round_up(work->chunks * work->b_chunk * sizeof(bf16), 64); }
 
+/* Streaming stores need whole aligned lines, and one pass over each tile. */
+static bool can_stream(const weight_work *work)
+{
+    const conv_problem *p = work->problem;
+    bool aligned = (uintptr_t)work->arguments->dw % VGG_ALIGNMENT_BYTES == 0 && p->out % 16 == 0;
+    return aligned && work->chunks == 1 && (size_t)p->kernel * p->kernel * p->in * p->out * sizeof(float) >= STREAM_BYTES;
+}
+
 static void run(const conv_plan *plan, const conv_arguments *arguments)
 {
     weight_work work = describe_work(&plan->problem, arguments->n);
@@ -181,12 +191,14 @@ static void run(const conv_plan *plan, const conv_arguments *arguments)
     work.arguments = arguments;
     work.a = (bf16 *)workspace;
     work.b = (bf16 *)(workspace + a_bytes(&work));
+    work.stream = can_stream(&work);
     work.sums = (float *)(workspace + a_bytes(&work) + b_bytes(&work));
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         pack_operands(&work);
         add_bias_parts(&work);
         multiply_share(&work, omp_get_thread_num(), omp_get_num_threads());
+        if (work.stream) bf16_finish_streams();
     }
 }
 

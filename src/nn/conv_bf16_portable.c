@@ -1,4 +1,4 @@
-/* bf16-portable: rounds the operands to bf16 and multiplies them by the first fp32 row that accepts. A product of two bf16
+/* bf16-portable: rounds the operands to bf16 and multiplies them by the first exact fp32 row that accepts. A product of two bf16
  * numbers is exact in fp32, so this is bf16 arithmetic with fp32 accumulation, to the bit of the order of summation: right
  * on every machine, and what the faster bf16 rows are compared with.
  */
@@ -56,16 +56,22 @@ static void close_inner(conv_plan *plan)
     free(plan->state);
 }
 
-static vgg_status open_first_fp32(const conv_problem *problem, conv_pass pass, conv_plan *inner)
+/* Rows that transform their operands (Winograd) would lose what makes this one a measure for others. */
+static bool is_exact(const conv_algorithm *row, conv_pass pass)
+{
+    return row->precision == PRECISION_FP32 && row->tolerance[pass] <= 1e-5f;
+}
+
+static vgg_status open_first_exact(const conv_problem *problem, conv_pass pass, conv_plan *inner)
 {
     conv_problem fp32 = *problem;
     fp32.precision = PRECISION_FP32;
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-        if ((*row)->precision != PRECISION_FP32) continue;
+        if (!is_exact(*row, pass)) continue;
         vgg_status status = conv_plan_open(*row, &fp32, pass, inner);
         if (status != VGG_DECLINED) return status;
     }
-    return vgg_fail(VGG_DECLINED, "no fp32 algorithm accepts this problem");
+    return vgg_fail(VGG_DECLINED, "no exact fp32 algorithm accepts this problem");
 }
 
 static vgg_status make_plan(conv_plan *plan)
@@ -73,7 +79,7 @@ static vgg_status make_plan(conv_plan *plan)
     const conv_problem *p = &plan->problem;
     conv_plan *inner = malloc(sizeof *inner);
     if (!inner) return vgg_fail(VGG_UNAVAILABLE, "out of memory for a convolution plan");
-    vgg_status status = open_first_fp32(p, plan->pass, inner);
+    vgg_status status = open_first_exact(p, plan->pass, inner);
     if (status != VGG_OK) {
         free(inner);
         return status;
