@@ -106,6 +106,7 @@ static json_t *step_object(const bench_config *config, const bench_result *resul
 {
     json_t *object = json_object();
     put_text(object, "exchange", result->exchange);
+    put_text(object, "reason", result->reason);
     put_real(object, "images_per_second", config->batch_size / result->step[STEP_WHOLE].median_s);
     put_count(object, "network_bytes", result->network_bytes);
     put_cost(object, &result->cost);

@@ -47,6 +47,7 @@ typedef struct {
     char algorithms[MODEL_LAYERS][CONV_PASSES][32];
     measurement step[STEP_PARTS];
     double *step_seconds; /* [repeats]: each whole step, in order; malloc'd */
+    char reason[512];     /* why this one */
     char exchange[32];    /* the step's */
     size_t network_bytes; /* of rank 0's network */
     exchange_costs cost;  /* of the step's exchange */

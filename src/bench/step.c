@@ -231,6 +231,7 @@ vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result 
         take_layers(&s, result);
         take_parts(&s, result);
         snprintf(result->exchange, sizeof result->exchange, "%s", exchange_name(s.ex));
+        snprintf(result->reason, sizeof result->reason, "%s", exchange_reason(s.ex));
         result->network_bytes = network_memory_bytes(s.net);
         result->cost = exchange_cost(s.ex);
     }

@@ -6,24 +6,39 @@
 
 static const double MILLI = 1e3, GIGA = 1e-9, MEGA = 1e-6;
 
+static const char *plural(int count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_rate(const char *name, const char *how, double rate, int threads, const char *unit)
+{
+    printf("  %-8s %-20s %10.1f %10.1f %s\n", name, how, rate * GIGA, rate * GIGA / threads, unit);
+}
+
 static void print_machine(const bench_config *config, const bench_result *result)
 {
     const machine_limits *limits = &result->limits;
     int threads = result->threads;
-    printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks,
-           result->ranks > 1 ? "s" : "", config->threads, config->threads > 1 ? "s" : "", result->nodes,
-           result->nodes > 1 ? "s" : "");
-    printf("limits, all %d threads at once        together   a thread\n", threads);
-    printf("  fp32 %-24s %10.1f %10.1f GFLOP/s\n", limits->fp32_kernel, limits->fp32_flops * GIGA,
-           limits->fp32_flops * GIGA / threads);
-    printf("  bf16 %-24s %10.1f %10.1f GFLOP/s\n", limits->bf16_kernel ? limits->bf16_kernel : "none",
-           limits->bf16_flops * GIGA, limits->bf16_flops * GIGA / threads);
-    printf("  memory, read                  %10.1f %10.1f GB/s\n", limits->read_bytes * GIGA,
-           limits->read_bytes * GIGA / threads);
-    printf("  memory, copy                  %10.1f %10.1f GB/s\n", limits->copy_bytes * GIGA,
-           limits->copy_bytes * GIGA / threads);
-    printf("  memory, update's 5 streams    %10.1f %10.1f GB/s\n", limits->update_bytes * GIGA,
-           limits->update_bytes * GIGA / threads);
+    printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks, plural(result->ranks),
+           config->threads, plural(config->threads), result->nodes, plural(result->nodes));
+    printf("limits                            together   a thread (%d thread%s at once)\n", threads, plural(threads));
+    print_rate("fp32", limits->fp32_kernel, limits->fp32_flops, threads, "GFLOP/s");
+    print_rate("bf16", limits->bf16_kernel ? limits->bf16_kernel : "none", limits->bf16_flops, threads, "GFLOP/s");
+    print_rate("memory", "read", limits->read_bytes, threads, "GB/s");
+    print_rate("memory", "copy", limits->copy_bytes, threads, "GB/s");
+    print_rate("memory", "update's 5 streams", limits->update_bytes, threads, "GB/s");
+}
+
+/* What the columns of a table mean; see work.h. */
+static void print_legend(void)
+{
+    fputs(
+        "\nGFLOP: products of the direct convolution that meet a pixel, none with the padding. MB: every operand "
+        "once,\n"
+        "weights once a rank. limit: the larger of both at the rates above. Winograd, which needs fewer products, and\n"
+        "operands that stay in a cache can pass 100 %.\n",
+        stdout);
 }
 
 /* Time, work, rates, least time and fraction; what does not apply stays blank. */
@@ -71,8 +86,9 @@ static void print_step(const bench_config *config, const bench_result *result)
         printf("%-6s %-18s %-16s", "", bench_step_names[part], part == STEP_MOVING ? result->exchange : "");
         print_measurement(&result->step[part]);
     }
-    printf("\n%.1f images/s at batch %u in %s\n", config->batch_size / result->step[STEP_WHOLE].median_s,
-           config->batch_size, config->precision == PRECISION_BF16 ? "bf16" : "fp32");
+    printf("\nexchange %s\n%.1f images/s at batch %u in %s\n", result->reason,
+           config->batch_size / result->step[STEP_WHOLE].median_s, config->batch_size,
+           config->precision == PRECISION_BF16 ? "bf16" : "fp32");
 }
 
 static void print_strategy(const strategy_result *strategy)
@@ -89,7 +105,7 @@ static void print_strategy(const strategy_result *strategy)
            strategy->cost.memory_rank_bytes * MEGA, strategy->cost.memory_node_bytes * MEGA);
 }
 
-/* A rank's own traffic, beside the time that the least traffic of any strategy takes. */
+/* MB sent and touched are a rank's own; the limit is the time that the least traffic of any strategy takes. */
 static void print_strategies(const bench_result *result)
 {
     printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms",
@@ -101,6 +117,7 @@ static void print_strategies(const bench_result *result)
 void bench_print_text(const bench_config *config, const bench_result *result)
 {
     print_machine(config, result);
+    if (config->part->layers || config->part->step) print_legend();
     if (config->part->layers) print_layers(result);
     if (config->part->step) print_step(config, result);
     if (config->part->exchange) print_strategies(result);
