@@ -1,0 +1,48 @@
+/* In place of src/dist/sum.c and src/dist/square_sum.c, the arithmetic of an exchange: its memory traffic as simulated time. */
+#include "sim_cost.h"
+
+#include <simgrid/actor.h>
+#include <smpi/smpi.h>
+
+#include "dist/blocks.h"
+#include "dist/sum.h"
+
+static double bandwidth = 1e10;
+
+void sim_set_bandwidth(double bytes_per_s) { bandwidth = bytes_per_s; }
+
+void sim_pass(double seconds) { sg_actor_sleep_for(seconds); }
+
+void sim_move(size_t bytes) { sim_pass((double)bytes / bandwidth); }
+
+void sum_pair(float *out, const float *a, const float *b, size_t count)
+{
+    (void)out, (void)a, (void)b;
+    sim_move(3 * count * sizeof(float));
+}
+
+void sum_tree(float *out, const float *const *sources, int source_count, size_t first, size_t count)
+{
+    (void)out, (void)sources, (void)first;
+    sim_move(((size_t)source_count + 1) * count * sizeof(float));
+}
+
+/* The node exchange takes it while the block is in the cache, the others in a pass of their own, which simulate.c adds. */
+double square_sum(const float *values, size_t count)
+{
+    (void)values, (void)count;
+    return 0;
+}
+
+static void add_nothing(void *in, void *inout, int *count, MPI_Datatype *type)
+{
+    (void)in, (void)inout, (void)type;
+    sim_move(3 * (size_t)*count * sizeof(float));
+}
+
+MPI_Op sim_sum(void)
+{
+    static MPI_Op op = MPI_OP_NULL;
+    if (op == MPI_OP_NULL) MPI_Op_create(add_nothing, 1, &op);
+    return op;
+}

@@ -1,0 +1,17 @@
+/* Included before src/dist: where SMPI 3.32 differs from what MPI promises, and what a simulation need not do. */
+#ifndef VGG11_BENCH_SIM_MPI_H
+#define VGG11_BENCH_SIM_MPI_H
+
+#include <mpi.h>
+
+#undef MPI_CALL /* SMPI has one too */
+
+/* SMPI leaves the thread level that it provides untouched. */
+#undef MPI_Init_thread
+#define MPI_Init_thread(argc, argv, required, provided) (*(provided) = (required), MPI_Init(argc, argv))
+
+/* Sums of floats go through an operation that adds nothing: a thousand ranks' arithmetic on numbers that nobody looks at. */
+MPI_Op sim_sum(void);
+#define SIM_SUM sim_sum()
+
+#endif
