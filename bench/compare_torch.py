@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """vgg11_dist's training step against PyTorch's on this machine, in turns (A B A B ...), as a Markdown table.
 
-Each turn is a fresh process of one program, then of the other: `vgg11_dist bench --part step` and torch_vgg11.py beside
-this file. Both run the same network, batch size and step (forward, loss, backward, global clip, Nesterov update) on
+Each turn is a fresh process of one program, then of the other: `vgg11_dist bench --part step` and torch_vgg11.py
+beside this file. Both run the same network, batch size and step (forward, loss, backward, global clip, Nesterov update) on
 synthetic data. A turn counts with the median of its steps; a pair of turns gives one ratio, PyTorch's time over ours; the
 table shows the median ratio of all pairs, and the least and the greatest. Before the pairs PyTorch runs once in each
 memory layout, and the faster one is taken, so that the peer is shown at its best.
@@ -22,7 +22,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 PRECISIONS = ("fp32", "bf16")
@@ -74,16 +73,13 @@ def run(command, environment=None):
 
 def ours(options, case, precision):
     """Step times in seconds of one turn of vgg11_dist."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = os.path.join(folder, "bench.json")
-        command = [options.program, "bench", "--part", "step", "--batch-size", case["batch"], "--threads",
-                   case["threads"], "--precision", precision, "--repeats", options.steps, "--json", result]
-        command += shlex.split(options.bench_options)
-        if case["ranks"] > 1:
-            bind = "none" if case["threads"] > 1 else "core"
-            command = shlex.split(options.mpirun) + ["--bind-to", bind, "-np", case["ranks"]] + command
-        run([str(word) for word in command])
-        return json.loads(pathlib.Path(result).read_text())["step"]["seconds"]
+    command = [options.program, "bench", "--part", "step", "--json", "--batch-size", case["batch"], "--threads",
+               case["threads"], "--precision", precision, "--repeats", options.steps]
+    command += shlex.split(options.bench_options)
+    if case["ranks"] > 1:
+        bind = "none" if case["threads"] > 1 else "core"
+        command = shlex.split(options.mpirun) + ["--bind-to", bind, "-np", case["ranks"]] + command
+    return json.loads(run([str(word) for word in command]))["step"]["seconds"]
 
 
 def free_port():
@@ -150,7 +146,8 @@ def main():
                     case = {"batch": batch, "ranks": ranks, "threads": threads}
                     results.append(compare(options, case, precisions))
                     print(table_line(results[-1]), flush=True)
-    print(f"\nPyTorch {results[-1]['torch_version']}; medians of {options.turns} pairs of turns of {options.steps} steps.")
+    print(f"\nPyTorch {results[-1]['torch_version']}; medians of {options.turns} pairs of turns of {options.steps} "
+          "steps.")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
 

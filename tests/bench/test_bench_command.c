@@ -106,12 +106,12 @@ START_TEST(everything_on_one_rank) { check_all(1, "--batch-size 2 --repeats 2", 
 END_TEST
 
 /* One rank has two images, the other one. */
-START_TEST(everything_on_two_ranks) { check_all(2, "--batch-size 3 --repeats 3", 3, 3); }
+START_TEST(everything_on_two_ranks) { check_all(2, "--conv im2col --batch-size 3 --repeats 3", 3, 3); }
 END_TEST
 
 START_TEST(a_rank_without_images)
 {
-    json_t *result = run_json(2, "--part step --batch-size 1 --repeats 1");
+    json_t *result = run_json(2, "--conv im2col --part step --batch-size 1 --repeats 1");
     check_step(result, 1);
     json_decref(result);
 }
@@ -132,7 +132,7 @@ START_TEST(pictures)
 {
     char *folder = support_make_folder(), options[512], name[512];
     int tool = system("gnuplot --version >/dev/null 2>&1");
-    snprintf(options, sizeof options, "--part layers --batch-size 1 --repeats 1 --plot %s/new", folder);
+    snprintf(options, sizeof options, "--conv im2col --part layers --batch-size 1 --repeats 1 --plot %s/new", folder);
     json_decref(run_json(1, options));
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "%s/new/%s.svg", folder, i ? "roofline" : "layers");
@@ -154,7 +154,7 @@ static const struct {
     {"--epochs 1", 2, "epochs"},
     {"--exchange nosuch", 2, "exchange"},
     {"--conv nosuch --part step", 9, "nosuch"},
-    {"--part layers --batch-size 1 --repeats 1 --plot /dev/null/pictures", 5, "/dev/null/pictures"},
+    {"--conv im2col --part layers --batch-size 1 --repeats 1 --plot /dev/null/pictures", 5, "/dev/null/pictures"},
 };
 
 START_TEST(refusals_are_one_line_and_a_status)
