@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/plan_cache.h"
 #include "app/threads.h"
 #include "vgg11/app/command.h"
 #include "vgg11/base/memory.h"
@@ -119,6 +120,11 @@ static void print_text(const options *o, const training_facts *facts, const eval
     print_confusion(result);
 }
 
+static double agree_largest(void *context, double value)
+{
+    return comm_max(context, value);
+}
+
 static vgg_status evaluate(comm *c, const options *o, int threads, const float *weights, const training_facts *facts)
 {
     bool as_trained = *facts->resize && !options_given(o, offsetof(options, resize));
@@ -126,10 +132,14 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
     VGG_TRY(shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples,
                                 as_trained ? facts->resize : o->resize, false, &test));
     uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
+    char plan_cache[OPTION_TEXT_MAX];
     network_config config = {.batch_capacity = (int)batch,
                              .threads = threads,
                              .precision = (network_precision)option_choice_index(option_precisions, o->precision),
-                             .conv = o->conv};
+                             .conv = o->conv,
+                             .tune = !o->no_tune,
+                             .plan_cache = plan_cache_path(o, plan_cache),
+                             .agreement = {c, agree_largest}};
     network *net = NULL;
     vgg_status status = comm_agree(c, network_create(&config, &net));
     if (status == VGG_OK) {

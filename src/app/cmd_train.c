@@ -1,8 +1,10 @@
 /* train: from options to a run. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/commands.h"
+#include "app/plan_cache.h"
 #include "app/run_folder.h"
 #include "app/threads.h"
 #include "vgg11/app/command.h"
@@ -72,6 +74,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .seed = o->seed,
         .precision = (network_precision)option_choice_index(option_precisions, o->precision),
         .conv = o->conv,
+        .tune = !o->no_tune,
         .epochs = (uint32_t)o->epochs,
         .max_steps = o->max_steps,
         .batch_size = (uint32_t)o->batch_size,
@@ -98,6 +101,14 @@ static train_config make_config(const options *o, const run_folder *folder, int 
     };
 }
 
+/* It takes some seconds, in which nothing else is to be seen. */
+static void tell_tuning(const train_config *config)
+{
+    if (!config->tune || (config->plan_cache && access(config->plan_cache, R_OK) == 0)) return;
+    vgg_log(VGG_LOG_INFO, "timing the algorithms for this machine; the outcome is kept in %s",
+            config->plan_cache ? config->plan_cache : "no file (--plan-cache)");
+}
+
 static vgg_status run(comm *c, const options *o, const run_folder *folder, const thread_plan *plan,
                       const char *config_json)
 {
@@ -111,6 +122,9 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, const
     status = comm_agree(c, status);
     if (status == VGG_OK) {
         train_config config = make_config(o, folder, plan->threads);
+        char plan_cache[OPTION_TEXT_MAX];
+        config.plan_cache = plan_cache_path(o, plan_cache);
+        tell_tuning(&config);
         config.config_json = config_json;
         config.observers = all.list;
         config.observer_count = all.count;

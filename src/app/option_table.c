@@ -126,6 +126,10 @@ const option_row option_table[] = {
     /* No closed choice: a name that this build lacks is the network's to refuse, as one that this processor lacks. */
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
+    {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
+     .help = "take the algorithms in the order of --conv's list, without timing them at the start"},
+    {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
+     .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
     {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
     {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),

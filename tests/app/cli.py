@@ -18,7 +18,7 @@ RANKS = int(os.environ.get("VGG11_TEST_RANKS", "1"))
 LIMIT_S = 240  # a hang, not a duration: ctest has its own limit
 
 # Few samples: the network has 32 million weights, so that a step costs what it costs.
-TINY = ["--train-samples", "64", "--test-samples", "40", "--batch-size", "16", "--epochs", "1", "--data", DATA]
+TINY = ["--train-samples", "64", "--test-samples", "40", "--batch-size", "16", "--epochs", "1", "--data", DATA, "--no-tune"]
 
 
 class Outcome:
@@ -44,8 +44,15 @@ def launch(arguments, ranks=RANKS):
     return [MPIRUN, "--quiet", "--oversubscribe", "-np", str(ranks), PROGRAM] + arguments
 
 
-def survivors(token):
-    """Processes whose environment holds the token."""
+def survivors(token, patience_s):
+    """Processes whose environment holds the token and that do not end by themselves: Open MPI's daemon takes a moment."""
+    deadline = time.monotonic() + patience_s
+    while (found := processes_with(token)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def processes_with(token):
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -65,10 +72,10 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="vgg11-cli-")
         self.token = "VGG11_TEST_TOKEN=" + uuid.uuid4().hex
-        self.environment = dict(os.environ, **dict([self.token.split("=")]))
+        self.environment = dict(os.environ, XDG_CACHE_HOME=self.path("cache"), **dict([self.token.split("=")]))
 
     def tearDown(self):
-        left = survivors(self.token)
+        left = survivors(self.token, patience_s=20)
         for process in left:
             os.kill(process, signal.SIGKILL)
         shutil.rmtree(self.folder)

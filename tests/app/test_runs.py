@@ -8,6 +8,9 @@ import unittest
 import cli
 
 
+once = unittest.skipIf(cli.RANKS > 1, "says nothing more at several ranks")
+
+
 class Words(cli.Case):
     def test_help(self):
         for command in [[], ["train"], ["eval"], ["info"]]:
@@ -79,7 +82,7 @@ class Train(cli.Case):
         """eval finds what the run found, at its own and at another number of ranks."""
         seen = cli.events(run, "eval")[-1]
         checkpoint = os.path.join(run, cli.checkpoints(run)[-1])
-        arguments = ["eval", "--checkpoint", checkpoint, "--test-samples", "40", "--data", cli.DATA]
+        arguments = ["eval", "--checkpoint", checkpoint, "--test-samples", "40", "--data", cli.DATA, "--no-tune"]
         for ranks in {cli.RANKS, 1 if cli.RANKS > 1 else 2}:
             outcome = self.run_command(cli.launch(arguments + ["--json"], ranks))
             self.assertEqual(outcome.status, 0, outcome.err)
@@ -91,12 +94,14 @@ class Train(cli.Case):
         self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
         self.assertEqual(len(re.findall(r"(?m)^ +\d( +[01]\.\d{4}){3} +\d+$", text)), 10)
 
+    @once
     def test_default_folder_has_the_time(self):
         self.train("--max-steps", "1", "--checkpoint-every", "0")
         names = os.listdir(self.path("runs"))
         self.assertEqual(len(names), 1)
         self.assertRegex(names[0], r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$")
 
+    @once
     def test_presets(self):
         for preset in ["question", "question-bug"]:
             self.train("--preset", preset, "--output", preset, "--checkpoint-every", "0")
@@ -107,6 +112,7 @@ class Train(cli.Case):
         with_bug, without = (cli.events(self.path(name), "step")[0]["loss"] for name in ["question-bug", "question"])
         self.assertNotEqual(with_bug, without)
 
+    @once
     def test_configuration_file_and_its_json_give_the_same_run(self):
         with open(self.path("run.conf"), "w", encoding="utf-8") as file:
             file.write("# small\nlr = 0.015625\nno-shuffle = true\n")
@@ -116,6 +122,20 @@ class Train(cli.Case):
         self.assertEqual((options["lr"], options["no-shuffle"]), (0.015625, True))
         outcome = self.run_program("--config", "first/config.json", "--output", "second")
         self.assertEqual(outcome.status, 0, outcome.err)
+        paths = [self.path(run, cli.checkpoints(self.path(run))[-1]) for run in ["first", "second"]]
+        self.assertEqual(cli.tensors(paths[0]), cli.tensors(paths[1]))
+
+    def test_timings_of_algorithms_are_kept(self):
+        """The second run takes the choices of the first, so that its bits are the same."""
+        tuned = [option for option in cli.TINY if option != "--no-tune"]
+        kept = []
+        for run in ["first", "second"]:
+            outcome = self.run_program("train", *tuned, "--max-steps", "1", "--output", run)
+            self.assertEqual(outcome.status, 0, outcome.err)
+            with open(self.path("cache", "vgg11_dist", "plans.tsv"), encoding="utf-8") as file:
+                kept.append(file.read())
+        self.assertIn("conv8", kept[0])
+        self.assertEqual(kept[0], kept[1])
         paths = [self.path(run, cli.checkpoints(self.path(run))[-1]) for run in ["first", "second"]]
         self.assertEqual(cli.tensors(paths[0]), cli.tensors(paths[1]))
 

@@ -34,6 +34,8 @@ typedef struct {
     uint64_t seed;
     char *precision;
     char *conv;
+    bool no_tune;
+    char *plan_cache;
 
     uint64_t epochs;
     uint64_t max_steps;

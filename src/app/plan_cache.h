@@ -1,0 +1,11 @@
+/* Private to app: where timings of algorithms are kept between runs. */
+#ifndef VGG11_APP_PLAN_CACHE_H
+#define VGG11_APP_PLAN_CACHE_H
+
+#include "vgg11/app/options.h"
+
+/* The file that --plan-cache names, or the user's own (its folder is made); NULL if there is no place for one, and each run
+ * then times afresh. The result is o's or `path`. */
+const char *plan_cache_path(const options *o, char path[OPTION_TEXT_MAX]);
+
+#endif
