@@ -118,18 +118,21 @@ test-samples = 20
 batch-size = 16
 epochs = 1000
 max-steps = $1
+no-tune = true
 END
 }
 
-# A signal to the batch shell, without queueing again: checkpoint, then exit status 75.
+# test_stop <launcher>: a signal to the batch shell, without queueing again: checkpoint, then exit status 75.
 test_stop() {
-    local job
-    job=$(REQUEUE=no submit "$work/stopped" --time=10)
-    wait_until has_steps "$work/stopped" 2
+    local job folder=$work/stopped-$1
+    job=$(LAUNCHER=$1 REQUEUE=no submit "$folder" --time=10)
+    wait_until has_steps "$folder" 2
     scancel --batch --signal=USR1 "$job"
     wait_until job_is "$job" FAILED
     [ "$(job_field "$job" ExitCode)" = 75:0 ] || fail "exit status $(job_field "$job" ExitCode), expected 75:0"
-    ls "$work/stopped"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
+    ls "$folder"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
+    grep -q '"ranks":2,' "$folder/metrics.jsonl" || fail "the allocation's two tasks are not two ranks"
+    echo "ok: under $1, a signal gives a checkpoint and exit status 75"
 }
 
 # The time limit comes nearer: Slurm's own signal, a checkpoint, the queue again, and on to the end.
@@ -149,7 +152,7 @@ start_cluster
 cd "$work"
 export VGG11_TREE=$tree
 configure 0
-test_stop
-echo "ok: a signal gives a checkpoint and exit status 75"
+test_stop mpirun
+if srun --mpi=list 2>&1 | grep -qw pmix; then test_stop srun; fi
 test_limit
 echo "ok: the time limit gives a checkpoint, and the job goes on from it to its end"
