@@ -71,7 +71,8 @@ static vgg_status node_open(exchange *ex)
     VGG_TRY(open_memory(ex, node));
     node->run = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
     ex->owned = blocks_floats(&ex->blocks, node->run);
-    ex->leaf = c->node_index * c->node_size + c->node_rank;
+    ex->leaf = c->node_rank;
+    for (int earlier = 0; earlier < c->node_index; earlier++) ex->leaf += c->node_sizes[earlier];
     count_cost(ex);
     return VGG_OK;
 }

@@ -61,22 +61,25 @@ static void on_bus_error(int number)
     siglongjmp(no_page, 1);
 }
 
-/* Zeroes this rank's part, which places it near this rank and is the moment when a file system that has run full after
- * all sends SIGBUS. */
+/* False if the file system has run full after all, which is told by SIGBUS. */
+static bool zero_guarded(void *part, size_t bytes)
+{
+    struct sigaction before, action = {.sa_handler = on_bus_error};
+    sigaction(SIGBUS, &action, &before);
+    bool whole = sigsetjmp(no_page, 1) == 0;
+    if (whole) memset(part, 0, bytes);
+    sigaction(SIGBUS, &before, NULL);
+    return whole;
+}
+
+/* Zeroes this rank's part, which also places it near this rank. */
 static vgg_status touch_part(const comm *c, comm_shared *shared)
 {
     vgg_range pages = range_part(shared->bytes / PAGE_BYTES, (size_t)c->node_size, (size_t)c->node_rank);
-    struct sigaction before, action = {.sa_handler = on_bus_error};
     char *part = (char *)shared->memory + pages.first * PAGE_BYTES;
-    vgg_status status = VGG_OK;
     prefault(part, pages.count * PAGE_BYTES);
-    sigaction(SIGBUS, &action, &before);
-    if (sigsetjmp(no_page, 1) == 0)
-        memset(part, 0, pages.count * PAGE_BYTES);
-    else
-        status = vgg_fail(VGG_UNAVAILABLE, "shared memory on %s ran full: %zu MiB do not fit", c->host, mebibytes(shared->bytes));
-    sigaction(SIGBUS, &before, NULL);
-    return status;
+    if (zero_guarded(part, pages.count * PAGE_BYTES)) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "shared memory on %s ran full: %zu MiB do not fit", c->host, mebibytes(shared->bytes));
 }
 
 static vgg_status open_window(comm *c, comm_shared *shared)

@@ -64,9 +64,9 @@ static float nearest_bf16(float value)
 
 START_TEST(bf16_rounds_to_nearest_even)
 {
-    float some[40];
-    support_fill(some, 40, 5);
-    for (int i = 0; i < 40; i++) ck_assert(bf16_to_float(bf16_from_float(fabsf(some[i]))) == nearest_bf16(fabsf(some[i])));
+    float some[10];
+    support_fill(some, 10, 5);
+    for (int i = 0; i < 10; i++) ck_assert(bf16_to_float(bf16_from_float(fabsf(some[i]))) == nearest_bf16(fabsf(some[i])));
     ck_assert(bf16_to_float(bf16_from_float(1.0f + 0x1p-8f)) == 1.0f);                 /* a tie, to the even one below */
     ck_assert(bf16_to_float(bf16_from_float(1.0f + 3 * 0x1p-8f)) == 1.0f + 0x1p-6f);   /* a tie, to the even one above */
     for (uint32_t bits = 0; bits <= 0xffff; bits++) {
