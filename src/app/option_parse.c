@@ -1,5 +1,6 @@
 /* The command line. */
 #include <argp.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,14 @@ static vgg_status set_defaults(options *o)
     return VGG_OK;
 }
 
+/* A rate that was not given, or given as 0, follows the batch size by its square root, which keeps the noise of the steps alike
+ * (Krizhevsky, arXiv:1404.5997, section 5); 0.05 was found by trial at 128. */
+static void derive_rate(options *o)
+{
+    enum { REFERENCE_BATCH = 128 };
+    if (o->lr == 0) o->lr = 0.05 * sqrt((double)o->batch_size / REFERENCE_BATCH);
+}
+
 static vgg_status apply_all(options *o, const assignment_list *line, assignment_list *file)
 {
     const char *config = assignment_last(line, "config");
@@ -187,7 +196,9 @@ static vgg_status apply_all(options *o, const assignment_list *line, assignment_
     if (!name) name = assignment_last(file, "preset");
     if (o->command->bit & option_find("preset")->commands) VGG_TRY(apply_preset(o, name, 0));
     VGG_TRY(apply(o, file, false));
-    return apply(o, line, true);
+    VGG_TRY(apply(o, line, true));
+    derive_rate(o);
+    return VGG_OK;
 }
 
 vgg_status options_parse(int argc, char **argv, options *o)
