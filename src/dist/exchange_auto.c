@@ -9,7 +9,6 @@
 #include "vgg11/base/clock.h"
 
 enum {
-    CANDIDATES_MAX = 16,
     TRIAL_FLOATS = 1 << 21, /* 8 MiB: three buffers of it are more than the caches of a rank hold */
     TRIALS = 2              /* the first touches pages; the best counts */
 };
@@ -90,7 +89,7 @@ static vgg_status open_alone(comm *c, const exchange_config *config, exchange **
 vgg_status exchange_open_auto(comm *c, const exchange_config *config, exchange **out)
 {
     if (c->size == 1) return open_alone(c, config, out);
-    candidate candidates[CANDIDATES_MAX];
+    candidate candidates[EXCHANGE_ROWS_MAX];
     size_t count = exchange_row_count;
     for (size_t i = 0; i < count; i++) candidates[i] = (candidate){&exchange_rows[i], try_row(c, config, &exchange_rows[i])};
     sort_by_time(candidates, count);

@@ -33,6 +33,7 @@ typedef struct {
 /* All strategies, fastest first by expectation, the reference last. */
 extern const exchange_row exchange_rows[];
 extern const size_t exchange_row_count;
+enum { EXCHANGE_ROWS_MAX = 16 };
 
 extern const exchange_functions exchange_node;
 extern const exchange_functions exchange_overlap;

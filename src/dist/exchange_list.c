@@ -9,6 +9,7 @@ const exchange_row exchange_rows[] = {
 
 enum { ROWS = sizeof exchange_rows / sizeof exchange_rows[0] };
 const size_t exchange_row_count = ROWS;
+_Static_assert((int)ROWS <= (int)EXCHANGE_ROWS_MAX, "raise EXCHANGE_ROWS_MAX");
 
 size_t exchange_entries(const exchange_entry **entries)
 {
