@@ -51,7 +51,8 @@ typedef struct {
     const char *name;
     const char *good_when;
     network_precision precision;
-    /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference. */
+    /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where
+     * its terms cancel, to the root of their number times their size). */
     float tolerance[CONV_PASSES];
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
      * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
