@@ -127,8 +127,6 @@ static gather_memory memory_of(const gather *g, void *workspace)
     return memory;
 }
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
-
 /* One block of source channels for one panel of result channels: its weights under one tap lie in rows, along the panel in
  * forward, and down it in the input gradient. */
 typedef struct {

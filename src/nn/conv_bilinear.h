@@ -14,6 +14,8 @@
 /* Channels in a block of the source's points: with the rows of a group 16 KiB, half the L1 cache. */
 enum { BILINEAR_DEPTH = SIMD_BLOCK_MAX };
 
+static inline size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
+
 typedef struct {
     const simd_kernels *kernels;
     const simd_bilinear *form;

@@ -37,8 +37,6 @@ static size_t unit_floats(const scatter *s) { return (size_t)s->shape.form->poin
 
 static size_t unit_count(const scatter *s) { return s->x.blocks * s->dy.blocks; }
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
-
 static void sum_products(const scatter *s, vgg_range wave, const float *x, const float *dy, size_t channels, float *sums)
 {
     for (size_t group = 0; group < wave.count; group++) {
