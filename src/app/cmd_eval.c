@@ -147,8 +147,8 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
         evaluation result;
         normalization_restore(&table, facts->mean, facts->deviation);
         network_prepare(net, weights);
-        evaluate_run(c, net, weights, &test.set, &table, batch, &result);
-        if (comm_rank(c) == 0) (o->json ? print_json : print_text)(o, facts, &result);
+        status = evaluate_run(c, net, weights, &test.set, &table, batch, &result);
+        if (status == VGG_OK && comm_rank(c) == 0) (o->json ? print_json : print_text)(o, facts, &result);
     }
     network_destroy(net);
     shared_dataset_close(&test);

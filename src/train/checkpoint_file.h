@@ -2,6 +2,9 @@
 #ifndef VGG11_TRAIN_CHECKPOINT_FILE_H
 #define VGG11_TRAIN_CHECKPOINT_FILE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "vgg11/base/status.h"
 
 /* Temporary files are called this plus random letters; only such are ever cleaned up. */
@@ -9,6 +12,9 @@
 
 /* Reads all of it and checks everything; uses nothing. */
 vgg_status checkpoint_verify(const char *path);
+
+/* No NaN and no infinity among values[count]. */
+bool checkpoint_finite(const float *values, size_t count);
 
 /* Makes the names in the folder of `path` last: fsync of the folder. */
 vgg_status checkpoint_sync_folder(const char *path);

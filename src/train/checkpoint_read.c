@@ -82,19 +82,36 @@ static vgg_status read_header(int file, const char *path, size_t file_bytes, che
     return status;
 }
 
+/* By the bits, so that the compiler may take many at a time. */
+bool checkpoint_finite(const float *values, size_t count)
+{
+    const uint32_t exponent = 0x7f800000;
+    uint32_t endless = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        endless |= (bits & exponent) == exponent;
+    }
+    return endless == 0;
+}
+
 /* The tensor's bytes go to `target`, or, if that is NULL, only through the checksum. */
 static vgg_status read_tensor(int file, const char *path, size_t data_start, const safetensors_entry *entry, uint32_t expected,
                               float *target, char *piece)
 {
     uint32_t crc = 0;
+    bool finite = true;
     for (size_t done = 0; done < entry->data_bytes; done += PIECE_BYTES) {
         size_t left = entry->data_bytes - done, bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
         char *to = target ? (char *)target + done : piece;
         VGG_TRY(read_all(file, path, data_start + entry->data_offset + done, to, bytes));
         crc = hash_crc32c(crc, to, bytes);
+        finite = finite && checkpoint_finite((const float *)(const void *)to, bytes / sizeof(float));
     }
-    if (crc == expected) return VGG_OK;
-    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s does not match its checksum; the file is damaged", path, entry->name);
+    if (crc != expected)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s does not match its checksum; the file is damaged", path, entry->name);
+    if (finite) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s holds numbers that are not finite; take an older checkpoint", path, entry->name);
 }
 
 static vgg_status read_tensors(int file, const char *path, size_t data_start, const uint32_t crc[SAFETENSORS_TENSORS],

@@ -100,14 +100,25 @@ static vgg_status check_and_rename(const char *temporary, const char *path)
     return checkpoint_sync_folder(path);
 }
 
+/* The tensors' checksums; refuses what is not finite, so that the newest checkpoint of a run that diverged is one to go on from. */
+static vgg_status sum_up(const char *path, const float *weights, const float *velocity, uint32_t crc[SAFETENSORS_TENSORS])
+{
+    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
+        safetensors_entry entry = safetensors_tensor(i);
+        const float *data = tensor_data(&entry, i, weights, velocity);
+        if (!checkpoint_finite(data, entry.view->count))
+            return vgg_fail(VGG_DIVERGED, "training diverged: %s is not finite, so %s is not written; lower --lr or set --clip-norm",
+                            entry.name, path);
+        crc[i] = hash_crc32c(0, data, entry.data_bytes);
+    }
+    return VGG_OK;
+}
+
 vgg_status checkpoint_save(const char *path, const checkpoint_state *state, const float *weights, const float *velocity,
                            uint64_t *bytes_written)
 {
     uint32_t crc[SAFETENSORS_TENSORS];
-    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
-        safetensors_entry entry = safetensors_tensor(i);
-        crc[i] = hash_crc32c(0, tensor_data(&entry, i, weights, velocity), entry.data_bytes);
-    }
+    VGG_TRY(sum_up(path, weights, velocity, crc));
     char *header = NULL, temporary[CHECKPOINT_PATH_MAX + 64];
     size_t header_bytes = 0;
     VGG_TRY(safetensors_compose(state, crc, &header, &header_bytes));

@@ -22,16 +22,13 @@ typedef struct {
     uint8_t *labels;
 } evaluation_buffers;
 
-/* What a batch takes is little beside the network: without it nothing goes on, on any rank. */
-static evaluation_buffers open_buffers(comm *c, uint32_t batch)
+static vgg_status open_buffers(uint32_t batch, evaluation_buffers *b)
 {
-    evaluation_buffers b = {malloc(batch * sizeof *b.order), aligned_alloc(64, (size_t)batch * DATASET_PIXELS * sizeof *b.input),
-                            malloc(batch)};
-    if (!b.order || !b.input || !b.labels) {
-        vgg_fail(VGG_UNAVAILABLE, "no memory for a batch of %u images to evaluate", batch);
-        comm_abort(c, VGG_UNAVAILABLE);
-    }
-    return b;
+    b->order = malloc(batch * sizeof *b->order);
+    b->input = aligned_alloc(64, (size_t)batch * DATASET_PIXELS * sizeof *b->input);
+    b->labels = malloc(batch);
+    if (b->order && b->input && b->labels) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "no memory for a batch of %u images to evaluate", batch);
 }
 
 static void close_buffers(evaluation_buffers *b)
@@ -64,20 +61,32 @@ static void summarise(evaluation *result, double loss_sum)
     result->accuracy = (double)correct / samples;
 }
 
-void evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
-                  evaluation *result)
+/* This rank's samples, into result->confusion; returns the sum of their losses. */
+static double evaluate_part(network *net, const float *weights, const dataset *set, const normalization *table, vgg_range mine,
+                            uint32_t batch, const evaluation_buffers *buffers, evaluation *result)
 {
-    memset(result, 0, sizeof *result);
-    vgg_range mine = range_part(set->count, (size_t)comm_size(c), (size_t)comm_rank(c));
-    evaluation_buffers buffers = open_buffers(c, batch);
     double loss_sum = 0;
     for (size_t done = 0; done < mine.count; done += batch) {
         size_t left = mine.count - done;
         vgg_range part = {mine.first + done, left < batch ? left : batch};
-        loss_sum += evaluate_batch(net, weights, set, table, part, &buffers, result->confusion);
+        loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result->confusion);
+    }
+    return loss_sum;
+}
+
+vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
+                        uint32_t batch, evaluation *result)
+{
+    evaluation_buffers buffers = {0};
+    memset(result, 0, sizeof *result);
+    vgg_status status = comm_agree(c, open_buffers(batch, &buffers));
+    if (status == VGG_OK) {
+        vgg_range mine = range_part(set->count, (size_t)comm_size(c), (size_t)comm_rank(c));
+        double loss_sum = evaluate_part(net, weights, set, table, mine, batch, &buffers, result);
+        comm_sum_in_rank_order(c, &loss_sum, 1);
+        comm_sum_u64(c, &result->confusion[0][0], (size_t)DATASET_CLASSES * DATASET_CLASSES);
+        summarise(result, loss_sum);
     }
     close_buffers(&buffers);
-    comm_sum_in_rank_order(c, &loss_sum, 1);
-    comm_sum_u64(c, &result->confusion[0][0], (size_t)DATASET_CLASSES * DATASET_CLASSES);
-    summarise(result, loss_sum);
+    return status;
 }

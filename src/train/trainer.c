@@ -2,7 +2,7 @@
 #include "vgg11/train/trainer.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "train/stop_signal.h"
 #include "train/trainer_impl.h"
@@ -90,8 +90,8 @@ static vgg_status check_loss(trainer *t, double loss, double norm)
     t->loss_average += weight * (loss - t->loss_average);
     if (t->loss_seen <= SETTLING_STEPS) t->loss_allowed = RUNAWAY_FACTOR * fmax(log(DATASET_CLASSES), t->loss_average);
     if (t->loss_average <= t->loss_allowed) return VGG_OK;
-    return vgg_fail(VGG_DIVERGED, "training diverged: loss runs away (about %.3g over the last steps, at step %llu); lower --lr", t->loss_average,
-                    (unsigned long long)step);
+    return vgg_fail(VGG_DIVERGED, "training diverged: loss runs away (about %.3g over the last steps, at step %llu); lower --lr",
+                    t->loss_average, (unsigned long long)step);
 }
 
 static void count_step(trainer *t, const step_report *report, uint32_t samples)
@@ -104,7 +104,8 @@ static void count_step(trainer *t, const step_report *report, uint32_t samples)
     t->images += samples;
 }
 
-static void tell_step(trainer *t, const step_report *report, const clip_result *clip, uint32_t samples, double start, step_times times)
+static void tell_step(trainer *t, const step_report *report, const clip_result *clip, uint32_t samples, double start,
+                      step_times times)
 {
     double step_s = clock_now_s() - start;
     t->train_s += step_s;
@@ -151,8 +152,10 @@ static vgg_status train_step(trainer *t, bool *stop)
 static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
-    evaluate_run(t->c, t->net, exchange_weights(t->ex), &t->test.set, &t->pixels, (uint32_t)t->capacity, &t->last_eval);
-    if (!isfinite(t->last_eval.loss)) return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss, (unsigned long long)t->at.step);
+    VGG_TRY(evaluate_run(t->c, t->net, exchange_weights(t->ex), &t->test.set, &t->pixels, (uint32_t)t->capacity, &t->last_eval));
+    if (!isfinite(t->last_eval.loss))
+        return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
+                        (unsigned long long)t->at.step);
     *best = t->last_eval.accuracy > t->at.best_accuracy;
     if (*best) t->at.best_accuracy = t->last_eval.accuracy;
     run_eval_event event = {.epoch = t->at.epoch,
@@ -166,43 +169,52 @@ static vgg_status evaluate(trainer *t, bool *best)
     return VGG_OK;
 }
 
-/* After the epoch's last step, or the run's. */
-static vgg_status end_epoch(trainer *t, bool complete)
+static void begin_next_epoch(trainer *t)
 {
-    const train_config *config = t->config;
-    bool best = false;
-    if (complete) {
-        t->at.epoch++;
-        t->at.position = 0;
-        t->at.epoch_loss_sum = 0;
-        t->at.epoch_correct = t->at.epoch_samples = 0;
-    }
-    VGG_TRY(evaluate(t, &best));
-    bool last = t->at.step >= t->steps_total;
-    bool periodic = config->checkpoint_every > 0 && (last || t->at.epoch % config->checkpoint_every == 0);
-    return trainer_save(t, periodic, best && config->checkpoint_every > 0);
+    t->at.epoch++;
+    t->at.position = 0;
+    t->at.epoch_loss_sum = 0;
+    t->at.epoch_correct = t->at.epoch_samples = 0;
 }
 
-static vgg_status stop_early(trainer *t)
+/* Is a checkpoint due after the step just done? The last state of a run that writes any is always kept. */
+static bool save_is_due(const trainer *t, bool epoch_ended)
 {
-    if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu", (unsigned long long)t->at.step);
-    VGG_TRY(trainer_save(t, true, false));
-    return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu, saved in %s; run again with --resume to go on",
-                    (unsigned long long)t->at.step, t->config->output);
+    const train_config *config = t->config;
+    bool by_epoch = config->checkpoint_every > 0, by_step = config->checkpoint_steps > 0;
+    if (t->at.step == t->steps_total) return by_epoch || by_step;
+    return (by_epoch && epoch_ended && t->at.epoch % config->checkpoint_every == 0) ||
+           (by_step && t->at.step % config->checkpoint_steps == 0);
+}
+
+static vgg_status say_stopped(const trainer *t)
+{
+    unsigned long long step = t->at.step;
+    if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu", step);
+    return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu, saved in %s; run again with --resume to go on", step,
+                    t->config->output);
+}
+
+/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then all is saved,
+ * since a stopped run goes on from there. After the last step there is nothing left to stop. */
+static vgg_status finish_step(trainer *t, bool stop)
+{
+    bool epoch_ended = t->at.position == t->steps_per_epoch, last = t->at.step == t->steps_total, best = false;
+    stop = stop && !last;
+    if (epoch_ended) begin_next_epoch(t);
+    if (epoch_ended || last) VGG_TRY(evaluate(t, &best));
+    VGG_TRY(trainer_save(t, stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0));
+    return stop ? say_stopped(t) : VGG_OK;
 }
 
 static vgg_status train_epoch(trainer *t)
 {
+    uint32_t epoch = t->at.epoch;
     bool stop = false;
-    sampler_order(t->config->seed, t->at.epoch, t->config->shuffle, t->order, t->train.set.count);
-    while (t->at.position < t->steps_per_epoch && t->at.step < t->steps_total) {
+    sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train.set.count);
+    while (t->at.epoch == epoch && t->at.step < t->steps_total) {
         VGG_TRY(train_step(t, &stop));
-        bool ended = t->at.position == t->steps_per_epoch || t->at.step == t->steps_total;
-        if (ended) VGG_TRY(end_epoch(t, t->at.position == t->steps_per_epoch));
-        if (stop && t->at.step < t->steps_total) return stop_early(t);
-        bool due = t->config->checkpoint_steps > 0 && t->at.step % t->config->checkpoint_steps == 0;
-        if (ended) return VGG_OK;
-        if (due) VGG_TRY(trainer_save(t, true, false));
+        VGG_TRY(finish_step(t, stop));
     }
     return VGG_OK;
 }
@@ -224,12 +236,15 @@ static void tell_start(trainer *t)
     TRAINER_TELL(t, start, &event);
 }
 
-static void tell_end(trainer *t, vgg_status status)
+/* Returns `status` with its message, which an observer's own failure may have overwritten. */
+static vgg_status tell_end(trainer *t, vgg_status status)
 {
+    char message[VGG_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%s", status == VGG_OK ? "" : vgg_message());
     uint64_t peak = cpu_memory_peak_bytes();
     comm_max_u64(t->c, &peak, 1);
     run_end_event event = {.status = (int)status,
-                           .message = status == VGG_OK ? "" : vgg_message(),
+                           .message = message,
                            .step = t->at.step,
                            .wall_s = clock_now_s() - t->started_s,
                            .train_s = t->train_s,
@@ -239,6 +254,7 @@ static void tell_end(trainer *t, vgg_status status)
                            .final_loss = t->last_eval.loss,
                            .memory_peak_bytes = peak};
     TRAINER_TELL(t, end, &event);
+    return status == VGG_OK ? VGG_OK : vgg_fail(status, "%s", message);
 }
 
 static vgg_status train_epochs(trainer *t)
@@ -249,8 +265,7 @@ static vgg_status train_epochs(trainer *t)
     bool nothing_to_do = status == VGG_OK && t->last_eval.samples == 0;
     bool best = false;
     if (nothing_to_do) status = evaluate(t, &best);
-    tell_end(t, status);
-    return status;
+    return tell_end(t, status);
 }
 
 vgg_status train_run(comm *c, const train_config *config)

@@ -1,4 +1,5 @@
 /* Where a run's weights come from and go to. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,9 +49,17 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
 {
     if (strcmp(state->recipe, t->recipe) != 0)
         return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->recipe, t->recipe);
-    if (state->position >= t->steps_per_epoch)
-        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: stands at step %u of an epoch of %u", path, state->position, t->steps_per_epoch);
-    return VGG_OK;
+    uint64_t expected = (uint64_t)state->epoch * t->steps_per_epoch + state->position;
+    if (state->position < t->steps_per_epoch && state->step == expected) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more", path,
+                    state->step, state->epoch, t->steps_per_epoch, state->position);
+}
+
+/* With slices the number of ranks does not matter to a bit. */
+static bool sums_alike(const trainer *t, const checkpoint_state *state)
+{
+    bool same_ranks = state->ranks == comm_size(t->c) || state->slices > 0;
+    return same_ranks && state->threads == t->config->threads && state->slices == t->config->slices;
 }
 
 /* On rank 0. */
@@ -64,10 +73,10 @@ static vgg_status load_checkpoint(trainer *t)
     if (status == VGG_OK) status = check_fit(t, path, &state);
     if (status == VGG_OK) {
         t->at = progress_of(&state);
-        vgg_log(VGG_LOG_INFO, "resumed from %s at step %llu", path, (unsigned long long)state.step);
-        if (state.ranks != comm_size(t->c) || state.threads != t->config->threads || state.slices != t->config->slices)
-            vgg_log(VGG_LOG_INFO, "it was saved by %d ranks x %d threads: sums may round otherwise than in an uninterrupted run",
-                    state.ranks, state.threads);
+        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.step);
+        if (!sums_alike(t, &state))
+            vgg_log(VGG_LOG_INFO, "it was saved by %d ranks x %d threads with --slices %d: sums may round otherwise than in an "
+                    "uninterrupted run", state.ranks, state.threads, state.slices);
     }
     checkpoint_state_clear(&state);
     return status;

@@ -35,13 +35,14 @@ typedef struct {
 void checkpoint_state_clear(checkpoint_state *state);
 
 /* Writes `path` (temporary name in the same folder, fsync, read back and verify, rename, fsync of the folder) from flat
- * buffers of model_flat_count() floats. bytes_written may be NULL. VGG_IO_ERROR leaves no partial file. */
+ * buffers of model_flat_count() floats. bytes_written may be NULL. VGG_IO_ERROR leaves no partial file.
+ * VGG_DIVERGED, with nothing written, if a number is not finite. */
 vgg_status checkpoint_save(const char *path, const checkpoint_state *state, const float *weights, const float *velocity,
                            uint64_t *bytes_written);
 
 /* Reads `path` completely, verifying every size, name, shape, offset and checksum against the program's own table before
- * anything of it is used. weights and velocity are flat buffers (padding zeroed); velocity may be NULL to skip it.
- * VGG_BAD_CHECKPOINT says what is wrong. The caller clears state. */
+ * anything of it is used, and that all numbers are finite. weights and velocity are flat buffers (padding zeroed); one that is
+ * NULL is only checked. VGG_BAD_CHECKPOINT says what is wrong. The caller clears state. */
 vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity);
 
 /* Reads and validates the header alone (no tensor data). */
