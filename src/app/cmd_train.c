@@ -134,16 +134,23 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, const
     return status;
 }
 
+/* mpirun binds few ranks to one core each, which is easily overlooked. */
+static void tell_binding(const thread_plan *plan)
+{
+    if (plan->node_cores >= plan->node_online) return;
+    vgg_log(VGG_LOG_INFO,
+            "the ranks of this node may use %d of its %d cores; under mpirun, --bind-to none or --map-by slot:PE=N "
+            "gives them more",
+            plan->node_cores, plan->node_online);
+}
+
 vgg_status cmd_train(comm *c, const options *o)
 {
     thread_plan plan;
     run_folder folder;
     VGG_TRY(threads_plan(c, o->threads, &plan));
     VGG_TRY(run_folder_open(c, o, &folder));
-    if (plan.node_threads < plan.node_cores || plan.node_cores < plan.node_online) {
-        vgg_log(VGG_LOG_DEBUG, "%d threads on this node, whose ranks may use %d cores of %d processors",
-                plan.node_threads, plan.node_cores, plan.node_online);
-    }
+    tell_binding(&plan);
     vgg_log(VGG_LOG_INFO, "run folder %s", folder.path);
     char *config_json = options_json(o, SCOPE_RESULT);
     vgg_status status =

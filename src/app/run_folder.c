@@ -77,6 +77,33 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/* Checkpoints of two runs in one folder could not be told apart later. */
+static vgg_status refuse_other_run(const char *path)
+{
+    if (!has_checkpoints(path)) return VGG_OK;
+    return vgg_fail(
+        VGG_BAD_OPTION,
+        "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder", path);
+}
+
+static void folder_of(const char *path, char folder[CHECKPOINT_PATH_MAX])
+{
+    snprintf(folder, CHECKPOINT_PATH_MAX, "%s", path);
+    if (is_folder(path)) return;
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    else
+        strcpy(folder, ".");
+}
+
 static vgg_status find_named(const char *path, char found[CHECKPOINT_PATH_MAX])
 {
     if (is_folder(path)) return checkpoint_find_newest(path, found);
@@ -104,12 +131,7 @@ static vgg_status place(const options *o, resume_request request, run_folder *fo
     if (o->output) {
         snprintf(folder->path, sizeof folder->path, "%s", o->output);
     } else if (request.wanted && !request.in_output) {
-        snprintf(folder->path, sizeof folder->path, "%s", o->resume);
-        char *slash = is_folder(o->resume) ? NULL : strrchr(folder->path, '/');
-        if (slash)
-            *slash = '\0';
-        else if (!is_folder(o->resume))
-            strcpy(folder->path, ".");
+        folder_of(o->resume, folder->path);
     } else if (request.wanted) {
         return vgg_fail(VGG_BAD_OPTION,
                         "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
@@ -121,17 +143,16 @@ static vgg_status place(const options *o, resume_request request, run_folder *fo
 
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
 {
-    if (!request.wanted) {
-        if (!has_checkpoints(folder->path)) return VGG_OK;
-        return vgg_fail(
-            VGG_BAD_OPTION,
-            "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
-            folder->path);
-    }
+    if (!request.wanted) return refuse_other_run(folder->path);
     if (request.automatic && !has_checkpoints(folder->path)) return VGG_OK;
-    vgg_status status = request.in_output ? checkpoint_find_newest(folder->path, folder->resume)
-                                          : find_named(o->resume, folder->resume);
-    VGG_TRY(status);
+    if (request.in_output) {
+        VGG_TRY(checkpoint_find_newest(folder->path, folder->resume));
+    } else {
+        char from[CHECKPOINT_PATH_MAX];
+        folder_of(o->resume, from);
+        if (!same_folder(from, folder->path)) VGG_TRY(refuse_other_run(folder->path));
+        VGG_TRY(find_named(o->resume, folder->resume));
+    }
     checkpoint_state state = {0};
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
     folder->resume_step = state.step;

@@ -45,13 +45,35 @@ static bool core_is_counted(const processor_mask *allowed, int processor)
     return counted;
 }
 
-processor_mask threads_allowed_cores(void)
+static void add(processor_mask *mask, int processor)
 {
-    processor_mask allowed = allowed_processors(), cores = {0};
+    mask->bits[processor / 64] |= UINT64_C(1) << (processor % 64);
+}
+
+static processor_mask cores_of(const processor_mask *processors)
+{
+    processor_mask cores = {0};
     for (int i = 0; i < THREADS_MASK_BITS; i++) {
-        if (has(&allowed, i) && !core_is_counted(&allowed, i)) cores.bits[i / 64] |= UINT64_C(1) << (i % 64);
+        if (has(processors, i) && !core_is_counted(processors, i)) add(&cores, i);
     }
     return cores;
+}
+
+processor_mask threads_allowed_cores(void)
+{
+    processor_mask allowed = allowed_processors();
+    return cores_of(&allowed);
+}
+
+/* Cores of the machine, whoever may use them. */
+static int count_online(void)
+{
+    processor_mask online = {0};
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    for (int i = 0; i < count && i < THREADS_MASK_BITS; i++)
+        add(&online, i);
+    processor_mask cores = cores_of(&online);
+    return threads_union(&cores, 1);
 }
 
 /* "200000 100000" is two processors; "max 100000" is no limit. */
@@ -154,7 +176,7 @@ vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
     comm_node_gather_all(c, &mine, sizeof mine, masks);
     plan->threads = asked ? (int)asked : share_of_node(c, masks);
     plan->node_cores = threads_union(masks, count);
-    plan->node_online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    plan->node_online = count_online();
     free(masks);
     uint64_t sum = (uint64_t)plan->threads;
     comm_node_sum_u64(c, &sum, 1);

@@ -30,7 +30,7 @@ typedef struct {
     int threads;      /* of this rank, >= 1 */
     int node_threads; /* of all ranks of the node together */
     int node_cores;   /* that the ranks of the node may use together */
-    int node_online;  /* that the node has */
+    int node_online;  /* cores that the node has */
 } thread_plan;
 
 /* Collective. `asked` threads, or this rank's fair share if it is 0; sets OpenMP to it. Warns, on rank 0, where some node

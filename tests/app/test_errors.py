@@ -147,6 +147,11 @@ class Files(cli.Case):
         self.train("--max-steps", "1", "--output", "run", "--quiet")
         name = self.path("run", cli.checkpoints(self.path("run"))[-1])
         self.assert_refused(2, "run: holds the checkpoints of another run.*--resume", *cli.TINY, "--quiet", "--output", "run")
+        os.mkdir(self.path("other"))
+        with open(self.path("other", "checkpoint-00000001.safetensors"), "wb"):
+            pass
+        self.assert_refused(2, "other: holds the checkpoints of another run", *cli.TINY, "--quiet", "--resume=" + name, "--output",
+                            "other")
         os.truncate(name, os.path.getsize(name) - 1)
         self.assert_refused(4, "checkpoint-", "eval", "--quiet", "--checkpoint", name)
         self.assert_refused(4, "checkpoint-", *cli.TINY, "--quiet", "--resume=" + name)

@@ -262,6 +262,21 @@ START_TEST(a_preset_gives_way_to_what_is_named)
 }
 END_TEST
 
+START_TEST(the_rate_follows_the_batch_unless_named)
+{
+    options o;
+    accept(&o, WORDS("--batch-size", "128"));
+    ck_assert_double_eq_tol(o.lr, 0.05, 1e-12);
+    options_clear(&o);
+    accept(&o, WORDS("--batch-size", "512", "--lr", "0"));
+    ck_assert_double_eq_tol(o.lr, 0.1, 1e-12);
+    options_clear(&o);
+    accept(&o, WORDS("--batch-size", "512", "--lr", "0.3"));
+    ck_assert_double_eq(o.lr, 0.3);
+    options_clear(&o);
+}
+END_TEST
+
 START_TEST(a_file_of_lines_is_read)
 {
     options o;
@@ -409,6 +424,7 @@ int main(void)
     tcase_add_test(cases, text_must_be_one_line_of_utf8);
     tcase_add_test(cases, resume_takes_an_optional_value);
     tcase_add_test(cases, a_preset_gives_way_to_what_is_named);
+    tcase_add_test(cases, the_rate_follows_the_batch_unless_named);
     tcase_add_test(cases, a_file_of_lines_is_read);
     tcase_add_test(cases, bad_lines_are_named);
     tcase_add_test(cases, a_file_may_serve_several_commands);

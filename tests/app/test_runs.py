@@ -143,6 +143,11 @@ class Train(cli.Case):
         self.train("--batch-size", "2", "--max-steps", "2", "--output", "run", "--checkpoint-every", "0")
         self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [2, 2])
 
+    def test_fewer_samples_than_ranks(self):
+        self.train("--train-samples", "3", "--test-samples", "1", "--output", "run", "--checkpoint-every", "0")
+        self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [3])
+        self.assertEqual(cli.events(self.path("run"), "eval")[-1]["samples"], 1)
+
     def test_last_batch_is_short(self):
         self.train("--train-samples", "35", "--output", "run", "--checkpoint-every", "0")
         self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [16, 16, 3])
