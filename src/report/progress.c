@@ -189,11 +189,11 @@ static void on_start(void *context, const run_start_event *event)
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";
     if (event->step) snprintf(from, sizeof from, ", going on after step %llu", (unsigned long long)event->step);
     vgg_log(VGG_LOG_INFO,
-            "%s training and %s test images, %u epochs of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
+            "%s training and %s test images, %u %s of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
             text_count(event->train_samples, train), text_count(event->test_samples, test), event->epochs,
-            (unsigned long long)event->steps_per_epoch, event->batch_size, event->ranks,
-            event->ranks == 1 ? "rank" : "ranks", event->threads, event->threads == 1 ? "thread" : "threads",
-            event->exchange ? event->exchange : "none", from);
+            event->epochs == 1 ? "epoch" : "epochs", (unsigned long long)event->steps_per_epoch, event->batch_size,
+            event->ranks, event->ranks == 1 ? "rank" : "ranks", event->threads,
+            event->threads == 1 ? "thread" : "threads", event->exchange ? event->exchange : "none", from);
 }
 
 static void on_step(void *context, const run_step_event *event)
