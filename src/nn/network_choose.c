@@ -7,7 +7,7 @@
 #include "vgg11/base/clock.h"
 #include "vgg11/base/hash.h"
 
-enum { TIMED_RUNS = 3 };
+enum { TIMED_TURNS = 4 };
 
 /* Made-up operands that are large enough for every layer and pass. */
 typedef struct {
@@ -86,17 +86,32 @@ static double time_once(conv_plan *plan, const conv_arguments *arguments)
     return clock_now_s() - start;
 }
 
-/* Least of a few runs, in seconds; gives up early on what is far behind `best`. Infinite without memory to try. */
-static double time_plan(conv_plan *plan, const stage *s, double best)
+static conv_arguments stage_arguments(const stage *s, const conv_plan *plan, void *workspace)
 {
-    void *workspace;
-    double least = INFINITY;
-    if (vgg_map(plan->workspace_bytes, &workspace) != VGG_OK) return least;
-    conv_arguments arguments = {.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
-                                .db = s->db, .n = plan->problem.batch, .workspace = workspace};
-    for (int i = 0; i < TIMED_RUNS && (i == 0 || least < 3 * best); i++) least = fmin(least, time_once(plan, &arguments));
-    vgg_unmap(workspace, plan->workspace_bytes);
-    return least;
+    return (conv_arguments){.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
+                            .db = s->db, .n = plan->problem.batch, .workspace = workspace};
+}
+
+/* Least of a few runs each, in seconds. They run in turns, so that what else the machine does hits both alike; the first turn
+ * touches memory, and a challenger that is far behind after the second gets no third. Infinite without memory to try. */
+static void time_in_turns(conv_plan *const plans[2], const stage *s, double least[2])
+{
+    void *workspaces[2] = {NULL, NULL};
+    bool memory = true;
+    for (int i = 0; i < 2; i++) {
+        least[i] = INFINITY;
+        memory = memory && (!plans[i] || vgg_map(plans[i]->workspace_bytes, &workspaces[i]) == VGG_OK);
+    }
+    for (int turn = 0; memory && turn < TIMED_TURNS && (turn < 2 || !plans[0] || least[1] < 2 * least[0]); turn++) {
+        for (int i = 0; i < 2; i++) {
+            if (!plans[i]) continue;
+            conv_arguments arguments = stage_arguments(s, plans[i], workspaces[i]);
+            least[i] = fmin(least[i], time_once(plans[i], &arguments));
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (workspaces[i]) vgg_unmap(workspaces[i], plans[i]->workspace_bytes);
+    }
 }
 
 static void note_declined(network_slot *slot, const conv_algorithm *algorithm)
@@ -105,25 +120,35 @@ static void note_declined(network_slot *slot, const conv_algorithm *algorithm)
     snprintf(slot->declined + used, sizeof slot->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, vgg_message());
 }
 
-/* Opens `algorithm` for the slot; true if all ranks could and it is faster than what the slot holds, which it replaces.
- * `s` is NULL where nothing is to be timed. */
+/* Is the challenger, on every rank, clearly faster than what the slot holds? Rows come in the order of expectation, so a tie goes
+ * to the one before. `opened` is false where this rank could not make the challenger's plan. */
+static bool is_better(network *net, network_slot *slot, conv_plan *challenger, bool opened, const stage *s)
+{
+    const double margin = 0.95;
+    conv_plan *holder = slot->plan.algorithm ? &slot->plan : NULL;
+    double least[2] = {holder ? slot->plan.seconds : INFINITY, opened ? 0 : INFINITY};
+    if (s && opened) time_in_turns((conv_plan *const[2]){holder, challenger}, s, least);
+    if (net->config.tune) {
+        for (int i = 0; i < 2; i++) least[i] = agreed(net, least[i]);
+    }
+    challenger->seconds = least[1];
+    if (holder && isfinite(least[1])) holder->seconds = least[0];
+    return holder ? least[1] < margin * least[0] : isfinite(least[1]);
+}
+
+/* Opens `algorithm` for the slot; true if all ranks could and it replaces what the slot held. `s` is NULL where nothing is to be
+ * timed. */
 static bool consider(network *net, int layer, conv_pass pass, const conv_algorithm *algorithm, const stage *s)
 {
     network_slot *slot = &net->layers[layer].slots[pass];
     conv_problem problem = network_problem(net, layer);
-    double best = slot->plan.algorithm ? slot->plan.seconds : INFINITY, cost = INFINITY;
     conv_plan plan;
-    if (conv_plan_open(algorithm, &problem, pass, &plan) != VGG_OK) {
-        note_declined(slot, algorithm);
-    } else {
-        cost = s ? time_plan(&plan, s, best) : 0;
-        if (algorithm->precision == net->config.precision) net->precision_available = true;
-    }
-    if (net->config.tune) cost = agreed(net, cost);
-    bool better = cost < best;
+    bool opened = conv_plan_open(algorithm, &problem, pass, &plan) == VGG_OK;
+    if (!opened) note_declined(slot, algorithm);
+    else if (algorithm->precision == net->config.precision) net->precision_available = true;
+    bool better = is_better(net, slot, &plan, opened, s);
     if (better) {
         conv_plan_close(&slot->plan);
-        plan.seconds = cost;
         slot->plan = plan;
     } else {
         conv_plan_close(&plan);
