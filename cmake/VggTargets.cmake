@@ -51,10 +51,10 @@ function(vgg_add_test name)
   endforeach()
 endfunction()
 
-# The environment of every test: small thread counts, mpirun as root allowed (containers), leaks inside Open MPI not ours.
+# The environment of every test: waiting ranks and threads leave the processor to those that work, mpirun as root allowed (containers), leaks inside Open MPI not ours.
 function(vgg_set_test_properties test ranks timeout labels)
   set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-      OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_WAIT_POLICY=passive
+      OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMP_WAIT_POLICY=passive
       "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
       "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
       UBSAN_OPTIONS=print_stacktrace=1)

@@ -1,0 +1,139 @@
+#include "train/runs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vgg11/nn/model.h"
+
+enum { FOLDERS_MAX = 16, PATH_BYTES = 256 };
+static char folders[FOLDERS_MAX][PATH_BYTES];
+static int folder_count;
+
+static void on_start(void *context, const run_start_event *event) { ((run_record *)context)->start_step = event->step; }
+
+static void on_step(void *context, const run_step_event *event)
+{
+    run_record *record = context;
+    if (record->step_count < RUNS_EVENTS_MAX) record->steps[record->step_count++] = *event;
+}
+
+static void on_eval(void *context, const run_eval_event *event)
+{
+    run_record *record = context;
+    if (record->eval_count < RUNS_EVENTS_MAX) record->evals[record->eval_count++] = *event;
+}
+
+static void on_checkpoint(void *context, const run_checkpoint_event *event)
+{
+    run_record *record = context;
+    if (record->saved_count < RUNS_EVENTS_MAX) record->saved[record->saved_count++] = event->step;
+}
+
+static void on_end(void *context, const run_end_event *event)
+{
+    run_record *record = context;
+    record->ends++;
+    record->end_status = event->status;
+}
+
+run_observer runs_recorder(run_record *record)
+{
+    memset(record, 0, sizeof *record);
+    return (run_observer){record, on_start, on_step, on_eval, on_checkpoint, on_end};
+}
+
+train_config runs_config(uint32_t samples, uint32_t batch)
+{
+    return (train_config){.data = {VGG_TEST_DATA, samples, 10, "bilinear", "standard", false},
+                          .init = "he",
+                          .seed = 7,
+                          .epochs = 100,
+                          .batch_size = batch,
+                          .lr = 0.001,
+                          .optimizer = {.momentum = 0.9f, .nesterov = true, .clip_norm = 1, .threads = 1},
+                          .schedule = "constant",
+                          .shuffle = true,
+                          .exchange = "allreduce",
+                          .threads = 1,
+                          .check_every = 1};
+}
+
+const char *runs_fresh_folder(void)
+{
+    ck_assert_int_lt(folder_count, FOLDERS_MAX);
+    char *name = folders[folder_count++];
+    if (comm_rank(ranks) == 0) {
+        char *made = support_make_folder();
+        snprintf(name, PATH_BYTES, "%s", made);
+        free(made);
+    }
+    comm_broadcast(ranks, name, PATH_BYTES, 0);
+    return name;
+}
+
+void runs_remove_folders(void)
+{
+    comm_barrier(ranks);
+    for (int i = 0; i < folder_count && comm_rank(ranks) == 0; i++) support_remove_folder(folders[i]);
+    folder_count = 0;
+}
+
+void runs_expect(const train_config *config, vgg_status expected, const char *what)
+{
+    char line[VGG_MESSAGE_MAX + 200];
+    vgg_status status = train_run(ranks, config);
+    snprintf(line, sizeof line, "%s: status %d, expected %d (%s)", what, status, expected, status ? vgg_message() : "");
+    ranks_assert(status == expected, line);
+}
+
+void runs_require(bool right, const char *what)
+{
+    if (right) return;
+    fprintf(stderr, "rank %d: %s\n", comm_rank(ranks), what);
+    comm_abort(ranks, VGG_ERROR);
+}
+
+float *runs_flat(void)
+{
+    float *flat = aligned_alloc(64, model_flat_count() * sizeof *flat);
+    runs_require(flat != NULL, "no memory for a flat buffer");
+    memset(flat, 0, model_flat_count() * sizeof *flat);
+    return flat;
+}
+
+run_checkpoint runs_load(const char *folder, uint64_t step)
+{
+    run_checkpoint checkpoint = {runs_flat(), runs_flat(), {0}};
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(folder, step, path);
+    vgg_status status = checkpoint_load(path, &checkpoint.state, checkpoint.weights, checkpoint.velocity);
+    runs_require(status == VGG_OK, vgg_message());
+    return checkpoint;
+}
+
+void runs_unload(run_checkpoint *checkpoint)
+{
+    free(checkpoint->weights);
+    free(checkpoint->velocity);
+    checkpoint_state_clear(&checkpoint->state);
+}
+
+bool runs_same_file(const char *folder, const char *other, uint64_t step)
+{
+    enum { PIECE = 1 << 16 };
+    static char a[PIECE], b[PIECE];
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(folder, step, path);
+    FILE *first = fopen(path, "rb");
+    checkpoint_path(other, step, path);
+    FILE *second = fopen(path, "rb");
+    bool same = first && second;
+    for (size_t bytes = 1; same && bytes > 0;) {
+        bytes = fread(a, 1, PIECE, first);
+        same = fread(b, 1, PIECE, second) == bytes && memcmp(a, b, bytes) == 0;
+    }
+    if (first) fclose(first);
+    if (second) fclose(second);
+    return same;
+}

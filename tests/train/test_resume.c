@@ -1,0 +1,200 @@
+/* Resuming: whatever the step at which a run ended, it goes on to the same bits; what does not fit is refused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/runs.h"
+#include "vgg11/base/log.h"
+
+/* 3 steps an epoch, the last one short; two epochs and a step. */
+enum { SAMPLES = 20, BATCH = 8, STEPS = 7, STEPS_PER_EPOCH = 3 };
+
+static const char *whole; /* folder of the uninterrupted run, a checkpoint after each step */
+static run_record whole_record;
+
+/* The rate changes from step to step, so that a run which forgot where it stood would be seen. */
+static train_config config_of(void)
+{
+    train_config config = runs_config(SAMPLES, BATCH);
+    config.max_steps = STEPS;
+    config.schedule = "cosine";
+    config.warmup_steps = 2;
+    config.config_json = "{\"note\": \"kept\"}";
+    return config;
+}
+
+static void expect(train_config config, run_record *record, vgg_status expected, const char *what)
+{
+    run_observer observer = runs_recorder(record);
+    config.observers = &observer;
+    config.observer_count = 1;
+    runs_expect(&config, expected, what);
+}
+
+static void run_whole(void)
+{
+    vgg_log_configure(VGG_LOG_ERROR, comm_rank(ranks) == 0);
+    train_config config = config_of();
+    whole = runs_fresh_folder();
+    config.output = whole;
+    config.checkpoint_steps = 1;
+    expect(config, &whole_record, VGG_OK, "uninterrupted");
+}
+
+static const char *path_of(const char *folder, uint64_t step)
+{
+    static char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(folder, step, path);
+    return path;
+}
+
+static bool whole_is_recorded(void)
+{
+    bool right = whole_record.saved_count == STEPS && whole_record.step_count == STEPS;
+    for (int i = 0; right && i < STEPS; i++) right = whole_record.saved[i] == (uint64_t)i + 1;
+    return right;
+}
+
+START_TEST(every_step_was_saved) { ranks_assert(comm_rank(ranks) > 0 || whole_is_recorded(), "a checkpoint after each step"); }
+END_TEST
+
+static bool same_tail(const run_record *record, int from)
+{
+    bool same = record->step_count == STEPS - from && record->start_step == (uint64_t)from;
+    for (int i = 0; same && i < record->step_count; i++) {
+        const run_step_event *a = &record->steps[i], *b = &whole_record.steps[from + i];
+        same = a->step == b->step && a->epoch == b->epoch && a->loss == b->loss && a->accuracy == b->accuracy &&
+               a->lr == b->lr && a->grad_norm == b->grad_norm && a->samples == b->samples;
+    }
+    const run_eval_event *last = &record->evals[record->eval_count - 1], *right = &whole_record.evals[whole_record.eval_count - 1];
+    return same && record->eval_count > 0 && last->test_loss == right->test_loss && last->step == right->step;
+}
+
+/* The first step, in mid-epoch, the edge of an epoch, and the end, where nothing is left to do. */
+START_TEST(goes_on_to_the_same_bits)
+{
+    static const int stops[] = {1, STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH - 1, STEPS};
+    int from = stops[_i];
+    run_record record;
+    char start[CHECKPOINT_PATH_MAX];
+    snprintf(start, sizeof start, "%s", path_of(whole, (uint64_t)from));
+    train_config config = config_of();
+    config.resume = start;
+    config.output = runs_fresh_folder();
+    config.checkpoint_every = config.epochs;
+    expect(config, &record, VGG_OK, start);
+    bool first = comm_rank(ranks) == 0;
+    ranks_assert(!first || same_tail(&record, from), "steps after resuming");
+    ranks_assert(!first || from == STEPS || runs_same_file(whole, config.output, STEPS), "files at the end");
+}
+END_TEST
+
+static void other_batch(train_config *config) { config->batch_size = 5; }
+static void other_seed(train_config *config) { config->seed = 8; }
+static void other_samples(train_config *config) { config->data.train_samples = 21; }
+static void other_pixels(train_config *config) { config->data.normalize = "unit"; }
+static void other_order(train_config *config) { config->shuffle = false; }
+
+static const struct {
+    void (*change)(train_config *config);
+    const char *saved, *asked;
+} misfits[] = {
+    {other_batch, "batch-size=8", "batch-size=5"},
+    {other_seed, "seed=7", "seed=8"},
+    {other_samples, "train-samples=20", "train-samples=21"},
+    {other_pixels, "normalize=standard", "normalize=unit"},
+    {other_order, "shuffle=1", "shuffle=0"},
+};
+
+START_TEST(another_recipe_is_refused)
+{
+    train_config config = config_of();
+    config.resume = path_of(whole, 2);
+    misfits[_i].change(&config);
+    runs_expect(&config, VGG_BAD_CHECKPOINT, misfits[_i].asked);
+    ranks_assert(strstr(vgg_message(), misfits[_i].saved) && strstr(vgg_message(), misfits[_i].asked), vgg_message());
+}
+END_TEST
+
+/* Not collective. */
+static void save_changed(const char *path, void (*change)(run_checkpoint *checkpoint))
+{
+    run_checkpoint checkpoint = runs_load(whole, 2);
+    change(&checkpoint);
+    runs_require(checkpoint_save(path, &checkpoint.state, checkpoint.weights, checkpoint.velocity, NULL) == VGG_OK, vgg_message());
+    runs_unload(&checkpoint);
+}
+
+static void step_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.step = 5; }
+static void epoch_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.epoch = UINT32_MAX; }
+static void position_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.position = STEPS_PER_EPOCH; }
+static void (*const contradictions[])(run_checkpoint *) = {step_elsewhere, epoch_elsewhere, position_elsewhere};
+
+START_TEST(a_state_that_contradicts_itself_is_refused)
+{
+    const char *folder = runs_fresh_folder();
+    if (comm_rank(ranks) == 0) save_changed(path_of(folder, 2), contradictions[_i]);
+    train_config config = config_of();
+    config.resume = path_of(folder, 2);
+    runs_expect(&config, VGG_BAD_CHECKPOINT, "step, epoch and position that do not fit");
+}
+END_TEST
+
+/* Not collective. */
+static void flip_last_byte(const char *path)
+{
+    FILE *file = fopen(path, "r+b");
+    runs_require(file && fseek(file, -1, SEEK_END) == 0, path);
+    int byte = fgetc(file);
+    fseek(file, -1, SEEK_END);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+START_TEST(a_damaged_newest_file_is_passed_over)
+{
+    bool first = comm_rank(ranks) == 0;
+    const char *newest = path_of(whole, STEPS);
+    run_record record;
+    train_config config = config_of();
+    if (first) flip_last_byte(newest);
+    config.resume = newest;
+    runs_expect(&config, VGG_BAD_CHECKPOINT, "a damaged file, named");
+    config.resume = whole;
+    config.output = runs_fresh_folder();
+    config.checkpoint_every = config.epochs;
+    expect(config, &record, VGG_OK, "a folder with a damaged file");
+    if (first) flip_last_byte(newest);
+    ranks_assert(!first || same_tail(&record, STEPS - 1), "goes on from the file before");
+    ranks_assert(!first || runs_same_file(whole, config.output, STEPS), "files at the end");
+}
+END_TEST
+
+START_TEST(nothing_to_resume_is_said)
+{
+    train_config config = config_of();
+    config.resume = "/nonexistent/checkpoint";
+    runs_expect(&config, VGG_BAD_CHECKPOINT, "no such file");
+    config.resume = runs_fresh_folder();
+    runs_expect(&config, VGG_BAD_CHECKPOINT, "an empty folder");
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("resume");
+    TCase *tests = tcase_create("resume");
+    tcase_set_timeout(tests, 0);
+    tcase_add_unchecked_fixture(tests, run_whole, runs_remove_folders);
+    tcase_add_test(tests, every_step_was_saved);
+    tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, 4);
+    tcase_add_loop_test(tests, another_recipe_is_refused, 0, sizeof misfits / sizeof misfits[0]);
+    tcase_add_loop_test(tests, a_state_that_contradicts_itself_is_refused, 0, sizeof contradictions / sizeof contradictions[0]);
+    tcase_add_test(tests, a_damaged_newest_file_is_passed_over);
+    tcase_add_test(tests, nothing_to_resume_is_said);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+int main(int argc, char **argv) { return ranks_main(argc, argv, make_suite); }

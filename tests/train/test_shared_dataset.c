@@ -1,0 +1,134 @@
+/* A data set that the ranks of a node decode together is the one that a single process decodes. */
+#include "vgg11/train/shared_dataset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/idx_files.h"
+#include "train/runs.h"
+#include "vgg11/data/batch.h"
+
+typedef struct {
+    uint8_t *images;
+    uint8_t *labels;
+    uint32_t count;
+    uint64_t histogram[256];
+} decoded;
+
+/* Not collective: all of it on this rank. */
+static decoded decode_alone(dataset_split split, uint32_t limit, const char *resize, bool resize_bug)
+{
+    dataset_source source;
+    runs_require(dataset_open(VGG_TEST_DATA, split, limit, &source) == VGG_OK, vgg_message());
+    decoded all = {malloc((size_t)source.count * DATASET_PIXELS), malloc(source.count), source.count, {0}};
+    runs_require(all.images && all.labels, "no memory to decode alone");
+    vgg_range range = {0, source.count};
+    vgg_status status = dataset_decode(&source, resize_find(resize), resize_bug, range, all.images, all.labels);
+    runs_require(status == VGG_OK, vgg_message());
+    normalization_count(all.images, source.count, all.histogram);
+    return all;
+}
+
+static const struct {
+    dataset_split split;
+    uint32_t limit;
+    const char *resize;
+    bool resize_bug;
+} cases[] = {
+    {DATASET_TRAIN, 1, "bilinear", false},   {DATASET_TRAIN, 2, "nearest", false}, {DATASET_TRAIN, 7, "bicubic", false},
+    {DATASET_TRAIN, 1001, "bilinear", false}, {DATASET_TEST, 303, "pad", false},    {DATASET_TRAIN, 50, "nearest", true},
+};
+
+START_TEST(is_what_one_process_decodes)
+{
+    shared_dataset shared;
+    vgg_status status = shared_dataset_open(ranks, VGG_TEST_DATA, cases[_i].split, cases[_i].limit, cases[_i].resize,
+                                            cases[_i].resize_bug, &shared);
+    ranks_assert(status == VGG_OK, vgg_message());
+    decoded alone = decode_alone(cases[_i].split, cases[_i].limit, cases[_i].resize, cases[_i].resize_bug);
+    bool counts = shared.set.count == cases[_i].limit && alone.count == cases[_i].limit;
+    bool images = counts && memcmp(shared.set.images, alone.images, (size_t)alone.count * DATASET_PIXELS) == 0;
+    bool labels = counts && memcmp(shared.set.labels, alone.labels, alone.count) == 0;
+    bool histogram = memcmp(shared.histogram, alone.histogram, sizeof alone.histogram) == 0;
+    free(alone.images);
+    free(alone.labels);
+    shared_dataset_close(&shared);
+    ranks_assert(counts, "number of samples");
+    ranks_assert(images, "images");
+    ranks_assert(labels, "labels");
+    ranks_assert(histogram, "histogram");
+}
+END_TEST
+
+static void cut(const char *folder, const char *name, long bytes)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    runs_require(truncate(path, bytes) == 0, path);
+}
+
+static void no_images(const char *folder) { runs_require(remove(path_in(folder, "train-images-idx3-ubyte")) == 0, folder); }
+static void no_headers(const char *folder) { cut(folder, "train-images-idx3-ubyte", 7); }
+static void last_image_short(const char *folder) { cut(folder, "train-images-idx3-ubyte", 16 + 40 * 784 - 1); }
+static void last_label_missing(const char *folder) { cut(folder, "train-labels-idx1-ubyte", 8 + 39); }
+
+static void strange_label(const char *folder)
+{
+    FILE *file = fopen(path_in(folder, "train-labels-idx1-ubyte"), "r+b");
+    runs_require(file && fseek(file, -1, SEEK_END) == 0, folder);
+    fputc(10, file);
+    fclose(file);
+}
+
+static void (*const damages[])(const char *folder) = {no_images, no_headers, last_image_short, last_label_missing, strange_label};
+
+/* Not collective. 40 images of 28x28, not packed, so that damage at the end is met by the last rank alone. */
+static void write_set(const char *folder)
+{
+    const uint32_t images[] = {0x803, 40, 28, 28}, labels[] = {0x801, 40};
+    byte_buffer pixels = idx_make(images, 4, 40 * 784), classes = idx_make(labels, 2, 40);
+    file_write(path_in(folder, "train-images-idx3-ubyte"), pixels.bytes, pixels.count);
+    file_write(path_in(folder, "train-labels-idx1-ubyte"), classes.bytes, classes.count);
+    free(pixels.bytes);
+    free(classes.bytes);
+}
+
+START_TEST(damage_is_told_on_all_ranks)
+{
+    const char *folder = runs_fresh_folder();
+    shared_dataset shared;
+    if (comm_rank(ranks) == 0) write_set(folder);
+    comm_barrier(ranks);
+    ranks_assert(shared_dataset_open(ranks, folder, DATASET_TRAIN, 0, "nearest", false, &shared) == VGG_OK, "before the damage");
+    shared_dataset_close(&shared);
+    if (comm_rank(ranks) == 0) damages[_i](folder);
+    comm_barrier(ranks);
+    ranks_assert(shared_dataset_open(ranks, folder, DATASET_TRAIN, 0, "nearest", false, &shared) == VGG_BAD_DATA, "damaged");
+    ranks_assert(strstr(vgg_message(), folder) != NULL, vgg_message());
+}
+END_TEST
+
+START_TEST(too_many_samples_are_refused)
+{
+    shared_dataset shared;
+    vgg_status status = shared_dataset_open(ranks, VGG_TEST_DATA, DATASET_TRAIN, 60001, "nearest", false, &shared);
+    ranks_assert(status == VGG_BAD_OPTION, vgg_message());
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("shared_dataset");
+    TCase *tests = tcase_create("shared_dataset");
+    tcase_set_timeout(tests, 0);
+    tcase_add_checked_fixture(tests, NULL, runs_remove_folders);
+    tcase_add_loop_test(tests, is_what_one_process_decodes, 0, sizeof cases / sizeof cases[0]);
+    tcase_add_loop_test(tests, damage_is_told_on_all_ranks, 0, sizeof damages / sizeof damages[0]);
+    tcase_add_test(tests, too_many_samples_are_refused);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+int main(int argc, char **argv) { return ranks_main(argc, argv, make_suite); }

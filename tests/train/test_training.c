@@ -1,0 +1,192 @@
+/* Training over real ranks: however many share a batch, and however their gradients travel, the result is that of one
+ * processor, and all ranks hold the same bits. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/runs.h"
+#include "train/serial_run.h"
+#include "vgg11/nn/model.h"
+
+enum { STEPS_MAX = 10 };
+
+/* Batches whose parts are unequal for every number of ranks but 1, the last of an epoch short. The second has fewer images
+ * than 3, 4 or 8 ranks. */
+static const struct {
+    uint32_t samples, batch;
+    uint64_t steps;
+} shapes[] = {{44, 16, STEPS_MAX}, {7, 3, 4}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+/* The serial result for one shape at a time, on rank 0. */
+static serial_step expected[STEPS_MAX];
+static float *start, *weights, *velocity;
+static int known_shape = -1;
+
+static train_config config_of(int shape)
+{
+    train_config config = runs_config(shapes[shape].samples, shapes[shape].batch);
+    config.max_steps = shapes[shape].steps;
+    return config;
+}
+
+static void know(int shape)
+{
+    if (comm_rank(ranks) != 0 || known_shape == shape) return;
+    if (!start) start = runs_flat(), weights = runs_flat(), velocity = runs_flat();
+    train_config config = config_of(shape);
+    serial_run(&config, expected, start, weights, velocity);
+    known_shape = shape;
+}
+
+static void forget(void)
+{
+    free(start), free(weights), free(velocity);
+    start = weights = velocity = NULL;
+}
+
+/* Rounding alone parts two runs: a sum that rounds otherwise turns some ReLU or pooling the other way, steep early steps enlarge
+ * that, and the weights' own rounding is up to 1e-3 of what ten steps change. So the first step is held to what float can do,
+ * the others to a tenth of what one sample left out or counted twice would do. */
+typedef struct {
+    double loss, norm;
+} step_tolerance;
+static const step_tolerance first_step = {1e-6, 1e-5}, later_steps = {1e-3, 5e-3};
+static const double weights_tolerance = 5e-3, velocity_tolerance = 1e-2;
+
+/* ||actual - right|| / ||right - origin||: errors are held against what training changed. Against the weights themselves a
+ * run that did nothing would pass as well. */
+static double error_of_change(const float *actual, const float *right, const float *origin)
+{
+    double error = 0, change = 0;
+    for (size_t i = 0; i < model_flat_count(); i++) {
+        double off = (double)actual[i] - right[i], moved = (double)right[i] - (origin ? origin[i] : 0);
+        error += off * off;
+        change += moved * moved;
+    }
+    return sqrt(error / change);
+}
+
+static bool close_to(double actual, double right, double tolerance) { return fabs(actual - right) <= tolerance * fabs(right); }
+
+static bool same_steps(const run_record *record, uint64_t steps)
+{
+    bool same = record->step_count == (int)steps;
+    for (int i = 0; same && i < (int)steps; i++) {
+        const run_step_event *event = &record->steps[i];
+        const step_tolerance *allowed = i == 0 ? &first_step : &later_steps;
+        same = event->step == (uint64_t)i + 1 &&
+               close_to(event->loss, expected[i].loss, allowed->loss) &&
+               close_to(event->grad_norm, expected[i].grad_norm, allowed->norm) &&
+               close_to(event->accuracy, expected[i].accuracy, 1e-12);
+        if (!same)
+            fprintf(stderr, "step %d: loss %.9g norm %.9g accuracy %g, expected %.9g %.9g %g\n", i + 1, event->loss,
+                    event->grad_norm, event->accuracy, expected[i].loss, expected[i].grad_norm, expected[i].accuracy);
+    }
+    return same;
+}
+
+static bool same_end(const char *folder, uint64_t steps)
+{
+    run_checkpoint end = runs_load(folder, steps);
+    double weight_error = error_of_change(end.weights, weights, start);
+    double velocity_error = error_of_change(end.velocity, velocity, NULL);
+    runs_unload(&end);
+    bool same = weight_error <= weights_tolerance && velocity_error <= velocity_tolerance;
+    if (!same) fprintf(stderr, "error: %.3g of the weights' change, %.3g of the velocity\n", weight_error, velocity_error);
+    return same;
+}
+
+static int count_exchanges(void)
+{
+    const exchange_entry *entries;
+    return (int)exchange_entries(&entries);
+}
+
+static const char *exchange_name_of(int i)
+{
+    const exchange_entry *entries;
+    exchange_entries(&entries);
+    return entries[i].name;
+}
+
+/* Loops over shapes and exchanges. */
+START_TEST(parallel_equals_serial)
+{
+    int exchanges = count_exchanges(), shape = _i / exchanges;
+    const char *name = exchange_name_of(_i % exchanges);
+    run_record record;
+    run_observer observer = runs_recorder(&record);
+    train_config config = config_of(shape);
+    config.exchange = name;
+    config.output = runs_fresh_folder();
+    config.checkpoint_every = config.epochs;
+    config.observers = &observer;
+    config.observer_count = 1;
+    know(shape);
+    runs_expect(&config, VGG_OK, name);
+    bool first = comm_rank(ranks) == 0;
+    ranks_assert(!first || same_steps(&record, config.max_steps), name);
+    ranks_assert(!first || same_end(config.output, config.max_steps), name);
+}
+END_TEST
+
+/* Which part of a batch a rank computes is the exchange's to say: nobody's twice, nobody's not at all. Nodes of unequal sizes
+ * among them (see CMakeLists.txt). */
+START_TEST(every_part_has_one_rank)
+{
+    const vgg_range all = {0, 64};
+    exchange_config config = {.name = exchange_name_of(_i), .count = 64, .segments = &all, .segment_count = 1, .threads = 1};
+    exchange *ex;
+    ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, config.name);
+    vgg_range mine = exchange_slices(ex);
+    uint64_t taken[64] = {0};
+    taken[mine.first % 64] = mine.count;
+    comm_sum_u64(ranks, taken, 64);
+    exchange_destroy(ex);
+    bool once = true;
+    for (int part = 0; part < comm_size(ranks); part++) once = once && taken[part] == 1;
+    ranks_assert(once, config.name);
+}
+END_TEST
+
+/* Between the trainer's own buffers and the check lies nothing: a step hook cannot reach weights, so the same call is made
+ * on a copy of trained ones. */
+START_TEST(a_flipped_bit_in_trained_weights_is_found)
+{
+    if (comm_size(ranks) == 1) return;
+    train_config config = runs_config(8, 8);
+    config.max_steps = 1;
+    config.output = runs_fresh_folder();
+    config.checkpoint_every = 1;
+    runs_expect(&config, VGG_OK, "one step");
+    run_checkpoint end = runs_load(config.output, 1);
+    vgg_status before = replica_check(ranks, "weights", end.weights, model_flat_count(), 1);
+    uint32_t bits;
+    float *victim = &end.weights[model_flat_count() / 2];
+    memcpy(&bits, victim, sizeof bits);
+    if (comm_rank(ranks) == comm_size(ranks) - 1) bits ^= 1;
+    memcpy(victim, &bits, sizeof bits);
+    vgg_status after = replica_check(ranks, "weights", end.weights, model_flat_count(), 1);
+    runs_unload(&end);
+    ranks_assert(before == VGG_OK, "equal weights pass");
+    ranks_assert(after == VGG_DISAGREE, "a flipped bit is found");
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("training");
+    TCase *tests = tcase_create("training");
+    tcase_set_timeout(tests, 0);
+    tcase_add_checked_fixture(tests, NULL, runs_remove_folders);
+    tcase_add_unchecked_fixture(tests, NULL, forget);
+    tcase_add_loop_test(tests, every_part_has_one_rank, 0, count_exchanges());
+    tcase_add_loop_test(tests, parallel_equals_serial, 0, count_exchanges() * SHAPES);
+    tcase_add_test(tests, a_flipped_bit_in_trained_weights_is_found);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+int main(int argc, char **argv) { return ranks_main(argc, argv, make_suite); }
