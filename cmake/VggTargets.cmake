@@ -51,10 +51,12 @@ function(vgg_add_test name)
   endforeach()
 endfunction()
 
-# The environment of every test: waiting ranks and threads leave the processor to those that work, mpirun as root allowed (containers), leaks inside Open MPI not ours.
+# The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
+# processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
+# cores, and tests that run at the same time would crowd there.
 function(vgg_set_test_properties test ranks timeout labels)
   set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-      OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMP_WAIT_POLICY=passive
+      OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMP_WAIT_POLICY=passive
       "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
       "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
       UBSAN_OPTIONS=print_stacktrace=1)
