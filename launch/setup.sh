@@ -21,5 +21,5 @@ fi
 [ "${1:-}" = --packages-only ] && exit 0
 
 cmake --preset "${VGG11_PRESET:-release}" >/dev/null
-cmake --build --preset "${VGG11_PRESET:-release}"
+cmake --build --preset "${VGG11_PRESET:-release}" --parallel "$(nproc)"
 echo "built: build/release/src/app/vgg11_dist"
