@@ -104,13 +104,14 @@ class Train(cli.Case):
     @once
     def test_presets(self):
         for preset in ["question", "question-bug"]:
-            self.train("--preset", preset, "--output", preset, "--checkpoint-every", "0")
+            self.train("--preset", preset, "--output", preset)
             with open(self.path(preset, "config.json"), encoding="utf-8") as file:
                 options = json.load(file)["options"]
             self.assertEqual((options["init"], options["normalize"], options["lr"]), ("glorot", "none", 0.001))
             self.assertEqual(options["resize-bug"], preset == "question-bug")
         with_bug, without = (cli.events(self.path(name), "step")[0]["loss"] for name in ["question-bug", "question"])
         self.assertNotEqual(with_bug, without)
+        self.evaluate(self.path("question"))
 
     @once
     def test_configuration_file_and_its_json_give_the_same_run(self):
