@@ -68,7 +68,7 @@ void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout,
 {
     size_t first = wave.first * shape->group_tiles;
     vgg_range last_group = bilinear_group(shape, wave.first + wave.count - 1);
-#pragma omp for schedule(static)
+#pragma omp for schedule(guided)
     for (size_t i = first; i < last_group.first + last_group.count; i++) {
         size_t group = i / shape->group_tiles - wave.first, row = i % shape->group_tiles;
         float *to = points + group * layout->group_stride + row * layout->width;
@@ -217,8 +217,8 @@ static void collect_outputs(const gather *g, size_t group, size_t panel, const f
 static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments *a, const gather_memory *memory, bool relu)
 {
     size_t blocks = g->source.blocks, packed_panel = g->panels;
-    vgg_range units = range_part(g->panels * wave.count, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
-    for (size_t unit = units.first; unit < units.first + units.count; unit++) {
+#pragma omp for schedule(guided)
+    for (size_t unit = 0; unit < g->panels * wave.count; unit++) {
         size_t panel = unit / wave.count, group = wave.first + unit % wave.count;
         for (size_t block = 0; block < blocks; block++) {
             kernel_block now = kernel_block_at(g, panel, block);
@@ -244,7 +244,6 @@ static void run_gather(const conv_plan *plan, const conv_arguments *a)
             bilinear_spread(&g.shape, &g.source, wave, g.transposed ? a->dy : a->x, g.shape.form->spread_input,
                             g.shape.form->margin, memory.source);
             multiply_wave(&g, wave, a, &memory, relu);
-#pragma omp barrier
         }
     }
 }

@@ -73,7 +73,7 @@ typedef struct {
 static void sum_wave(const scatter *s, vgg_range wave, const scatter_memory *memory, float *dw)
 {
     bool last = wave.first + wave.count == s->shape.groups;
-#pragma omp for schedule(static)
+#pragma omp for schedule(guided)
     for (size_t unit = 0; unit < unit_count(s); unit++) {
         size_t panel = unit / s->x.blocks, block = unit % s->x.blocks;
         size_t channels = minimum(s->shape.in - block * BILINEAR_DEPTH, BILINEAR_DEPTH);
