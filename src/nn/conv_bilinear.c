@@ -21,7 +21,7 @@ bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
 
 bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width)
 {
-    bilinear_layout layout = {.channels = channels, .width = width, .blocks = (channels + width - 1) / width};
+    bilinear_layout layout = {.width = width, .blocks = (channels + width - 1) / width};
     layout.point_stride = shape->group_tiles * width + LINE_FLOATS;
     layout.block_stride = (size_t)shape->form->points * layout.point_stride;
     layout.group_stride = layout.blocks * layout.block_stride;
@@ -52,18 +52,21 @@ vgg_range bilinear_group(const bilinear_shape *shape, size_t group)
     return (vgg_range){first, left < shape->group_tiles ? left : shape->group_tiles};
 }
 
-simd_map_tile bilinear_tile(const bilinear_shape *shape, const float *map, size_t index, size_t channels, size_t channel,
-                            size_t width)
+simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width)
 {
-    size_t per_map = shape->map_tiles * shape->map_tiles, place = index % per_map, left = channels - channel;
-    simd_map_tile tile = {.side = shape->side, .channels = channels, .count = left < width ? left : width};
-    tile.map = map + index / per_map * (size_t)shape->side * (size_t)shape->side * channels + channel;
+    size_t per_map = shape->map_tiles * shape->map_tiles, place = index % per_map, left = maps->channels - channel;
+    size_t side = (size_t)(maps->pooled ? shape->side / 2 : shape->side);
+    size_t first = index / per_map * side * side * maps->channels + channel;
+    simd_map_tile tile = {.side = shape->side, .channels = maps->channels, .count = left < width ? left : width};
+    tile.map = maps->values + first;
+    tile.pooled = maps->pooled;
+    tile.chosen = maps->chosen ? maps->chosen + first : NULL;
     tile.row = (int)(place / shape->map_tiles) * shape->form->tile;
     tile.column = (int)(place % shape->map_tiles) * shape->form->tile;
     return tile;
 }
 
-void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const float *map,
+void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                      bilinear_spread_function spread, int margin, float *points)
 {
     size_t first = wave.first * shape->group_tiles;
@@ -73,7 +76,7 @@ void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout,
         size_t group = i / shape->group_tiles - wave.first, row = i % shape->group_tiles;
         float *to = points + group * layout->group_stride + row * layout->width;
         for (size_t b = 0; b < layout->blocks; b++) {
-            simd_map_tile tile = bilinear_tile(shape, map, i, layout->channels, b * layout->width, layout->width);
+            simd_map_tile tile = bilinear_tile(shape, maps, i, b * layout->width, layout->width);
             tile.row -= margin;
             tile.column -= margin;
             spread(to + b * layout->block_stride, layout->point_stride, &tile, layout->width);
@@ -201,20 +204,26 @@ static void multiply_points(const gather *g, vgg_range wave, size_t group, size_
     }
 }
 
-static void collect_outputs(const gather *g, size_t group, size_t panel, const float *sums, const float *b, bool relu,
-                            float *result)
+static void collect_outputs(const gather *g, size_t group, size_t panel, const float *sums, const conv_arguments *a,
+                            const conv_problem *problem)
 {
     vgg_range tiles = bilinear_group(&g->shape, group);
+    bilinear_maps maps = {g->transposed ? a->dx : a->y, NULL, problem->pool && !g->transposed, g->shape.out};
+    simd_output output = {.relu = problem->relu && !g->transposed, .bias = g->transposed ? NULL : a->b + panel * g->panel};
     for (size_t i = 0; i < tiles.count; i++) {
-        simd_map_tile tile = bilinear_tile(&g->shape, result, tiles.first + i, g->shape.out, panel * g->panel, g->panel);
-        float *map = result + (tile.map - result);
-        g->shape.form->collect_output(&tile, map, sums + i * g->panel, g->sum_stride, b ? b + panel * g->panel : NULL, relu);
+        simd_map_tile tile = bilinear_tile(&g->shape, &maps, tiles.first + i, panel * g->panel, g->panel);
+        size_t first = (size_t)(tile.map - maps.values);
+        output.map = (g->transposed ? a->dx : a->y) + first;
+        output.chosen = maps.pooled && a->chosen ? a->chosen + first : NULL;
+        output.positive = g->transposed && problem->rectified ? a->x + first : NULL;
+        g->shape.form->collect_output(&tile, &output, sums + i * g->panel, g->sum_stride);
     }
 }
 
 /* Every thread some of the panels x groups of a wave. Where one block holds all source channels, its kernel serves all
  * groups. */
-static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments *a, const gather_memory *memory, bool relu)
+static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments *a, const gather_memory *memory,
+                          const conv_problem *problem)
 {
     size_t blocks = g->source.blocks, packed_panel = g->panels;
 #pragma omp for schedule(guided)
@@ -228,22 +237,22 @@ static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments 
             multiply_points(g, wave, group, block, &next, a->w, memory);
         }
         packed_panel = panel;
-        collect_outputs(g, group, panel, memory->sums, g->transposed ? NULL : a->b, relu, g->transposed ? a->dx : a->y);
+        collect_outputs(g, group, panel, memory->sums, a, problem);
     }
 }
 
 static void run_gather(const conv_plan *plan, const conv_arguments *a)
 {
     gather g = gather_of(plan, (size_t)a->n);
-    bool relu = plan->problem.relu && !g.transposed;
+    bilinear_maps source = {a->x, NULL, false, g.shape.in};
+    if (g.transposed) source = (bilinear_maps){a->dy, a->chosen, plan->problem.pool, g.shape.in};
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         gather_memory memory = memory_of(&g, a->workspace);
         for (size_t first = 0; first < g.shape.groups; first += g.shape.wave_groups) {
             vgg_range wave = bilinear_wave(&g.shape, first);
-            bilinear_spread(&g.shape, &g.source, wave, g.transposed ? a->dy : a->x, g.shape.form->spread_input,
-                            g.shape.form->margin, memory.source);
-            multiply_wave(&g, wave, a, &memory, relu);
+            bilinear_spread(&g.shape, &g.source, wave, &source, g.shape.form->spread_input, g.shape.form->margin, memory.source);
+            multiply_wave(&g, wave, a, &memory, &plan->problem);
         }
     }
 }
@@ -251,6 +260,7 @@ static void run_gather(const conv_plan *plan, const conv_arguments *a)
 void bilinear_plan(conv_plan *plan, const simd_bilinear *form)
 {
     plan->state = (void *)form;
+    plan->pools = plan->masks = true;
     if (plan->pass == CONV_WEIGHT_GRADIENT) {
         bilinear_plan_weight_gradient(plan);
         return;

@@ -31,7 +31,6 @@ typedef struct {
 /* Where the points of one map lie. Strides in floats, not multiples of a power of two, so that the points of a tile do not
  * fall into the same cache set. */
 typedef struct {
-    size_t channels;
     size_t width;          /* channels in a block; the last is filled up with zeros */
     size_t blocks;
     size_t point_stride;
@@ -50,14 +49,21 @@ size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout
 vgg_range bilinear_wave(const bilinear_shape *shape, size_t first);
 vgg_range bilinear_group(const bilinear_shape *shape, size_t group);
 
-/* Tile `index` of a map of `channels` channels, from channel `channel` on, `width` or as many as there are. */
-simd_map_tile bilinear_tile(const bilinear_shape *shape, const float *map, size_t index, size_t channels, size_t channel,
-                            size_t width);
+/* Maps of all images: a pass' source or result. */
+typedef struct {
+    const float *values;
+    const uint8_t *chosen; /* of pooled maps that are read */
+    bool pooled;
+    size_t channels;
+} bilinear_maps;
 
-/* Spreads a wave's tiles of a map with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
+/* Tile `index` of the maps, from channel `channel` on, `width` or as many as there are. */
+simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width);
+
+/* Spreads a wave's tiles of the maps with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
  * To be called by all threads of a parallel region; ends with a barrier. */
 typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
-void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const float *map,
+void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                      bilinear_spread_function spread, int margin, float *points);
 
 /* Fills a plan of a row that uses `form`, one of the table of simd_kernels_select(). */

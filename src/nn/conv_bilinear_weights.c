@@ -90,13 +90,15 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
     scatter_memory memory = {.x = a->workspace};
     memory.dy = memory.x + bilinear_layout_floats(&s.shape, &s.x);
     memory.sums = memory.dy + bilinear_layout_floats(&s.shape, &s.dy);
+    bilinear_maps x = {a->x, NULL, false, s.shape.in}, dy = {a->dy, a->chosen, plan->problem.pool, s.shape.out};
     size_t threads = (size_t)plan->problem.threads, pixels = (size_t)(a->n * plan->problem.side * plan->problem.side);
+    if (dy.pooled) pixels /= 4;
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         for (size_t first = 0; first < s.shape.groups; first += s.shape.wave_groups) {
             vgg_range wave = bilinear_wave(&s.shape, first);
-            bilinear_spread(&s.shape, &s.x, wave, a->x, form->spread_input, form->margin, memory.x);
-            bilinear_spread(&s.shape, &s.dy, wave, a->dy, form->spread_output, 0, memory.dy);
+            bilinear_spread(&s.shape, &s.x, wave, &x, form->spread_input, form->margin, memory.x);
+            bilinear_spread(&s.shape, &s.dy, wave, &dy, form->spread_output, 0, memory.dy);
             sum_wave(&s, wave, &memory, a->dw);
         }
         s.shape.kernels->finish_streams();

@@ -187,14 +187,20 @@ static void start_sums(const gather *g, const gather_step *step, const float *b,
         memcpy(sums + row * panel, b + step->panel * panel, columns * sizeof *sums);
 }
 
-static void finish_sums(const gather *g, const gather_step *step, const float *sums, float *result)
+/* `positive` as the result, or NULL. */
+static void finish_sums(const gather *g, const gather_step *step, const float *sums, const float *positive, float *result)
 {
     size_t panel = (size_t)g->kernels->panel, columns = panel_columns(g, step->panel);
     for (size_t i = 0; i < step->images.count; i++) {
-        float *image = result + (step->images.first + i) * g->area * g->out + step->panel * panel;
-        for (size_t position = 0; position < g->area; position++)
-            g->kernels->copy(image + position * g->out, sums + (position * step->images.count + i) * panel, columns,
-                             g->relu);
+        size_t first = (step->images.first + i) * g->area * g->out + step->panel * panel;
+        for (size_t position = 0; position < g->area; position++) {
+            size_t to = first + position * g->out;
+            const float *from = sums + (position * step->images.count + i) * panel;
+            if (positive)
+                g->kernels->copy_where(result + to, from, positive + to, columns);
+            else
+                g->kernels->copy(result + to, from, columns, g->relu);
+        }
     }
 }
 
@@ -212,29 +218,30 @@ static void copy_images(const gather *g, const float *source, float *copy)
     }
 }
 
-static void run_steps(const gather *g, const float *w, const float *b, float *result, const gather_memory *memory)
+/* The unit that follows is likely to be the same thread's, too. */
+static void run_unit(const gather *g, size_t unit, const conv_arguments *a, const float *positive, const gather_memory *memory)
 {
-    size_t unit_steps = g->blocks * (size_t)g->taps;
-    vgg_range units = range_part(g->panels * g->groups, (size_t)omp_get_num_threads(), (size_t)omp_get_thread_num());
-    size_t end = (units.first + units.count) * unit_steps;
-    for (size_t index = units.first * unit_steps; index < end; index++) {
+    size_t steps = g->blocks * (size_t)g->taps, end = g->panels * g->groups * steps;
+    for (size_t index = unit * steps; index < (unit + 1) * steps; index++) {
         gather_step step = step_at(g, index);
         gather_step following = step_at(g, index + 1 < end ? index + 1 : index);
-        if (step.first) start_sums(g, &step, b, memory->sums);
-        pack_block(g, &step, w, memory->packed);
-        multiply_block(g, &step, w, memory, prefetch_of(g, &following, w));
-        if (step.last) finish_sums(g, &step, memory->sums, result);
+        if (step.first) start_sums(g, &step, g->transposed ? NULL : a->b, memory->sums);
+        pack_block(g, &step, a->w, memory->packed);
+        multiply_block(g, &step, a->w, memory, prefetch_of(g, &following, a->w));
+        if (step.last) finish_sums(g, &step, memory->sums, positive, g->transposed ? a->dx : a->y);
     }
 }
 
 static void run_gather(const conv_plan *plan, const conv_arguments *a)
 {
     gather g = gather_of(plan, (size_t)a->n);
+    const float *positive = g.transposed && plan->problem.rectified ? a->x : NULL;
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         gather_memory memory = memory_of(&g, a->workspace);
         copy_images(&g, g.transposed ? a->dy : a->x, memory.copy);
-        run_steps(&g, a->w, g.transposed ? NULL : a->b, g.transposed ? a->dx : a->y, &memory);
+#pragma omp for schedule(guided)
+        for (size_t unit = 0; unit < g.panels * g.groups; unit++) run_unit(&g, unit, a, positive, &memory);
     }
 }
 
@@ -246,6 +253,7 @@ static vgg_status plan_direct(conv_plan *plan)
         return VGG_OK;
     }
     gather g = gather_of(plan, (size_t)p->batch);
+    plan->masks = true;
     size_t each = packed_floats(&g) + sums_floats(&g);
     plan->run = run_gather;
     plan->workspace_bytes = (copy_floats(&g) + (size_t)p->threads * each) * sizeof(float);

@@ -9,11 +9,12 @@
 #include "vgg11/nn/conv.h"
 
 /* WINDOW floats of a row hold TERMS: nine pixels and the one. */
-enum { TAPS = 9, TERMS = 10, WINDOW = 16, STRIP = 56 };
+enum { TAPS = 9, TERMS = 10, WINDOW = 16 };
 
 typedef struct {
     const simd_kernels *kernels;
     size_t side, area, out;
+    size_t strip;          /* pixels: two rows, so that a strip holds whole pooling windows */
     size_t panel, panels;
     size_t padded_floats;  /* of an image with its border of zeros */
     size_t packed_floats;  /* TERMS rows of weights or sums for all panels */
@@ -22,14 +23,15 @@ typedef struct {
 /* One thread's pieces of the workspace. */
 typedef struct {
     float *padded;
-    float *windows; /* [STRIP][WINDOW] */
-    float *strip;   /* [panels][STRIP][panel]: y before the ReLU, or dy packed */
+    float *windows; /* [strip][WINDOW] */
+    float *strip;   /* [panels][strip][panel]: y before the ReLU, or dy packed */
 } strip_memory;
 
 static frame frame_of(const conv_problem *p)
 {
     frame f = {.kernels = simd_kernels_select(), .side = (size_t)p->side, .out = (size_t)p->out};
     f.area = f.side * f.side;
+    f.strip = 2 * f.side;
     f.panel = (size_t)f.kernels->panel;
     f.panels = simd_panels(f.kernels, f.out);
     f.padded_floats = vgg_round_up((f.side + 2) * (f.side + 2), WINDOW);
@@ -37,13 +39,13 @@ static frame frame_of(const conv_problem *p)
     return f;
 }
 
-static size_t own_floats(const frame *f) { return f->padded_floats + STRIP * (WINDOW + f->panels * f->panel); }
+static size_t own_floats(const frame *f) { return f->padded_floats + f->strip * (WINDOW + f->panels * f->panel); }
 
 static strip_memory memory_of(const frame *f, float *first)
 {
     strip_memory memory = {.padded = first + (size_t)omp_get_thread_num() * own_floats(f)};
     memory.windows = memory.padded + f->padded_floats;
-    memory.strip = memory.windows + STRIP * WINDOW;
+    memory.strip = memory.windows + f->strip * WINDOW;
     return memory;
 }
 
@@ -71,18 +73,41 @@ static size_t panel_columns(const frame *f, size_t panel)
     return left < f->panel ? left : f->panel;
 }
 
-static void forward_strip(const frame *f, const float *packed, const strip_memory *memory, size_t count, bool relu, float *y)
+static void multiply_strip(const frame *f, const float *packed, const strip_memory *memory, size_t count)
 {
     for (size_t p = 0; p < f->panels; p++) {
-        float *strip = memory->strip + p * STRIP * f->panel;
+        float *strip = memory->strip + p * f->strip * f->panel;
         simd_tile tile = {.a = memory->windows, .a_stride = WINDOW, .b = packed + p * TERMS * f->panel,
                           .c = strip, .c_stride = f->panel, .depth = TERMS};
         simd_product_by_rows(f->kernels, &tile, count, NULL, 0);
     }
+}
+
+static void store_strip(const frame *f, const strip_memory *memory, size_t count, bool relu, float *y)
+{
     for (size_t i = 0; i < count; i++) {
         for (size_t p = 0; p < f->panels; p++)
-            f->kernels->copy(y + i * f->out + p * f->panel, memory->strip + (p * STRIP + i) * f->panel, panel_columns(f, p),
+            f->kernels->copy(y + i * f->out + p * f->panel, memory->strip + (p * f->strip + i) * f->panel, panel_columns(f, p),
                              relu);
+    }
+}
+
+/* The pixels of window `i` of a strip in one panel. */
+static float *window_at(const frame *f, const strip_memory *memory, size_t panel, size_t i)
+{
+    return memory->strip + (panel * f->strip + 2 * i) * f->panel;
+}
+
+static void pool_strip(const frame *f, const strip_memory *memory, bool relu, float *y, uint8_t *chosen)
+{
+    size_t row = f->side * f->panel;
+    for (size_t i = 0; i < f->side / 2; i++) {
+        for (size_t p = 0; p < f->panels; p++) {
+            const float *first = window_at(f, memory, p, i);
+            const float *const window[4] = {first, first + f->panel, first + row, first + row + f->panel};
+            size_t to = i * f->out + p * f->panel;
+            f->kernels->pool(y + to, chosen ? chosen + to : NULL, window, panel_columns(f, p), relu);
+        }
     }
 }
 
@@ -99,21 +124,42 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
     for (size_t n = 0; n < (size_t)a->n; n++) {
         strip_memory memory = memory_of(&f, packed + f.packed_floats);
         pad_image(&f, a->x + n * f.area, memory.padded);
-        for (size_t first = 0; first < f.area; first += STRIP) {
-            size_t count = f.area - first < STRIP ? f.area - first : STRIP;
+        for (size_t first = 0; first < f.area; first += f.strip) {
+            size_t count = f.area - first < f.strip ? f.area - first : f.strip, to = (n * f.area + first) * f.out;
             fill_windows(&f, memory.padded, first, count, memory.windows);
-            forward_strip(&f, packed, &memory, count, plan->problem.relu, a->y + (n * f.area + first) * f.out);
+            multiply_strip(&f, packed, &memory, count);
+            if (plan->problem.pool)
+                pool_strip(&f, &memory, plan->problem.relu, a->y + to / 4, a->chosen ? a->chosen + to / 4 : NULL);
+            else
+                store_strip(&f, &memory, count, plan->problem.relu, a->y + to);
         }
     }
 }
 
-static void add_strip(const frame *f, const strip_memory *memory, const float *dy, size_t count, bool first, float *sums)
+static void load_strip(const frame *f, const float *dy, size_t count, const strip_memory *memory)
+{
+    for (size_t p = 0; p < f->panels; p++)
+        f->kernels->pack(memory->strip + p * f->strip * f->panel, dy + p * f->panel, f->out, count, panel_columns(f, p));
+}
+
+static void unpool_strip(const frame *f, const float *dy, const uint8_t *chosen, const strip_memory *memory)
+{
+    size_t row = f->side * f->panel;
+    for (size_t i = 0; i < f->side / 2; i++) {
+        for (size_t p = 0; p < f->panels; p++) {
+            float *first = window_at(f, memory, p, i);
+            float *const window[4] = {first, first + f->panel, first + row, first + row + f->panel};
+            size_t from = i * f->out + p * f->panel;
+            f->kernels->unpool(window, dy + from, chosen + from, panel_columns(f, p));
+        }
+    }
+}
+
+static void add_strip(const frame *f, const strip_memory *memory, size_t count, bool first, float *sums)
 {
     for (size_t p = 0; p < f->panels; p++) {
-        float *strip = memory->strip + p * STRIP * f->panel;
-        f->kernels->pack(strip, dy + p * f->panel, f->out, count, panel_columns(f, p));
-        simd_tile tile = {.a = memory->windows, .a_stride = WINDOW, .b = strip, .c = sums + p * TERMS * f->panel,
-                          .c_stride = f->panel, .depth = count, .accumulate = !first};
+        simd_tile tile = {.a = memory->windows, .a_stride = WINDOW, .b = memory->strip + p * f->strip * f->panel,
+                          .c = sums + p * TERMS * f->panel, .c_stride = f->panel, .depth = count, .accumulate = !first};
         simd_product_by_columns(f->kernels, &tile, TERMS);
     }
 }
@@ -141,10 +187,14 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
     for (size_t n = 0; n < (size_t)a->n; n++) {
         strip_memory memory = memory_of(&f, sums + (size_t)plan->problem.batch * f.packed_floats);
         pad_image(&f, a->x + n * f.area, memory.padded);
-        for (size_t first = 0; first < f.area; first += STRIP) {
-            size_t count = f.area - first < STRIP ? f.area - first : STRIP;
+        for (size_t first = 0; first < f.area; first += f.strip) {
+            size_t count = f.area - first < f.strip ? f.area - first : f.strip, from = (n * f.area + first) * f.out;
             fill_windows(&f, memory.padded, first, count, memory.windows);
-            add_strip(&f, &memory, a->dy + (n * f.area + first) * f.out, count, first == 0, sums + n * f.packed_floats);
+            if (plan->problem.pool)
+                unpool_strip(&f, a->dy + from / 4, a->chosen + from / 4, &memory);
+            else
+                load_strip(&f, a->dy + from, count, &memory);
+            add_strip(&f, &memory, count, first == 0, sums + n * f.packed_floats);
         }
     }
     add_images(&f, sums, (size_t)a->n, a->dw, a->db);
@@ -160,6 +210,7 @@ static vgg_status plan_direct_1ch(conv_plan *plan)
     frame f = frame_of(p);
     size_t packed = plan->pass == CONV_FORWARD ? 1 : (size_t)p->batch;
     plan->run = runs[plan->pass];
+    plan->pools = true;
     plan->workspace_bytes = (packed * f.packed_floats + (size_t)p->threads * own_floats(&f)) * sizeof(float);
     return VGG_OK;
 }

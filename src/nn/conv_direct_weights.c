@@ -143,7 +143,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         copy_images(&s, a);
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(guided) nowait
         for (size_t i = 0; i < s.chunks * panel_runs(&s) * s.taps; i++) sum_unit(&s, i);
         s.kernels->finish_streams();
 #pragma omp for schedule(static)

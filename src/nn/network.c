@@ -30,6 +30,8 @@ conv_problem network_problem(const network *net, int layer)
                           .batch = net->config.batch_capacity,
                           .threads = net->config.threads,
                           .relu = row->relu,
+                          .pool = row->pool,
+                          .rectified = layer > 0 && model_layers[layer - 1].relu,
                           .precision = net->config.precision};
 }
 
@@ -84,14 +86,12 @@ static void cut_outputs(network *net, bool measure, size_t batch)
 
 static void cut_arena(network *net, bool measure)
 {
-    size_t batch = (size_t)net->config.batch_capacity, map = 0, input = 0;
+    size_t batch = (size_t)net->config.batch_capacity, input = 0;
     for (int i = 0; i < MODEL_LAYERS; i++) {
         const layer_row *row = &model_layers[i];
-        if (row->pool) map = largest(map, network_map_count(row));
         if (i > 0) input = largest(input, input_count(row));
     }
     cut_outputs(net, measure, batch);
-    net->unpooled = piece(net, measure, batch * map * sizeof(float));
     net->workspace = piece(net, measure, workspace_bytes(net));
     net->input = piece(net, measure, batch * input_count(&model_layers[0]) * sizeof(float));
     if (!net->config.training) return;

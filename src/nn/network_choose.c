@@ -16,6 +16,7 @@ typedef struct {
     size_t kernel_bytes;
     size_t bias_bytes;
     float *x, *dy, *result, *w, *dw, *b, *db;
+    uint8_t *chosen;
 } stage;
 
 /* One call to the caller's agreement: all ranks' largest. */
@@ -62,6 +63,7 @@ static vgg_status open_stage(const network *net, stage *s)
     for (int i = 0; i < 3; i++) arena_reserve(&s->arena, s->map_bytes);
     for (int i = 0; i < 2; i++) arena_reserve(&s->arena, s->kernel_bytes);
     for (int i = 0; i < 2; i++) arena_reserve(&s->arena, s->bias_bytes);
+    arena_reserve(&s->arena, s->map_bytes / sizeof(float));
     VGG_TRY(arena_open(&s->arena));
     s->x = arena_take(&s->arena, s->map_bytes);
     s->dy = arena_take(&s->arena, s->map_bytes);
@@ -70,6 +72,7 @@ static vgg_status open_stage(const network *net, stage *s)
     s->dw = arena_take(&s->arena, s->kernel_bytes);
     s->b = arena_take(&s->arena, s->bias_bytes);
     s->db = arena_take(&s->arena, s->bias_bytes);
+    s->chosen = arena_take(&s->arena, s->map_bytes / sizeof(float));
     fill(s->x, s->map_bytes, net->config.threads);
     fill(s->dy, s->map_bytes, net->config.threads);
     fill(s->w, s->kernel_bytes, net->config.threads);
@@ -82,14 +85,14 @@ static double time_once(conv_plan *plan, const conv_arguments *arguments)
 {
     double start = clock_now_s();
     if (plan->prepare) plan->prepare(plan, arguments->w);
-    plan->run(plan, arguments);
+    conv_plan_run(plan, arguments);
     return clock_now_s() - start;
 }
 
 static conv_arguments stage_arguments(const stage *s, const conv_plan *plan, void *workspace)
 {
     return (conv_arguments){.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
-                            .db = s->db, .n = plan->problem.batch, .workspace = workspace};
+                            .db = s->db, .chosen = s->chosen, .n = plan->problem.batch, .workspace = workspace};
 }
 
 /* Least of a few runs each, in seconds. They run in turns, so that what else the machine does hits both alike; the first turn

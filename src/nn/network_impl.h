@@ -21,7 +21,7 @@ typedef struct {
     size_t flat_end;    /* of this layer's range of the flat buffer, padding included */
     network_slot slots[CONV_PASSES];
     float *output;      /* [n][...]: after ReLU and pooling, what the next layer reads */
-    uint8_t *chosen;    /* [n][...]: pool_forward()'s, for backward */
+    uint8_t *chosen;    /* [n][...]: which pixels the pooling took, for backward; else NULL */
 } network_layer;
 
 struct network {
@@ -31,8 +31,7 @@ struct network {
     bool precision_available;  /* some row computes in config.precision for some layer */
     vgg_arena arena;
     float *input;       /* aligned copy of the last forward's input, for conv1 in both directions */
-    float *unpooled;    /* a map before pooling, and in backward its gradient */
-    float *gradient[2]; /* with respect to a layer's input and output, in turns */
+    float *gradient[2]; /* with respect to a layer's input, in turns */
     void *workspace;    /* of the largest plan */
     int n;              /* samples in the last forward */
     bool timing;

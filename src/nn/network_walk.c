@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "nn/network_impl.h"
-#include "nn/pool.h"
 #include "vgg11/base/clock.h"
 
 void network_prepare(network *net, const float *weights)
@@ -18,28 +17,19 @@ void network_prepare(network *net, const float *weights)
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
 
-static pool_shape pooling_of(const network *net, const layer_row *row)
-{
-    return (pool_shape){net->n, row->side, row->out, net->config.threads};
-}
-
 static void run_slot(network *net, network_slot *slot, conv_arguments arguments)
 {
     arguments.n = net->n;
     arguments.workspace = net->workspace;
-    slot->plan.run(&slot->plan, &arguments);
+    conv_plan_run(&slot->plan, &arguments);
 }
 
 static void forward_layer(network *net, network_layer *layer, const float *weights, const float *x)
 {
     double start = now(net);
     network_slot *slot = &layer->slots[CONV_FORWARD];
-    float *y = layer->row->pool ? net->unpooled : layer->output;
-    run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset, .y = y});
-    if (layer->row->pool) {
-        pool_shape shape = pooling_of(net, layer->row);
-        pool_forward(&shape, y, layer->output, layer->chosen);
-    }
+    run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
+                                         .y = layer->output, .chosen = layer->chosen});
     slot->seconds += now(net) - start;
 }
 
@@ -54,19 +44,6 @@ const float *network_forward(network *net, const float *weights, const float *in
         x = net->layers[i].output;
     }
     return net->layers[MODEL_LAYERS - 1].output;
-}
-
-/* Gradient with respect to the layer's product, from the one with respect to its output, which is used up. */
-static const float *through_activation(network *net, network_layer *layer, float *gradient)
-{
-    if (layer->row->pool) {
-        pool_shape shape = pooling_of(net, layer->row);
-        pool_relu_backward(&shape, gradient, layer->output, layer->chosen, net->unpooled);
-        return net->unpooled;
-    }
-    if (layer->row->relu)
-        relu_backward(layer->output, gradient, (size_t)net->n * network_output_count(layer->row), net->config.threads);
-    return gradient;
 }
 
 static void zero_padding(const network_layer *layer, float *gradient)
@@ -84,20 +61,23 @@ static void report(const network_layer *layer, const network_hooks *hooks)
     if (hooks->poll) hooks->poll(hooks->context);
 }
 
-/* The weight gradient comes first, so that it can be exchanged while the rest is computed. */
+/* `dy` is the gradient with respect to the layer's output, zero where its ReLU stopped it. The weight gradient comes first, so
+ * that it can be exchanged while the rest is computed. */
 static void backward_layer(network *net, int i, const float *weights, const float *dy, float *gradient, const network_hooks *hooks)
 {
     network_layer *layer = &net->layers[i];
     const float *x = i > 0 ? net->layers[i - 1].output : net->input;
     network_slot *weight_slot = &layer->slots[CONV_WEIGHT_GRADIENT], *input_slot = &layer->slots[CONV_INPUT_GRADIENT];
     double start = now(net);
-    run_slot(net, weight_slot, (conv_arguments){.x = x, .dy = dy, .dw = gradient + layer->kernel->offset, .db = gradient + layer->bias->offset});
+    run_slot(net, weight_slot, (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen,
+                                                .dw = gradient + layer->kernel->offset, .db = gradient + layer->bias->offset});
     zero_padding(layer, gradient);
     weight_slot->seconds += now(net) - start;
     report(layer, hooks);
     if (i == 0) return;
     start = now(net);
-    run_slot(net, input_slot, (conv_arguments){.w = weights + layer->kernel->offset, .dy = dy, .dx = net->gradient[i % 2]});
+    run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .chosen = layer->chosen,
+                                               .dx = net->gradient[i % 2]});
     input_slot->seconds += now(net) - start;
     if (hooks && hooks->poll) hooks->poll(hooks->context);
 }
@@ -117,12 +97,7 @@ void network_backward(network *net, const float *weights, const float *dlogits, 
     }
     const float *dy = dlogits;
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
-        if (i < MODEL_LAYERS - 1) {
-            network_layer *layer = &net->layers[i];
-            double start = now(net);
-            dy = through_activation(net, layer, net->gradient[(i + 1) % 2]);
-            layer->slots[CONV_WEIGHT_GRADIENT].seconds += now(net) - start;
-        }
         backward_layer(net, i, weights, dy, gradient, hooks);
+        dy = net->gradient[i % 2];
     }
 }

@@ -1,70 +1,37 @@
 #include "nn/pool.h"
 
-#include <stdbool.h>
+#include "nn/simd_kernels.h"
 
-
-/* NaN beats every number and stays: both comparisons with it are false but the last. */
-static inline bool beats(float value, float best) { return value > best || value != value; }
-
-static void pool_row(const float *upper, const float *lower, int side, int channels, float *y, uint8_t *chosen)
+/* The four pixels of each window in turn, from the corner of the window whose result is number `out` of the pooled map. */
+static size_t corner(const pool_shape *shape, size_t out)
 {
-    for (int w = 0; w < side / 2; w++) {
-        const float *top = upper + (size_t)2 * w * channels, *bottom = lower + (size_t)2 * w * channels;
-        for (int c = 0; c < channels; c++) {
-            float best = top[c];
-            uint8_t place = 0;
-            bool better = beats(top[channels + c], best);
-            best = better ? top[channels + c] : best;
-            place = better ? 1 : place;
-            better = beats(bottom[c], best);
-            best = better ? bottom[c] : best;
-            place = better ? 2 : place;
-            better = beats(bottom[channels + c], best);
-            best = better ? bottom[channels + c] : best;
-            place = better ? 3 : place;
-            y[(size_t)w * channels + c] = best;
-            if (chosen) chosen[(size_t)w * channels + c] = place;
-        }
-    }
+    size_t half = (size_t)shape->side / 2, row = out / half, column = out % half;
+    return (2 * row * (size_t)shape->side + 2 * column) * (size_t)shape->channels;
 }
+
+static size_t window_count(const pool_shape *shape) { return (size_t)shape->n * (size_t)(shape->side / 2) * (size_t)(shape->side / 2); }
 
 void pool_forward(const pool_shape *shape, const float *x, float *y, uint8_t *chosen)
 {
-    int rows = shape->n * (shape->side / 2);
-    size_t in_row = (size_t)shape->side * shape->channels, out_row = in_row / 2;
+    const simd_kernels *kernels = simd_kernels_select();
+    size_t pixel = (size_t)shape->channels, row = (size_t)shape->side * pixel;
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (int row = 0; row < rows; row++) {
-        const float *upper = x + 2 * (size_t)row * in_row;
-        size_t out = (size_t)row * out_row;
-        pool_row(upper, upper + in_row, shape->side, shape->channels, y + out, chosen ? chosen + out : NULL);
+    for (size_t out = 0; out < window_count(shape); out++) {
+        const float *first = x + corner(shape, out);
+        const float *const window[4] = {first, first + pixel, first + row, first + row + pixel};
+        kernels->pool(y + out * pixel, chosen ? chosen + out * pixel : NULL, window, pixel, false);
     }
 }
 
-static void scatter_row(const float *dy, const float *y, const uint8_t *chosen, int side, int channels, float *upper,
-                        float *lower)
+void pool_backward(const pool_shape *shape, const float *dy, const uint8_t *chosen, float *dx)
 {
-    for (int w = 0; w < side / 2; w++) {
-        size_t out = (size_t)w * channels, in = 2 * out;
-        for (int c = 0; c < channels; c++) {
-            float gradient = y[out + c] <= 0 ? 0 : dy[out + c];
-            uint8_t place = chosen[out + c];
-            upper[in + c] = place == 0 ? gradient : 0;
-            upper[in + channels + c] = place == 1 ? gradient : 0;
-            lower[in + c] = place == 2 ? gradient : 0;
-            lower[in + channels + c] = place == 3 ? gradient : 0;
-        }
-    }
-}
-
-void pool_relu_backward(const pool_shape *shape, const float *dy, const float *y, const uint8_t *chosen, float *dx)
-{
-    int rows = shape->n * (shape->side / 2);
-    size_t in_row = (size_t)shape->side * shape->channels, out_row = in_row / 2;
+    const simd_kernels *kernels = simd_kernels_select();
+    size_t pixel = (size_t)shape->channels, row = (size_t)shape->side * pixel;
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (int row = 0; row < rows; row++) {
-        float *upper = dx + 2 * (size_t)row * in_row;
-        size_t out = (size_t)row * out_row;
-        scatter_row(dy + out, y + out, chosen + out, shape->side, shape->channels, upper, upper + in_row);
+    for (size_t out = 0; out < window_count(shape); out++) {
+        float *first = dx + corner(shape, out);
+        float *const window[4] = {first, first + pixel, first + row, first + row + pixel};
+        kernels->unpool(window, dy + out * pixel, chosen + out * pixel, pixel);
     }
 }
 

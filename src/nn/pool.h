@@ -17,9 +17,8 @@ typedef struct {
  * first of equals. A NaN in the window is its largest. `chosen` may be NULL. */
 void pool_forward(const pool_shape *shape, const float *x, float *y, uint8_t *chosen);
 
-/* Gradient through the pooling and the ReLU before it, in one pass: dx[N][S][S][C] takes dy[N][S/2][S/2][C] at the chosen
- * place where y > 0, and is 0 elsewhere. */
-void pool_relu_backward(const pool_shape *shape, const float *dy, const float *y, const uint8_t *chosen, float *dx);
+/* dx[N][S][S][C] takes dy[N][S/2][S/2][C] at the chosen place, and is 0 elsewhere. */
+void pool_backward(const pool_shape *shape, const float *dy, const uint8_t *chosen, float *dx);
 
 /* dy[i] = 0 where y[i] <= 0: the gradient through a ReLU whose output was y. In place. */
 void relu_backward(const float *y, float *dy, size_t count, int threads);

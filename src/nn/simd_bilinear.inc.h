@@ -119,42 +119,63 @@ SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const 
     }
 }
 
-/* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. */
-SIMD_INLINE void locate_square(const float **pixels, const simd_map_tile *tile, const int size)
+/* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. Of a pooled map, that is the pixel's
+ * window; the pixel is zero unless its place in the window is the one that mark[] points at. */
+typedef struct {
+    const float *pixel[POINTS_MAX * POINTS_MAX];
+    const uint8_t *mark[POINTS_MAX * POINTS_MAX];
+    int place[POINTS_MAX * POINTS_MAX];
+} simd_square;
+
+SIMD_INLINE void locate_square(simd_square *square, const simd_map_tile *tile, const int size)
 {
     static const float zeros[SIMD_BLOCK_MAX];
+    const int shift = tile->pooled ? 1 : 0;
     SIMD_UNROLL for (int i = 0; i < size; i++)
     {
         int row = tile->row + i;
         bool row_inside = row >= 0 && row < tile->side;
         SIMD_UNROLL for (int j = 0; j < size; j++)
         {
-            int column = tile->column + j;
+            int column = tile->column + j, p = i * size + j;
             bool inside = row_inside && column >= 0 && column < tile->side;
-            size_t pixel = inside ? (size_t)row * (size_t)tile->side + (size_t)column : 0;
-            pixels[i * size + j] = inside ? tile->map + pixel * tile->channels : zeros;
+            size_t pixel = inside ? (size_t)(row >> shift) * (size_t)(tile->side >> shift) + (size_t)(column >> shift) : 0;
+            square->pixel[p] = inside ? tile->map + pixel * tile->channels : zeros;
+            square->mark[p] = tile->pooled ? tile->chosen + pixel * tile->channels : NULL;
+            square->place[p] = 2 * (row & 1) + (column & 1);
         }
     }
 }
 
-SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left : SIMD_WIDTH; }
+/* `count` is SIMD_WIDTH as a constant where that is so. */
+SIMD_INLINE void load_square(simd_value *to, const simd_square *square, size_t channel, size_t count, bool pooled, const int size)
+{
+    if (pooled) {
+        SIMD_UNROLL for (int i = 0; i < size * size; i++)
+        {
+            simd_indices here = load_marks(square->mark[i] + channel, count) == square->place[i];
+            to[i] = (simd_value)((simd_indices)load_most(square->pixel[i] + channel, count) & here);
+        }
+    } else {
+        SIMD_UNROLL for (int i = 0; i < size * size; i++) to[i] = load_most(square->pixel[i] + channel, count);
+    }
+}
 
 /* Both spreads: `size` pixels per side at the tile's corner become points x points rows of `padded` floats. */
 SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile *tile, size_t padded, const int size,
                         const int count, const line_transform line)
 {
-    const float *pixels[POINTS_MAX * POINTS_MAX];
-    locate_square(pixels, tile, size);
+    simd_square at;
+    locate_square(&at, tile, size);
     for (size_t c = 0; c < padded; c += SIMD_WIDTH) {
         simd_value square[POINTS_MAX * POINTS_MAX];
         simd_value result[POINTS_MAX * POINTS_MAX];
         size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
         SIMD_UNROLL for (int p = 0; p < count * count; p++) __builtin_prefetch(points + (size_t)p * point_stride + c + SIMD_WIDTH, 1);
-        if (left == SIMD_WIDTH) {
-            SIMD_UNROLL for (int i = 0; i < size * size; i++) square[i] = load(pixels[i] + c);
-        } else {
-            for (int i = 0; i < size * size; i++) square[i] = load_part(pixels[i] + c, left);
-        }
+        if (left == SIMD_WIDTH)
+            load_square(square, &at, c, SIMD_WIDTH, tile->pooled, size);
+        else
+            load_square(square, &at, c, left, tile->pooled, size);
         transform_square(result, square, count, size, line);
         SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + c, result[p]);
     }
@@ -174,28 +195,38 @@ SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *
     }
 }
 
-SIMD_INLINE void store_most(float *to, simd_value value, size_t count)
-{
-    if (count == SIMD_WIDTH)
-        store(to, value);
-    else
-        store_part(to, value, count);
-}
-
-SIMD_INLINE void store_square(const simd_map_tile *tile, float *channel, const simd_value *from, const int size, size_t count,
-                              bool relu)
+SIMD_INLINE void store_square(const simd_map_tile *tile, const simd_output *output, size_t channel, const simd_value *from,
+                              const int size, size_t count)
 {
     SIMD_UNROLL for (int i = 0; i < size * size; i++)
     {
         int row = tile->row + i / size, column = tile->column + i % size;
         if (row >= tile->side || column >= tile->side) continue;
-        float *to = channel + ((size_t)row * (size_t)tile->side + (size_t)column) * tile->channels;
-        store_most(to, relu ? rectify(from[i]) : from[i], count);
+        size_t at = ((size_t)row * (size_t)tile->side + (size_t)column) * tile->channels + channel;
+        simd_value value = output->positive ? keep_where(from[i], load_most(output->positive + at, count)) : from[i];
+        store_most(output->map + at, value, count);
     }
 }
 
-SIMD_INLINE void collect(const simd_map_tile *tile, float *map, const float *points, size_t point_stride, const float *bias,
-                         bool relu, const int size, const int count, const line_transform line)
+SIMD_INLINE void store_pooled(const simd_map_tile *tile, const simd_output *output, size_t channel, const simd_value *from,
+                              const int size, size_t count)
+{
+    SIMD_UNROLL for (int i = 0; i < size * size / 4; i++)
+    {
+        int row = tile->row / 2 + i / (size / 2), column = tile->column / 2 + i % (size / 2);
+        if (row >= tile->side / 2 || column >= tile->side / 2) continue;
+        size_t at = ((size_t)row * (size_t)(tile->side / 2) + (size_t)column) * tile->channels + channel;
+        const simd_value *window = from + i / (size / 2) * 2 * size + i % (size / 2) * 2;
+        simd_value values[4] = {window[0], window[1], window[size], window[size + 1]};
+        simd_indices place;
+        simd_value best = largest(values, &place);
+        store_most(output->map + at, best, count);
+        if (output->chosen) store_marks(output->chosen + at, place, count);
+    }
+}
+
+SIMD_INLINE void collect(const simd_map_tile *tile, const simd_output *output, const float *points, size_t point_stride,
+                         const int size, const int count, const line_transform line)
 {
     for (size_t c = 0; c < tile->count; c += SIMD_WIDTH) {
         simd_value square[POINTS_MAX * POINTS_MAX];
@@ -203,9 +234,16 @@ SIMD_INLINE void collect(const simd_map_tile *tile, float *map, const float *poi
         size_t left = vector_count(tile->count - c);
         SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
         transform_square(result, square, size, count, line);
-        simd_value offset = bias ? load_part(bias + c, left) : (simd_value){0};
-        SIMD_UNROLL for (int i = 0; i < size * size; i++) result[i] += offset;
-        store_square(tile, map + c, result, size, left, relu);
+        simd_value offset = output->bias ? load_part(output->bias + c, left) : (simd_value){0};
+        SIMD_UNROLL for (int i = 0; i < size * size; i++)
+        {
+            result[i] += offset;
+            if (output->relu) result[i] = rectify(result[i]);
+        }
+        if (tile->pooled)
+            store_pooled(tile, output, c, result, size, left);
+        else
+            store_square(tile, output, c, result, size, left);
     }
 }
 
@@ -243,10 +281,10 @@ SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *point
     {                                                                                                                  \
         spread_kernel(points, stride, taps, tap_stride, rows, row_stride, point_count, form##_kernel);                 \
     }                                                                                                                  \
-    static void form##_collect_output(const simd_map_tile *tile, float *map, const float *points, size_t stride,       \
-                                      const float *bias, bool relu)                                                    \
+    static void form##_collect_output(const simd_map_tile *tile, const simd_output *output, const float *points,       \
+                                      size_t stride)                                                                   \
     {                                                                                                                  \
-        collect(tile, map, points, stride, bias, relu, tile_side, point_count, form##_outputs);                        \
+        collect(tile, output, points, stride, tile_side, point_count, form##_outputs);                                 \
     }                                                                                                                  \
     static void form##_collect_kernel(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, \
                                       bool stream)                                                                     \

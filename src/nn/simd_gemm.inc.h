@@ -24,8 +24,12 @@ SIMD_INLINE simd_value load_part(const float *from, size_t count)
 
 SIMD_INLINE void store_part(float *to, simd_value value, size_t count) { memcpy(to, &value, count * sizeof *to); }
 
-/* NaN compares false, so it passes. */
+/* NaN compares false, so it passes: in x, and in what decides. */
 SIMD_INLINE simd_value rectify(simd_value x) { return (simd_value)((simd_indices)x & ~(x < 0.0f)); }
+SIMD_INLINE simd_value keep_where(simd_value x, simd_value positive)
+{
+    return (simd_value)((simd_indices)x & ~(positive <= 0.0f));
+}
 
 typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_ROWS_PACKING, FORM_COLUMNS } tile_form;
 
@@ -156,4 +160,11 @@ static void copy(float *y, const float *x, size_t count, bool relu)
     for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store(y + i, relu ? rectify(load(x + i)) : load(x + i));
     simd_value rest = load_part(x + i, count - i);
     store_part(y + i, relu ? rectify(rest) : rest, count - i);
+}
+
+static void copy_where(float *y, const float *x, const float *positive, size_t count)
+{
+    size_t i = 0;
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store(y + i, keep_where(load(x + i), load(positive + i)));
+    store_part(y + i, keep_where(load_part(x + i, count - i), load_part(positive + i, count - i)), count - i);
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Largest tile of any table. */
 enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
@@ -44,15 +45,28 @@ typedef struct {
 
 typedef void (*simd_tile_function)(const simd_tile *tile);
 
-/* Where a tile's corner lies in a map[side][side][channels]; row and column may be outside, where the map counts as zero. */
+/* Where a tile's corner lies in a map[side][side][channels]; row and column may be outside, where the map counts as zero.
+ * If `pooled`, the map in memory is what 2x2 pooling makes of that one, [side / 2][side / 2][channels]: a source then has its
+ * values at the chosen pixels and zeros between them, and of a result the largest of each window is kept. */
 typedef struct {
     const float *map; /* from the first channel in question */
+    const uint8_t *chosen; /* of a pooled source, laid out like the map: 2 * row + column in the window */
+    bool pooled;
     int side;
     int row;
     int column;
     size_t channels;
     size_t count;     /* channels in question, from map[0] on */
 } simd_map_tile;
+
+/* What becomes of a tile of results: plus bias, rectified, pooled, and zero where another map is not positive. */
+typedef struct {
+    float *map;            /* of the tile, writable; the others are laid out like it */
+    uint8_t *chosen;       /* of a pooled tile, or NULL */
+    const float *positive; /* the result is 0 where this is <= 0; NULL: nowhere. Not for pooled tiles */
+    const float *bias;     /* [tile->count] or NULL */
+    bool relu;
+} simd_output;
 
 /* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `points` products instead of 9 tile^2. Spreading
  * makes `points` values of each channel (or of each pair of channels, for kernels), collecting makes the results of the
@@ -68,9 +82,8 @@ typedef struct {
     /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are points,
      * packed. */
     void (*spread_kernel)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
-    /* points -> map of the tile, plus bias[tile->count] unless NULL, rectified if asked for. `map` is tile->map, writable. */
-    void (*collect_output)(const simd_map_tile *tile, float *map, const float *points, size_t stride, const float *bias,
-                           bool relu);
+    /* points -> the tile's part of the output. */
+    void (*collect_output)(const simd_map_tile *tile, const simd_output *output, const float *points, size_t stride);
     /* points[points][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of points. `stream`: past the caches,
      * if columns are a whole panel and dw and tap_stride aligned to 64 bytes. */
     void (*collect_kernel)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, bool stream);
@@ -95,6 +108,12 @@ typedef struct {
     void (*pack_transposed)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
     /* y[i] = x[i], or max(x[i], 0) if relu; NaN stays NaN. */
     void (*copy)(float *y, const float *x, size_t count, bool relu);
+    /* y[i] = x[i], or 0 where positive[i] <= 0. */
+    void (*copy_where)(float *y, const float *x, const float *positive, size_t count);
+    /* y[i] = largest window[p][i], chosen[i] (unless NULL) = its p, the first of equals. NaN is larger than all. */
+    void (*pool)(float *y, uint8_t *chosen, const float *const window[4], size_t count, bool relu);
+    /* window[p][i] = y[i] where chosen[i] is p, else 0. */
+    void (*unpool)(float *const window[4], const float *y, const uint8_t *chosen, size_t count);
 
     simd_bilinear winograd; /* F(4x4,3x3) */
     simd_bilinear toeplitz; /* maps of 2x2 pixels, whole */

@@ -11,6 +11,7 @@
 #define SIMD_INTERLEAVE_HIGH 2, 6, 3, 7
 
 #include "nn/simd_gemm.inc.h"
+#include "nn/simd_pool.inc.h"
 #include "nn/simd_bilinear.inc.h"
 
 SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6)

@@ -10,5 +10,8 @@
     .pack = pack,
     .pack_transposed = pack_transposed,
     .copy = copy,
+    .copy_where = copy_where,
+    .pool = pool,
+    .unpool = unpool,
     .winograd = SIMD_BILINEAR_ROW(winograd, 4, 1, 6),
     .toeplitz = SIMD_BILINEAR_ROW(toeplitz, 2, 0, 3),

@@ -38,16 +38,19 @@ void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned s
     size_t pixels = (size_t)n * problem->side * problem->side;
     *c = (conv_case){.problem = *problem, .n = n};
     c->x_count = pixels * problem->in;
-    c->y_count = pixels * problem->out;
+    c->y_count = pixels * problem->out / (problem->pool ? 4 : 1);
     c->w_count = (size_t)problem->kernel * problem->kernel * problem->in * problem->out;
     c->b_count = (size_t)problem->out;
     c->x = filled(c->x_count, seed);
     c->w = filled(c->w_count, seed + 1);
     c->b = filled(c->b_count, seed + 2);
     c->dy = filled(c->y_count, seed + 3);
+    c->chosen = malloc(c->y_count);
+    ck_assert_ptr_nonnull(c->chosen);
+    for (size_t i = 0; i < c->y_count; i++) c->chosen[i] = (uint8_t)(((i + seed) * 2654435761u) >> 16 & 3);
 }
 
-void conv_case_close(conv_case *c) { free(c->x), free(c->w), free(c->b), free(c->dy); }
+void conv_case_close(conv_case *c) { free(c->x), free(c->w), free(c->b), free(c->dy), free(c->chosen); }
 
 size_t conv_case_result_count(const conv_case *c, conv_pass pass)
 {
@@ -60,7 +63,10 @@ static void lay_out(const conv_case *c, conv_pass pass, conv_arguments *argument
 {
     switch (pass) {
     case CONV_FORWARD: arguments->x = c->x, arguments->w = c->w, arguments->b = c->b, arguments->y = first; break;
-    case CONV_INPUT_GRADIENT: arguments->w = c->w, arguments->dy = c->dy, arguments->dx = first; break;
+    case CONV_INPUT_GRADIENT:
+        arguments->w = c->w, arguments->dy = c->dy, arguments->dx = first;
+        if (c->problem.rectified) arguments->x = c->x;
+        break;
     default: arguments->x = c->x, arguments->dy = c->dy, arguments->dw = first, arguments->db = second; break;
     }
 }
@@ -72,8 +78,9 @@ static float *run_plan(const conv_case *c, conv_plan *plan)
     float *result = poisoned(all), *second = poisoned(rest), *workspace = poisoned(workspace_count);
     conv_arguments arguments = {.n = c->n, .workspace = workspace};
     lay_out(c, plan->pass, &arguments, result, second);
+    if (c->problem.pool) arguments.chosen = c->chosen;
     if (plan->prepare) plan->prepare(plan, c->w);
-    plan->run(plan, &arguments);
+    conv_plan_run(plan, &arguments);
     ck_assert(guard_intact(second, rest) && guard_intact(workspace, workspace_count));
     ck_assert(guard_intact(result, all - rest));
     memcpy(result + all - rest, second, rest * sizeof *result);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/conv_case.h"
+#include "nn/pool.h"
 #include "support/support.h"
 #include "vgg11/nn/model.h"
 
@@ -74,7 +75,7 @@ static conv_problem layer_problem(int layer, int batch)
 {
     const layer_row *row = &model_layers[layer];
     return (conv_problem){.kernel = row->kind == LAYER_CONV ? 3 : 1, .side = row->side, .in = row->in, .out = row->out,
-                          .batch = batch, .relu = row->relu};
+                          .batch = batch, .relu = row->relu, .pool = row->pool, .rectified = layer > 0};
 }
 
 START_TEST(vgg11_shapes)
@@ -99,7 +100,7 @@ START_TEST(odd_convolutions)
         for (int relu = 0; relu <= 1; relu++) {
             conv_case c;
             conv_problem problem = {.kernel = 3, .side = _i, .in = odd_channels[i][0], .out = odd_channels[i][1],
-                                    .batch = 4, .relu = relu == 1};
+                                    .batch = 4, .relu = relu == 1, .pool = _i % 2 == 0 && relu == 1, .rectified = relu == 1};
             conv_case_open(&c, &problem, 3 - relu, (unsigned)i);
             for_each_result(&c, 1, relu ? 1 : MOST_THREADS, check_close);
             conv_case_close(&c);
@@ -117,7 +118,7 @@ START_TEST(odd_dense_layers)
     for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
         conv_case c;
         conv_problem problem = {.kernel = 1, .side = 1, .in = odd_features[_i][0], .out = odd_features[_i][1],
-                                .batch = images[i][0], .relu = i % 2 == 0};
+                                .batch = images[i][0], .relu = i % 2 == 0, .rectified = i % 2 == 0};
         conv_case_open(&c, &problem, images[i][1], (unsigned)i);
         for_each_result(&c, 1, MOST_THREADS, check_close);
         conv_case_close(&c);
@@ -131,10 +132,42 @@ START_TEST(many_images)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         conv_case c;
         conv_problem problem = {.kernel = shapes[i][0], .side = shapes[i][1], .in = shapes[i][2], .out = shapes[i][3],
-                                .batch = 70, .relu = true};
+                                .batch = 70, .relu = true, .pool = shapes[i][0] == 3, .rectified = true};
         conv_case_open(&c, &problem, 67, (unsigned)i);
         for_each_result(&c, 1, MOST_THREADS, check_close);
         conv_case_close(&c);
+    }
+}
+END_TEST
+
+/* However a row pools, it is what pooling its own map gives: every bit, every place. */
+static void check_pooling(const conv_case *pooled, const conv_case *whole, const conv_algorithm *row)
+{
+    const conv_problem *p = &pooled->problem;
+    pool_shape shape = {pooled->n, p->side, p->out, 1};
+    float *y = conv_case_run(pooled, row, CONV_FORWARD, 2), *map = conv_case_run(whole, row, CONV_FORWARD, 2);
+    float *expected = malloc(pooled->y_count * sizeof *expected);
+    uint8_t *places = malloc(pooled->y_count);
+    ck_assert(expected && places && !y == !map);
+    if (y) {
+        pool_forward(&shape, map, expected, places);
+        ck_assert_msg(memcmp(y, expected, pooled->y_count * sizeof *y) == 0, "%s: other values", row->name);
+        ck_assert_msg(memcmp(pooled->chosen, places, pooled->y_count) == 0, "%s: other places", row->name);
+    }
+    free(y), free(map), free(expected), free(places);
+}
+
+START_TEST(pooling_within_is_pooling_after)
+{
+    static const int shapes[][3] = {{32, 1, 64}, {16, 64, 128}, {6, 17, 33}, {4, 64, 48}, {2, 64, 64}, {2, 5, 7}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        conv_case pooled, whole;
+        conv_problem problem = {.kernel = 3, .side = shapes[i][0], .in = shapes[i][1], .out = shapes[i][2], .batch = 3, .relu = true};
+        conv_case_open(&whole, &problem, 3, 4);
+        problem.pool = true;
+        conv_case_open(&pooled, &problem, 3, 4);
+        for (const conv_algorithm *const *row = conv_algorithms; *row; row++) check_pooling(&pooled, &whole, *row);
+        conv_case_close(&pooled), conv_case_close(&whole);
     }
 }
 END_TEST
@@ -166,7 +199,7 @@ START_TEST(gradients_are_adjoint)
 {
     conv_case c;
     conv_problem problem = layer_problem(_i, 2);
-    problem.relu = false;
+    problem.relu = problem.pool = problem.rectified = false;
     conv_case_open(&c, &problem, 2, (unsigned)_i);
     memset(c.b, 0, c.b_count * sizeof *c.b);
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) check_adjoint(&c, *row);
@@ -199,9 +232,9 @@ static void poison(const conv_problem *problem, float value, int operand)
 
 static const conv_problem poisoned_problems[] = {
     {.kernel = 3, .side = 5, .in = 17, .out = 33, .batch = 2, .relu = true},
-    {.kernel = 3, .side = 8, .in = 64, .out = 64, .batch = 2, .relu = true},
+    {.kernel = 3, .side = 8, .in = 64, .out = 64, .batch = 2, .relu = true, .pool = true},
     {.kernel = 3, .side = 4, .in = 64, .out = 96, .batch = 2, .relu = true},
-    {.kernel = 3, .side = 2, .in = 64, .out = 64, .batch = 2, .relu = true},
+    {.kernel = 3, .side = 2, .in = 64, .out = 64, .batch = 2, .relu = true, .pool = true, .rectified = true},
     {.kernel = 3, .side = 16, .in = 1, .out = 64, .batch = 2, .relu = true},
     {.kernel = 1, .side = 1, .in = 33, .out = 17, .batch = 2, .relu = true},
     {.kernel = 1, .side = 1, .in = 128, .out = 64, .batch = 2, .relu = true},
@@ -241,7 +274,7 @@ START_TEST(prepare_takes_the_latest_weights)
             conv_arguments arguments = {.x = c.x, .w = c.w, .b = c.b, .y = y, .n = 2, .workspace = workspace};
             if (plan.prepare) plan.prepare(&plan, before.w);
             if (plan.prepare) plan.prepare(&plan, c.w);
-            plan.run(&plan, &arguments);
+            conv_plan_run(&plan, &arguments);
             ck_assert_msg(memcmp(y, expected, c.y_count * sizeof *y) == 0, "%s", (*row)->name);
             free(workspace);
             conv_plan_close(&plan);
@@ -293,6 +326,7 @@ int main(void)
     tcase_add_loop_test(tests, odd_convolutions, 1, 10);
     tcase_add_loop_test(tests, odd_dense_layers, 0, sizeof odd_features / sizeof *odd_features);
     tcase_add_test(tests, many_images);
+    tcase_add_test(tests, pooling_within_is_pooling_after);
     tcase_add_loop_test(tests, gradients_are_adjoint, 0, MODEL_LAYERS);
     tcase_add_loop_test(tests, nothing_hides_what_is_not_finite, 0, sizeof poisoned_problems / sizeof *poisoned_problems);
     tcase_add_loop_test(tests, no_layer_hides_nan, 0, MODEL_LAYERS);

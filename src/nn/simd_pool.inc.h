@@ -1,0 +1,78 @@
+/* Template: 2x2 maximum pooling and its way back, and the parts of vectors at the end of a row of channels. */
+
+SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left : SIMD_WIDTH; }
+
+typedef uint8_t simd_bytes __attribute__((vector_size(SIMD_WIDTH)));
+
+SIMD_INLINE simd_value load_most(const float *from, size_t count)
+{
+    return count == SIMD_WIDTH ? load(from) : load_part(from, count);
+}
+
+SIMD_INLINE void store_most(float *to, simd_value value, size_t count)
+{
+    if (count == SIMD_WIDTH)
+        store(to, value);
+    else
+        store_part(to, value, count);
+}
+
+SIMD_INLINE simd_indices load_marks(const uint8_t *from, size_t count)
+{
+    simd_bytes marks = {0};
+    memcpy(&marks, from, count == SIMD_WIDTH ? SIMD_WIDTH : count);
+    return __builtin_convertvector(marks, simd_indices);
+}
+
+SIMD_INLINE void store_marks(uint8_t *to, simd_indices marks, size_t count)
+{
+    simd_bytes bytes = __builtin_convertvector(marks, simd_bytes);
+    memcpy(to, &bytes, count == SIMD_WIDTH ? SIMD_WIDTH : count);
+}
+
+/* The largest of a window and its place, the first of equals; NaN is larger than all. */
+SIMD_INLINE simd_value largest(const simd_value window[4], simd_indices *place)
+{
+    simd_value best = window[0];
+    *place = (simd_indices){0};
+    SIMD_UNROLL for (int p = 1; p < 4; p++)
+    {
+        simd_indices wins = (window[p] > best) | (window[p] != window[p]);
+        best = (simd_value)(((simd_indices)window[p] & wins) | ((simd_indices)best & ~wins));
+        *place = (wins & p) | (*place & ~wins);
+    }
+    return best;
+}
+
+SIMD_INLINE void pool_vector(float *y, uint8_t *chosen, const float *const window[4], size_t i, size_t count, bool relu)
+{
+    simd_value values[4];
+    simd_indices place;
+    SIMD_UNROLL for (int p = 0; p < 4; p++)
+    {
+        simd_value value = load_most(window[p] + i, count);
+        values[p] = relu ? rectify(value) : value;
+    }
+    store_most(y + i, largest(values, &place), count);
+    if (chosen) store_marks(chosen + i, place, count);
+}
+
+static void pool(float *y, uint8_t *chosen, const float *const window[4], size_t count, bool relu)
+{
+    size_t i = 0;
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) pool_vector(y, chosen, window, i, SIMD_WIDTH, relu);
+    if (i < count) pool_vector(y, chosen, window, i, count - i, relu);
+}
+
+SIMD_INLINE void unpool_vector(float *const window[4], const float *y, const uint8_t *chosen, size_t i, size_t count)
+{
+    simd_indices value = (simd_indices)load_most(y + i, count), place = load_marks(chosen + i, count);
+    SIMD_UNROLL for (int p = 0; p < 4; p++) store_most(window[p] + i, (simd_value)(value & (place == p)), count);
+}
+
+static void unpool(float *const window[4], const float *y, const uint8_t *chosen, size_t count)
+{
+    size_t i = 0;
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) unpool_vector(window, y, chosen, i, SIMD_WIDTH);
+    if (i < count) unpool_vector(window, y, chosen, i, count - i);
+}
