@@ -172,6 +172,7 @@ SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile 
         simd_value result[POINTS_MAX * POINTS_MAX];
         size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
         SIMD_UNROLL for (int p = 0; p < count * count; p++) __builtin_prefetch(points + (size_t)p * point_stride + c + SIMD_WIDTH, 1);
+        SIMD_UNROLL for (int p = 0; p < size * size; p++) __builtin_prefetch(at.pixel[p] + c + SIMD_WIDTH);
         if (left == SIMD_WIDTH)
             load_square(square, &at, c, SIMD_WIDTH, tile->pooled, size);
         else
