@@ -1,0 +1,51 @@
+"""With --slices, the number of ranks does not show in the result: the same SHA-256 of all weights and velocity.
+
+VGG11_TEST_STEPS is the number of steps (20); 200 and more take minutes.
+"""
+import hashlib
+import os
+import unittest
+
+import cli
+
+STEPS = int(os.environ.get("VGG11_TEST_STEPS", "20"))
+BATCH = 32
+EXCHANGES = {1: "allreduce", 2: "overlap", 4: "allreduce", 8: "node"}  # by ranks: all of them, and what auto would take
+cli.LIMIT_S += 5 * STEPS
+
+
+def digest(folder):
+    whole = hashlib.sha256()
+    for name, data in sorted(cli.tensors(os.path.join(folder, cli.checkpoints(folder)[-1])).items()):
+        whole.update(name.encode() + b"\0")
+        whole.update(data)
+    return whole.hexdigest()
+
+
+class Bits(cli.Case):
+    def train_on(self, ranks, output, *arguments):
+        """Two epochs of STEPS / 2 steps."""
+        options = ["train", "--data", cli.DATA, "--train-samples", str(BATCH * STEPS // 2), "--test-samples", "100",
+                   "--batch-size", str(BATCH), "--epochs", "2", "--slices", "8", "--exchange", EXCHANGES[ranks],
+                   "--threads", "1", "--no-tune", "--keep", "1", "--output", output, *arguments]
+        outcome = self.run_command(cli.launch(options, ranks))
+        self.assertEqual(outcome.status, 0, outcome.err)
+        return digest(self.path(output))
+
+    def test_any_number_of_ranks(self):
+        found = {f"{ranks} ranks": self.train_on(ranks, f"on-{ranks}") for ranks in EXCHANGES}
+        first = STEPS // 2 + 1
+        self.train_on(8, "resumed", "--max-steps", str(first))
+        self.assertEqual(cli.events(self.path("resumed"), "step")[-1]["step"], first)
+        found[f"8 ranks to step {first}, then 2"] = self.train_on(2, "resumed", "--resume")
+        for run, value in found.items():
+            print(f"{value}  {run}, {STEPS} steps", flush=True)
+        self.assertEqual(cli.events(self.path("resumed"), "step")[-1]["step"], STEPS)
+        self.assertEqual(len(set(found.values())), 1)
+
+    def test_another_seed_gives_other_bits(self):
+        self.assertNotEqual(self.train_on(1, "one", "--max-steps", "1"), self.train_on(1, "two", "--max-steps", "1", "--seed", "2"))
+
+
+if __name__ == "__main__":
+    unittest.main()
