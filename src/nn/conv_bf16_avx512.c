@@ -9,6 +9,7 @@
 #include "nn/conv_bf16_avx512.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/memory.h"
@@ -27,15 +28,23 @@ typedef struct {
 typedef struct {
     const conv_plan *plan;
     const conv_arguments *arguments;
-    const float *from; /* x or dy */
-    float *to;         /* y or dx */
+    union {
+        const float *from; /* x or dy */
+        const bf16 *from16;
+    };
+    union {
+        float *to;     /* y or dx */
+        bf16 *to16;
+    };
+    bool narrow_from;
+    bool narrow_to;
     int in;            /* channels of from */
     int out;           /* channels of to */
     int sign;          /* tap t reads at +sign * (t - 1) */
     int segment_count;
     axis_segment segments[MAX_SEGMENTS];
     int steps;         /* pairs of input channels */
-    bf16 *activations; /* [n][side][side][2 * steps] */
+    const bf16 *activations; /* [n][side][side][2 * steps]: from16 itself, or its copy in the workspace */
     int block_steps;   /* of a panel packed at a time, see block_depth() */
     bf16 *panels;      /* one for each thread: [taps][block_steps][PANEL][2] */
     size_t panel_size;
@@ -116,7 +125,9 @@ static gather_work start_work(const conv_plan *plan, const conv_arguments *argum
     work.in = forward ? p->in : p->out;
     work.out = forward ? p->out : p->in;
     work.steps = (work.in + 1) / 2;
-    work.activations = arguments->workspace;
+    work.narrow_from = forward ? p->bf16_x : p->bf16_y;
+    work.narrow_to = forward ? p->bf16_y : p->bf16_x;
+    work.activations = work.narrow_from && work.in % 2 == 0 ? work.from16 : arguments->workspace;
     work.block_steps = block_depth(p, plan->pass);
     work.panel_size = panel_elements(p, plan->pass);
     work.partial_size = partial_elements(p, plan->pass);
@@ -133,13 +144,16 @@ static void round_activations(const gather_work *work, int thread, int threads)
     const conv_problem *p = &work->plan->problem;
     size_t pixels = (size_t)work->arguments->n * p->side * p->side;
     vgg_range own = range_part(pixels, threads, thread);
+    bf16 *copy = work->arguments->workspace;
+    if (work->activations != copy) return;
     if (work->in % 2 == 0) {
-        bf16_pack_flat(work->activations + own.first * work->in, work->from + own.first * work->in, own.count * work->in);
+        bf16_pack_flat(copy + own.first * work->in, work->from + own.first * work->in, own.count * work->in);
         return;
     }
     for (size_t pixel = own.first; pixel < own.first + own.count; pixel++) {
-        bf16 *row = work->activations + pixel * 2 * work->steps;
-        bf16_pack_flat(row, work->from + pixel * work->in, work->in);
+        bf16 *row = copy + pixel * 2 * work->steps;
+        if (work->narrow_from) memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
+        else bf16_pack_flat(row, work->from + pixel * work->in, work->in);
         row[work->in] = 0;
     }
 }
@@ -199,7 +213,10 @@ static void list_rows(const gather_work *work, gather_tile *tile, const panel_bl
         int image = (first + i) / area, inside = (first + i) % area;
         size_t pixel = ((size_t)image * side + h->begin + inside / width) * side + w->begin + inside % width;
         tile->row[i] = work->activations + 2 * (pixel * work->steps + block->step);
-        tile->out[i] = work->to + pixel * work->out + block->column;
+        size_t to = pixel * work->out + block->column;
+        if (work->narrow_to) tile->out16[i] = work->to16 + to;
+        else tile->out[i] = work->to + to;
+        if (tile->masked) tile->positive[i] = work->arguments->x16 + to;
     }
 }
 
@@ -224,6 +241,8 @@ static void multiply_block(const gather_work *work, const bf16 *panel, float *pa
     gather_tile tile = {.steps = block->steps, .first = block->step == 0};
     tile.last = block->step + block->steps == work->steps;
     tile.columns = smaller(work->out - block->column, PANEL);
+    tile.narrow = work->narrow_to;
+    tile.masked = work->sign < 0 && work->plan->masks && work->plan->problem.rectified;
     if (work->sign > 0) {
         tile.bias = work->arguments->b + block->column;
         tile.relu = work->plan->problem.relu;
@@ -275,6 +294,8 @@ static vgg_status make_plan(conv_plan *plan)
 {
     const conv_problem *p = &plan->problem;
     if (!cpu_detect()->avx512_bf16) return vgg_fail(VGG_DECLINED, "needs AVX512_BF16; this CPU has not");
+    plan->narrow = true;
+    plan->masks = p->bf16_x;
     if (plan->pass == CONV_WEIGHT_GRADIENT) return bf16_avx512_plan_weights(plan);
     size_t panel = panel_elements(p, plan->pass) * sizeof(bf16), partial = partial_elements(p, plan->pass) * sizeof(float);
     plan->workspace_bytes = activation_bytes(p, plan->pass == CONV_FORWARD ? p->in : p->out) + p->threads * (panel + partial);

@@ -25,7 +25,13 @@ typedef struct {
  * The rows of A lie anywhere: this is a convolution read in place ("indirect" GEMM: Dukhan, arXiv:1907.02129). */
 typedef struct {
     const bf16 *row[TILE_ROWS];     /* where each row of A starts, 4-byte aligned */
-    float *out[TILE_ROWS];
+    union {
+        float *out[TILE_ROWS];
+        bf16 *out16[TILE_ROWS];
+    };
+    bool narrow;                    /* out16 */
+    bool masked;                    /* result 0 where positive[] <= 0; only if narrow */
+    const bf16 *positive[TILE_ROWS];
     int taps;
     ptrdiff_t tap_offset[MAX_TAPS]; /* from row[] to the row of that tap */
     const bf16 *tap_panel[MAX_TAPS];
@@ -75,8 +81,13 @@ void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows,
 /* out[step][j] = (in[2*step][j], in[2*step+1][j]) for j < width <= 16, packed: step's stride is 2 * width. */
 void bf16_pack_narrow_pairs(bf16 *out, const float *in, size_t stride, int rows, int width);
 
+/* Both from numbers that are bf16 already. */
+void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns);
+void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width);
+
 /* sums[j] = sum over rows of in[i][j], j < columns <= PANEL. */
 void float_column_sums(float *sums, const float *in, size_t stride, int rows, int columns);
+void bf16_column_sums(float *sums, const bf16 *in, size_t stride, int rows, int columns);
 
 /* Fills the plan of a weight gradient, which has a file of its own. VGG_OK. */
 vgg_status bf16_avx512_plan_weights(conv_plan *plan);

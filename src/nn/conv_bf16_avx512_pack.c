@@ -113,6 +113,48 @@ void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows,
     }
 }
 
+/* Pairs (low[j], high[j]), each number in its half of 32 bits. */
+static inline __m512i pair_halves(__m256i low, __m256i high)
+{
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns)
+{
+    __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
+    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += PANEL_STEP) {
+        bool pair = i + 1 < rows;
+        const bf16 *next = pair ? in + stride : in;
+        __m256i next0 = _mm256_maskz_loadu_epi16(pair ? low : 0, next);
+        __m256i next1 = _mm256_maskz_loadu_epi16(pair ? high : 0, next + 16);
+        _mm512_storeu_si512(out, pair_halves(_mm256_maskz_loadu_epi16(low, in), next0));
+        _mm512_storeu_si512(out + PANEL, pair_halves(_mm256_maskz_loadu_epi16(high, in + 16), next1));
+    }
+}
+
+void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
+{
+    __mmask16 mask = mask_of(width);
+    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += 2 * width) {
+        __m256i next = _mm256_maskz_loadu_epi16(i + 1 < rows ? mask : 0, i + 1 < rows ? in + stride : in);
+        _mm512_mask_storeu_epi32(out, mask, pair_halves(_mm256_maskz_loadu_epi16(mask, in), next));
+    }
+}
+
+void bf16_column_sums(float *sums, const bf16 *in, size_t stride, int rows, int columns)
+{
+    __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
+    __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
+    for (int i = 0; i < rows; i++, in += stride) {
+        __m512i wide0 = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(low, in));
+        __m512i wide1 = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(high, in + 16));
+        sum0 = _mm512_add_ps(sum0, (__m512)_mm512_slli_epi32(wide0, 16));
+        sum1 = _mm512_add_ps(sum1, (__m512)_mm512_slli_epi32(wide1, 16));
+    }
+    _mm512_mask_storeu_ps(sums, low, sum0);
+    _mm512_mask_storeu_ps(sums + 16, high, sum1);
+}
+
 void float_column_sums(float *sums, const float *in, size_t stride, int rows, int columns)
 {
     __mmask16 low = mask_of(columns), high = mask_of(columns - 16);

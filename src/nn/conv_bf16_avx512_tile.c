@@ -54,6 +54,18 @@ INLINE __m512 finish(__m512 sum, __m512 bias, bool relu)
     return relu ? _mm512_max_ps(_mm512_setzero_ps(), sum) : sum;
 }
 
+INLINE __m512 widen(__m256i halves) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16); }
+
+/* NaN in what decides lets the value pass, as everywhere. */
+INLINE void store_narrow(const gather_tile *tile, int row, int column, __mmask16 mask, __m512 value)
+{
+    if (tile->masked) {
+        __m512 positive = widen(_mm256_maskz_loadu_epi16(mask, tile->positive[row] + column));
+        value = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(positive, _mm512_setzero_ps(), _CMP_NLE_UQ), value);
+    }
+    _mm256_mask_storeu_epi16(tile->out16[row] + column, mask, (__m256i)_mm512_cvtneps_pbh(value));
+}
+
 INLINE void write_finished(const tile_sums *sums, const int rows, const gather_tile *tile)
 {
     __mmask16 low = low_mask(tile->columns), high = high_mask(tile->columns);
@@ -61,6 +73,14 @@ INLINE void write_finished(const tile_sums *sums, const int rows, const gather_t
     if (tile->bias) {
         bias0 = _mm512_maskz_loadu_ps(low, tile->bias);
         bias1 = _mm512_maskz_loadu_ps(high, tile->bias + 16);
+    }
+    if (tile->narrow) {
+        UNROLL_ROWS
+        for (int i = 0; i < rows; i++) {
+            store_narrow(tile, i, 0, low, finish(sums->v[i][0], bias0, tile->relu));
+            store_narrow(tile, i, 16, high, finish(sums->v[i][1], bias1, tile->relu));
+        }
+        return;
     }
     UNROLL_ROWS
     for (int i = 0; i < rows; i++) {

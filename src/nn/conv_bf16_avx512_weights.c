@@ -95,19 +95,27 @@ static bf16 *b_at(const weight_work *work, int chunk, int panel, int pixel)
 static void pack_x(const weight_work *work, int chunk, int pixel, int tile)
 {
     size_t image = (size_t)work->pixels * work->problem->in;
-    const float *x = work->arguments->x + 2 * chunk * work->chunk_pairs * image + (size_t)pixel * work->problem->in;
-    bf16_pack_narrow_pairs(a_at(work, chunk, tile, pixel), x + tile * work->tile_rows, image, images_in(work, chunk),
-                           rows_in(work, tile));
+    size_t first = 2 * chunk * work->chunk_pairs * image + (size_t)pixel * work->problem->in + tile * work->tile_rows;
+    bf16 *out = a_at(work, chunk, tile, pixel);
+    int images = images_in(work, chunk), rows = rows_in(work, tile);
+    if (work->problem->bf16_x) bf16_pair_narrow_rows(out, work->arguments->x16 + first, image, images, rows);
+    else bf16_pack_narrow_pairs(out, work->arguments->x + first, image, images, rows);
 }
 
 static void pack_dy(const weight_work *work, int chunk, int pixel, int panel)
 {
     int out = work->problem->out, columns = columns_in(work, panel), images = images_in(work, chunk);
     size_t image = (size_t)work->pixels * out;
-    const float *dy = work->arguments->dy + 2 * chunk * work->chunk_pairs * image + (size_t)pixel * out + panel * PANEL;
+    size_t first = 2 * chunk * work->chunk_pairs * image + (size_t)pixel * out + panel * PANEL;
     float *sums = work->sums + ((size_t)chunk * work->pixels + pixel) * out + panel * PANEL;
-    bf16_pack_row_pairs(b_at(work, chunk, panel, pixel), dy, image, images, columns);
-    float_column_sums(sums, dy, image, images, columns);
+    bf16 *packed = b_at(work, chunk, panel, pixel);
+    if (work->problem->bf16_y) {
+        bf16_pair_rows(packed, work->arguments->dy16 + first, image, images, columns);
+        bf16_column_sums(sums, work->arguments->dy16 + first, image, images, columns);
+    } else {
+        bf16_pack_row_pairs(packed, work->arguments->dy + first, image, images, columns);
+        float_column_sums(sums, work->arguments->dy + first, image, images, columns);
+    }
 }
 
 static void pack_operands(const weight_work *work)

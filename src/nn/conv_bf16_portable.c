@@ -66,7 +66,7 @@ static vgg_status open_first_exact(const conv_problem *problem, conv_pass pass, 
 {
     conv_problem fp32 = *problem;
     fp32.precision = PRECISION_FP32;
-    fp32.pool = fp32.rectified = false; /* left to conv_plan_run() */
+    fp32.pool = fp32.rectified = fp32.bf16_x = fp32.bf16_y = false; /* left to conv_plan_run() */
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
         if (!is_exact(*row, pass)) continue;
         vgg_status status = conv_plan_open(*row, &fp32, pass, inner);

@@ -32,7 +32,9 @@ conv_problem network_problem(const network *net, int layer)
                           .relu = row->relu,
                           .pool = row->pool,
                           .rectified = layer > 0 && model_layers[layer - 1].relu,
-                          .precision = net->config.precision};
+                          .precision = net->config.precision,
+                          .bf16_x = layer > 0 && net->config.precision == PRECISION_BF16,
+                          .bf16_y = layer < MODEL_LAYERS - 1 && net->config.precision == PRECISION_BF16};
 }
 
 static void describe_layers(network *net)
@@ -67,6 +69,12 @@ static size_t workspace_bytes(const network *net)
     return bytes;
 }
 
+/* A number of a layer's output. */
+static size_t bytes_of(const network *net, int layer)
+{
+    return network_problem(net, layer).bf16_y ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* Forward alone needs a layer's input and output at a time; training keeps all outputs. */
 static void cut_outputs(network *net, bool measure, size_t batch)
 {
@@ -76,7 +84,7 @@ static void cut_outputs(network *net, bool measure, size_t batch)
         network_layer *layer = &net->layers[i];
         size_t count = batch * network_output_count(layer->row);
         if (net->config.training) {
-            layer->output = piece(net, measure, count * sizeof(float));
+            layer->output = piece(net, measure, count * bytes_of(net, i));
             if (layer->row->pool) layer->chosen = piece(net, measure, count);
         } else {
             layer->output = i < 2 ? piece(net, measure, batch * most * sizeof(float)) : net->layers[i - 2].output;
@@ -95,7 +103,7 @@ static void cut_arena(network *net, bool measure)
     net->workspace = piece(net, measure, workspace_bytes(net));
     net->input = piece(net, measure, batch * input_count(&model_layers[0]) * sizeof(float));
     if (!net->config.training) return;
-    for (int i = 0; i < 2; i++) net->gradient[i] = piece(net, measure, batch * input * sizeof(float));
+    for (int i = 0; i < 2; i++) net->gradient[i] = piece(net, measure, batch * input * bytes_of(net, 0));
 }
 
 static vgg_status build(network *net)

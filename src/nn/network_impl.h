@@ -20,7 +20,7 @@ typedef struct {
     const tensor_view *bias;
     size_t flat_end;    /* of this layer's range of the flat buffer, padding included */
     network_slot slots[CONV_PASSES];
-    float *output;      /* [n][...]: after ReLU and pooling, what the next layer reads */
+    void *output;       /* [n][...]: after ReLU and pooling, what the next layer reads: fp32, or bf16 in that precision */
     uint8_t *chosen;    /* [n][...]: which pixels the pooling took, for backward; else NULL */
 } network_layer;
 
@@ -31,7 +31,7 @@ struct network {
     bool precision_available;  /* some row computes in config.precision for some layer */
     vgg_arena arena;
     float *input;       /* aligned copy of the last forward's input, for conv1 in both directions */
-    float *gradient[2]; /* with respect to a layer's input, in turns */
+    void *gradient[2];  /* with respect to a layer's input, likewise, in turns */
     void *workspace;    /* of the largest plan */
     int n;              /* samples in the last forward */
     bool timing;

@@ -24,7 +24,7 @@ static void run_slot(network *net, network_slot *slot, conv_arguments arguments)
     conv_plan_run(&slot->plan, &arguments);
 }
 
-static void forward_layer(network *net, network_layer *layer, const float *weights, const float *x)
+static void forward_layer(network *net, network_layer *layer, const float *weights, const void *x)
 {
     double start = now(net);
     network_slot *slot = &layer->slots[CONV_FORWARD];
@@ -38,7 +38,7 @@ const float *network_forward(network *net, const float *weights, const float *in
     assert(n >= 0 && n <= net->config.batch_capacity);
     net->n = n;
     if (n > 0) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
-    const float *x = net->input;
+    const void *x = net->input;
     for (int i = 0; i < MODEL_LAYERS && n > 0; i++) {
         forward_layer(net, &net->layers[i], weights, x);
         x = net->layers[i].output;
@@ -63,10 +63,10 @@ static void report(const network_layer *layer, const network_hooks *hooks)
 
 /* `dy` is the gradient with respect to the layer's output, zero where its ReLU stopped it. The weight gradient comes first, so
  * that it can be exchanged while the rest is computed. */
-static void backward_layer(network *net, int i, const float *weights, const float *dy, float *gradient, const network_hooks *hooks)
+static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const network_hooks *hooks)
 {
     network_layer *layer = &net->layers[i];
-    const float *x = i > 0 ? net->layers[i - 1].output : net->input;
+    const void *x = i > 0 ? net->layers[i - 1].output : net->input;
     network_slot *weight_slot = &layer->slots[CONV_WEIGHT_GRADIENT], *input_slot = &layer->slots[CONV_INPUT_GRADIENT];
     double start = now(net);
     run_slot(net, weight_slot, (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen,
@@ -95,7 +95,7 @@ void network_backward(network *net, const float *weights, const float *dlogits, 
         zero_gradient(net, gradient, hooks);
         return;
     }
-    const float *dy = dlogits;
+    const void *dy = dlogits;
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
         backward_layer(net, i, weights, dy, gradient, hooks);
         dy = net->gradient[i % 2];

@@ -2,36 +2,70 @@
 
 #include "nn/simd_kernels.h"
 
-/* The four pixels of each window in turn, from the corner of the window whose result is number `out` of the pooled map. */
-static size_t corner(const pool_shape *shape, size_t out)
+/* Channels at a time, so that widened ones stay in the L1 cache. */
+enum { PIECE = 256 };
+
+typedef struct {
+    size_t first; /* of the window's upper left pixel, channel included */
+    size_t pixel; /* floats to the right neighbour */
+    size_t row;   /* and to the one below */
+    size_t out;   /* in the pooled map */
+    size_t count; /* channels */
+} window_piece;
+
+static size_t piece_count(const pool_shape *shape) { return ((size_t)shape->channels + PIECE - 1) / PIECE; }
+
+static size_t window_count(const pool_shape *shape)
 {
-    size_t half = (size_t)shape->side / 2, row = out / half, column = out % half;
-    return (2 * row * (size_t)shape->side + 2 * column) * (size_t)shape->channels;
+    size_t half = (size_t)shape->side / 2;
+    return (size_t)shape->n * half * half;
 }
 
-static size_t window_count(const pool_shape *shape) { return (size_t)shape->n * (size_t)(shape->side / 2) * (size_t)(shape->side / 2); }
+static window_piece piece_at(const pool_shape *shape, size_t index)
+{
+    size_t half = (size_t)shape->side / 2, channels = (size_t)shape->channels;
+    size_t window = index / piece_count(shape), channel = index % piece_count(shape) * PIECE;
+    window_piece p = {.pixel = channels, .row = (size_t)shape->side * channels};
+    p.first = 2 * (window / half) * p.row + 2 * (window % half) * p.pixel + channel;
+    p.out = window * channels + channel;
+    p.count = channels - channel < PIECE ? channels - channel : PIECE;
+    return p;
+}
 
-void pool_forward(const pool_shape *shape, const float *x, float *y, uint8_t *chosen)
+static size_t place_offset(const window_piece *p, int place) { return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel; }
+
+void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chosen)
 {
     const simd_kernels *kernels = simd_kernels_select();
-    size_t pixel = (size_t)shape->channels, row = (size_t)shape->side * pixel;
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (size_t out = 0; out < window_count(shape); out++) {
-        const float *first = x + corner(shape, out);
-        const float *const window[4] = {first, first + pixel, first + row, first + row + pixel};
-        kernels->pool(y + out * pixel, chosen ? chosen + out * pixel : NULL, window, pixel, false);
+    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
+        window_piece p = piece_at(shape, i);
+        float space[4][PIECE], pooled[PIECE];
+        const float *window[4];
+        for (int place = 0; place < 4; place++) {
+            size_t from = p.first + place_offset(&p, place);
+            if (x.narrow) kernels->widen(space[place], x.narrow + from, p.count);
+            window[place] = x.narrow ? space[place] : x.wide + from;
+        }
+        kernels->pool(y.narrow ? pooled : y.wide + p.out, chosen ? chosen + p.out : NULL, window, p.count, false);
+        if (y.narrow) kernels->narrow(y.narrow + p.out, pooled, p.count);
     }
 }
 
-void pool_backward(const pool_shape *shape, const float *dy, const uint8_t *chosen, float *dx)
+void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, pool_map dx)
 {
     const simd_kernels *kernels = simd_kernels_select();
-    size_t pixel = (size_t)shape->channels, row = (size_t)shape->side * pixel;
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (size_t out = 0; out < window_count(shape); out++) {
-        float *first = dx + corner(shape, out);
-        float *const window[4] = {first, first + pixel, first + row, first + row + pixel};
-        kernels->unpool(window, dy + out * pixel, chosen + out * pixel, pixel);
+    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
+        window_piece p = piece_at(shape, i);
+        float space[4][PIECE], pooled[PIECE];
+        float *window[4];
+        for (int place = 0; place < 4; place++)
+            window[place] = dx.narrow ? space[place] : dx.wide + p.first + place_offset(&p, place);
+        if (dy.narrow) kernels->widen(pooled, dy.narrow + p.out, p.count);
+        kernels->unpool(window, dy.narrow ? pooled : dy.wide + p.out, chosen + p.out, p.count);
+        for (int place = 0; dx.narrow && place < 4; place++)
+            kernels->narrow(dx.narrow + p.first + place_offset(&p, place), space[place], p.count);
     }
 }
 
@@ -39,4 +73,10 @@ void relu_backward(const float *y, float *dy, size_t count, int threads)
 {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < count; i++) dy[i] = y[i] <= 0 ? 0 : dy[i];
+}
+
+void relu_backward_bf16(const bf16 *y, bf16 *dy, size_t count, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < count; i++) dy[i] = bf16_widen(y[i]) <= 0 ? 0 : dy[i];
 }

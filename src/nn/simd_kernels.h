@@ -115,6 +115,10 @@ typedef struct {
     /* window[p][i] = y[i] where chosen[i] is p, else 0. */
     void (*unpool)(float *const window[4], const float *y, const uint8_t *chosen, size_t count);
 
+    /* To bfloat16, rounded to nearest, ties to even, NaN made quiet; and back. */
+    void (*narrow)(uint16_t *narrow, const float *wide, size_t count);
+    void (*widen)(float *wide, const uint16_t *narrow, size_t count);
+
     simd_bilinear winograd; /* F(4x4,3x3) */
     simd_bilinear toeplitz; /* maps of 2x2 pixels, whole */
 } simd_kernels;

@@ -1,4 +1,5 @@
-/* Template: 2x2 maximum pooling and its way back, and the parts of vectors at the end of a row of channels. */
+/* Template: what is done to maps between products: 2x2 maximum pooling and its way back, bfloat16 and back; and the parts of
+ * vectors at the end of a row of channels. */
 
 SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left : SIMD_WIDTH; }
 
@@ -75,4 +76,40 @@ static void unpool(float *const window[4], const float *y, const uint8_t *chosen
     size_t i = 0;
     for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) unpool_vector(window, y, chosen, i, SIMD_WIDTH);
     if (i < count) unpool_vector(window, y, chosen, i, count - i);
+}
+
+typedef uint16_t simd_halves __attribute__((vector_size(SIMD_WIDTH * 2)));
+typedef uint32_t simd_bits __attribute__((vector_size(SIMD_WIDTH * 4)));
+
+/* As bf16_round(). */
+SIMD_INLINE simd_halves round_halves(simd_value value)
+{
+    simd_bits bits = (simd_bits)value;
+    simd_bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, quiet = (bits >> 16) | 0x40u;
+    simd_bits nan = (simd_bits)((bits & 0x7fffffffu) > 0x7f800000u);
+    return __builtin_convertvector((quiet & nan) | (rounded & ~nan), simd_halves);
+}
+
+static void narrow(uint16_t *to, const float *from, size_t count)
+{
+    size_t i = 0;
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) {
+        simd_halves halves = round_halves(load(from + i));
+        memcpy(to + i, &halves, sizeof halves);
+    }
+    simd_halves halves = round_halves(load_part(from + i, count - i));
+    memcpy(to + i, &halves, (count - i) * sizeof *to);
+}
+
+static void widen(float *to, const uint16_t *from, size_t count)
+{
+    size_t i = 0;
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) {
+        simd_halves halves;
+        memcpy(&halves, from + i, sizeof halves);
+        store(to + i, (simd_value)(__builtin_convertvector(halves, simd_bits) << 16));
+    }
+    simd_halves halves = {0};
+    memcpy(&halves, from + i, (count - i) * sizeof *from);
+    store_part(to + i, (simd_value)(__builtin_convertvector(halves, simd_bits) << 16), count - i);
 }

@@ -13,5 +13,7 @@
     .copy_where = copy_where,
     .pool = pool,
     .unpool = unpool,
+    .narrow = narrow,
+    .widen = widen,
     .winograd = SIMD_BILINEAR_ROW(winograd, 4, 1, 6),
     .toeplitz = SIMD_BILINEAR_ROW(toeplitz, 2, 0, 3),

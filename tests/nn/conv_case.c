@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/bf16.h"
 #include "support/support.h"
 #include "vgg11/base/memory.h"
 
@@ -58,33 +59,57 @@ size_t conv_case_result_count(const conv_case *c, conv_pass pass)
     return counts[pass];
 }
 
+/* Operands in the form that the problem asks for; the caller frees it. */
+static float *operand(const float *values, size_t count, bool narrow)
+{
+    float *copy = poisoned(count);
+    if (narrow)
+        bf16_round_array((bf16 *)copy, values, count, 1);
+    else
+        memcpy(copy, values, count * sizeof *copy);
+    return copy;
+}
+
 /* Fills in the operands that the pass reads, and `first` and `second` as what it writes; all else stays NULL. */
-static void lay_out(const conv_case *c, conv_pass pass, conv_arguments *arguments, float *first, float *second)
+static void lay_out(const conv_case *c, conv_pass pass, const float *x, const float *dy, conv_arguments *arguments, float *first,
+                    float *second)
 {
     switch (pass) {
-    case CONV_FORWARD: arguments->x = c->x, arguments->w = c->w, arguments->b = c->b, arguments->y = first; break;
+    case CONV_FORWARD: arguments->x = x, arguments->w = c->w, arguments->b = c->b, arguments->y = first; break;
     case CONV_INPUT_GRADIENT:
-        arguments->w = c->w, arguments->dy = c->dy, arguments->dx = first;
-        if (c->problem.rectified) arguments->x = c->x;
+        arguments->w = c->w, arguments->dy = dy, arguments->dx = first;
+        if (c->problem.rectified) arguments->x = x;
         break;
-    default: arguments->x = c->x, arguments->dy = c->dy, arguments->dw = first, arguments->db = second; break;
+    default: arguments->x = x, arguments->dy = dy, arguments->dw = first, arguments->db = second; break;
     }
+}
+
+/* bfloat16 results become floats in place, from behind. */
+static void widen_result(float *result, size_t count)
+{
+    for (size_t i = count; i-- > 0;) result[i] = bf16_widen(((bf16 *)result)[i]);
 }
 
 static float *run_plan(const conv_case *c, conv_plan *plan)
 {
     size_t all = conv_case_result_count(c, plan->pass), rest = plan->pass == CONV_WEIGHT_GRADIENT ? c->b_count : 0;
     size_t workspace_count = plan->workspace_bytes / sizeof(float) + 1;
+    bool narrow = plan->pass == CONV_FORWARD ? c->problem.bf16_y : plan->pass == CONV_INPUT_GRADIENT && c->problem.bf16_x;
+    float *x = operand(c->x, c->x_count, c->problem.bf16_x), *dy = operand(c->dy, c->y_count, c->problem.bf16_y);
     float *result = poisoned(all), *second = poisoned(rest), *workspace = poisoned(workspace_count);
     conv_arguments arguments = {.n = c->n, .workspace = workspace};
-    lay_out(c, plan->pass, &arguments, result, second);
+    lay_out(c, plan->pass, x, dy, &arguments, result, second);
     if (c->problem.pool) arguments.chosen = c->chosen;
     if (plan->prepare) plan->prepare(plan, c->w);
     conv_plan_run(plan, &arguments);
     ck_assert(guard_intact(second, rest) && guard_intact(workspace, workspace_count));
     ck_assert(guard_intact(result, all - rest));
+    if (narrow) {
+        ck_assert(guard_intact(result, (all + 1) / 2));
+        widen_result(result, all);
+    }
     memcpy(result + all - rest, second, rest * sizeof *result);
-    free(second), free(workspace);
+    free(second), free(workspace), free(x), free(dy);
     return result;
 }
 
@@ -94,7 +119,7 @@ float *conv_case_run(const conv_case *c, const conv_algorithm *algorithm, conv_p
     conv_plan plan;
     float *result = NULL;
     problem.threads = threads;
-    problem.precision = algorithm->precision;
+    problem.precision = problem.bf16_x || problem.bf16_y ? PRECISION_BF16 : algorithm->precision;
     vgg_status status = conv_plan_open(algorithm, &problem, pass, &plan);
     ck_assert_msg(status == VGG_OK || status == VGG_DECLINED, "%s: %s", algorithm->name, vgg_message());
     if (status == VGG_OK) result = run_plan(c, &plan);

@@ -63,6 +63,8 @@ START_TEST(arrays_round_like_numbers)
     support_fill(in, COUNT, 1);
     in[COUNT - 1] = NAN;
     bf16_round_array(out, in, COUNT, 3);
+    bf16_widen_array(floats, out, COUNT, 3);
+    for (int i = 0; i < COUNT; i++) ck_assert(floats[i] == bf16_widen(out[i]) || (isnan(floats[i]) && isnan(in[i])));
     bf16_round_floats(floats, in, COUNT, 2);
     for (int i = 0; i < COUNT; i++) {
         bf16 expected = bf16_round(in[i]);

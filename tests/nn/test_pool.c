@@ -68,12 +68,12 @@ static void check_shape(int side, int channels, int threads)
     support_fill(dy, out, 2);
     for (size_t i = 0; i < in; i++) x[i] = roundf(4 * x[i]) / 4; /* ties, and zeros */
     memset(dx, 0xFF, in * sizeof *dx);
-    pool_forward(&shape, x, y, chosen);
-    pool_backward(&shape, dy, chosen, dx);
+    pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = y}, chosen);
+    pool_backward(&shape, (pool_map){.wide = dy}, chosen, (pool_map){.wide = dx});
     arrays a = {x, y, dy, dx, chosen};
     for_each_window(&shape, check_forward, &a);
     for_each_window(&shape, check_backward, &a);
-    pool_forward(&shape, x, dy, NULL);
+    pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = dy}, NULL);
     ck_assert(memcmp(dy, y, out * sizeof *y) == 0);
     free(x), free(y), free(dy), free(dx), free(chosen);
 }
@@ -99,7 +99,7 @@ START_TEST(nan_wins_wherever_it_stands)
             for (int c = 0; c < channel_count; c++) {
                 for (int i = 0; i < 4; i++) x[i * channel_count + c] = i == place ? NAN : (float)i;
             }
-            pool_forward(&shape, x, y, chosen);
+            pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = y}, chosen);
             for (int c = 0; c < channel_count; c++) {
                 ck_assert(isnan(y[c]));
                 ck_assert_int_eq(chosen[c], place);
