@@ -1,8 +1,8 @@
 /* bf16-onednn: the products by oneDNN's convolution and inner product, which use the matrix tiles (AMX) of CPUs that have
- * them. Activations are rounded here to plain bf16 NHWC, which oneDNN reads and fp32 NHWC, which it writes; the weights are
- * reordered into the layout of its choice when they change, and a weight gradient back from it. Its primitives have a fixed
- * number of images: a smaller call is filled up with zeros, and the result comes by way of the workspace.
- * ReLU is ours: oneDNN's turns NaN into zero.
+ * them. It reads and writes plain NHWC: maps in bf16 as they are, fp32 ones rounded here first. The weights are reordered into
+ * the layout of its choice when they change, and a weight gradient back from it. Its primitives have a fixed number of images:
+ * a smaller call is filled up with zeros, and the result comes by way of the workspace. ReLU is ours: oneDNN's turns NaN into
+ * zero.
  */
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
@@ -12,13 +12,12 @@
 #include <string.h>
 
 #include "nn/bf16.h"
-#include "nn/conv_parts.h"
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/conv.h"
 
 /* What the primitives read and write. */
-typedef enum { X, DY, WEIGHTS, CALLERS_WEIGHTS, RESULT, BIAS_GRADIENT, SCRATCHPAD, MEMORIES } memory_role;
+typedef enum { X, DY, BIAS, WEIGHTS, CALLERS_WEIGHTS, RESULT, BIAS_GRADIENT, SCRATCHPAD, MEMORIES } memory_role;
 
 typedef struct {
     dnnl_engine_t engine;
@@ -81,7 +80,10 @@ static dnnl_status_t describe_layouts(library_state *state, const conv_plan *pla
     const dnnl_dims_t bias = {p->out};
     DNNL_TRY(describe_activation(&state->layout[X], p, p->in, dnnl_bf16));
     DNNL_TRY(describe_activation(&state->layout[DY], p, p->out, dnnl_bf16));
-    DNNL_TRY(describe_activation(&state->layout[RESULT], p, plan->pass == CONV_FORWARD ? p->out : p->in, dnnl_f32));
+    bool forward = plan->pass == CONV_FORWARD;
+    dnnl_data_type_t result = (forward ? p->bf16_y : p->bf16_x) ? dnnl_bf16 : dnnl_f32;
+    DNNL_TRY(describe_activation(&state->layout[RESULT], p, forward ? p->out : p->in, result));
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&state->layout[BIAS], 1, bias, dnnl_f32, dnnl_x));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&state->layout[BIAS_GRADIENT], 1, bias, dnnl_f32, dnnl_x));
     return describe_weights(state, p, weight_gradient ? dnnl_f32 : dnnl_bf16);
 }
@@ -92,8 +94,8 @@ static dnnl_status_t describe_convolution(dnnl_convolution_desc_t *out, conv_pas
     const dnnl_alg_kind_t algorithm = dnnl_convolution_direct;
     switch (pass) {
     case CONV_FORWARD:
-        return dnnl_convolution_forward_desc_init(out, dnnl_forward_training, algorithm, &layout[X], &layout[WEIGHTS], NULL,
-                                                  &layout[RESULT], one, one, one);
+        return dnnl_convolution_forward_desc_init(out, dnnl_forward_training, algorithm, &layout[X], &layout[WEIGHTS],
+                                                  &layout[BIAS], &layout[RESULT], one, one, one);
     case CONV_INPUT_GRADIENT:
         return dnnl_convolution_backward_data_desc_init(out, algorithm, &layout[RESULT], &layout[WEIGHTS], &layout[DY], one,
                                                         one, one);
@@ -107,8 +109,8 @@ static dnnl_status_t describe_inner_product(dnnl_inner_product_desc_t *out, conv
 {
     switch (pass) {
     case CONV_FORWARD:
-        return dnnl_inner_product_forward_desc_init(out, dnnl_forward_training, &layout[X], &layout[WEIGHTS], NULL,
-                                                    &layout[RESULT]);
+        return dnnl_inner_product_forward_desc_init(out, dnnl_forward_training, &layout[X], &layout[WEIGHTS],
+                                                    &layout[BIAS], &layout[RESULT]);
     case CONV_INPUT_GRADIENT:
         return dnnl_inner_product_backward_data_desc_init(out, &layout[RESULT], &layout[WEIGHTS], &layout[DY]);
     default:
@@ -243,23 +245,29 @@ static char *take(char **space, size_t bytes)
     return piece;
 }
 
-static void *round_activation(const conv_problem *p, char *out, const float *in, int images, int channels)
+/* The caller's map as oneDNN is to read it, if need be in `space`: for all images of the plan, in bf16. */
+static const void *take_activation(const conv_problem *p, char *space, const void *in, bool narrow, int images, int channels)
 {
     size_t given = activation_count(p, images, channels), whole = activation_count(p, p->batch, channels);
-    bf16_round_array((bf16 *)out, in, given, p->threads);
-    memset((bf16 *)out + given, 0, (whole - given) * sizeof(bf16));
-    return out;
+    if (narrow && given == whole) return in;
+    if (narrow) memcpy(space, in, given * sizeof(bf16));
+    else bf16_round_array((bf16 *)space, in, given, p->threads);
+    memset((bf16 *)space + given, 0, (whole - given) * sizeof(bf16));
+    return space;
 }
 
-static void finish_forward(const conv_plan *plan, const conv_arguments *arguments)
+/* Sign set means below zero, or a NaN, whose payload makes it larger than infinity. */
+static bf16 rectify(bf16 value) { return value > 0x7fff && value <= 0xff80 ? 0 : value; }
+
+static void rectify_result(const conv_problem *p, const conv_arguments *arguments)
 {
-    const conv_problem *p = &plan->problem;
-    size_t pixels = activation_count(p, arguments->n, 1), out = p->out;
-#pragma omp parallel num_threads(p->threads)
-    {
-        size_t begin = pixels * omp_get_thread_num() / omp_get_num_threads();
-        size_t end = pixels * (omp_get_thread_num() + 1) / omp_get_num_threads();
-        conv_add_bias(arguments->y + begin * out, out, end - begin, out, arguments->b, p->relu);
+    size_t count = activation_count(p, arguments->n, p->out);
+    if (p->bf16_y) {
+#pragma omp parallel for simd num_threads(p->threads) schedule(static)
+        for (size_t i = 0; i < count; i++) arguments->y16[i] = rectify(arguments->y16[i]);
+    } else {
+#pragma omp parallel for simd num_threads(p->threads) schedule(static)
+        for (size_t i = 0; i < count; i++) arguments->y[i] = arguments->y[i] < 0 ? 0 : arguments->y[i];
     }
 }
 
@@ -271,17 +279,19 @@ static void multiply_activation(const conv_plan *plan, const conv_arguments *giv
     const piece_bytes bytes = measure_pieces(plan);
     bool forward = plan->pass == CONV_FORWARD, whole = given->n == p->batch;
     int in = forward ? p->in : p->out, out = forward ? p->out : p->in;
-    const void *from = round_activation(p, take(&space, bytes.x + bytes.dy), forward ? given->x : given->dy, given->n, in);
-    float *to = forward ? given->y : given->dx, *spare = (float *)take(&space, bytes.result);
+    bool narrow_in = forward ? p->bf16_x : p->bf16_y, narrow_out = forward ? p->bf16_y : p->bf16_x;
+    const void *from = take_activation(p, take(&space, bytes.x + bytes.dy), forward ? given->x : given->dy, narrow_in, given->n, in);
+    void *to = forward ? given->y : given->dx, *spare = take(&space, bytes.result);
     const dnnl_exec_arg_t arguments[] = {
         argument(state, forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, forward ? X : DY, from),
         argument(state, DNNL_ARG_WEIGHTS, WEIGHTS, plan->packed),
         argument(state, forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, RESULT, whole ? to : spare),
         argument(state, DNNL_ARG_SCRATCHPAD, SCRATCHPAD, take(&space, bytes.scratchpad)),
+        argument(state, DNNL_ARG_BIAS, BIAS, given->b),
     };
-    execute(state, state->product, 4, arguments);
-    if (!whole) memcpy(to, spare, activation_count(p, given->n, out) * sizeof(float));
-    if (forward) finish_forward(plan, given);
+    execute(state, state->product, forward ? 5 : 4, arguments);
+    if (!whole) memcpy(to, spare, activation_count(p, given->n, out) * (narrow_out ? sizeof(bf16) : sizeof(float)));
+    if (forward && p->relu) rectify_result(p, given);
 }
 
 static void multiply_weights(const conv_plan *plan, const conv_arguments *given, char *space)
@@ -289,8 +299,8 @@ static void multiply_weights(const conv_plan *plan, const conv_arguments *given,
     const library_state *state = plan->state;
     const conv_problem *p = &plan->problem;
     const piece_bytes bytes = measure_pieces(plan);
-    const void *x = round_activation(p, take(&space, bytes.x), given->x, given->n, p->in);
-    const void *dy = round_activation(p, take(&space, bytes.dy), given->dy, given->n, p->out);
+    const void *x = take_activation(p, take(&space, bytes.x), given->x, p->bf16_x, given->n, p->in);
+    const void *dy = take_activation(p, take(&space, bytes.dy), given->dy, p->bf16_y, given->n, p->out);
     void *dw = bytes.weights > 0 ? take(&space, bytes.weights) : (char *)given->dw;
     const dnnl_exec_arg_t arguments[] = {
         argument(state, DNNL_ARG_SRC, X, x),
@@ -336,6 +346,7 @@ static vgg_status make_plan(conv_plan *plan)
         plan->prepare = prepare;
     }
     plan->run = run;
+    plan->narrow = true;
     return VGG_OK;
 }
 
