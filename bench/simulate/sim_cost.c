@@ -11,6 +11,8 @@ static double bandwidth = 1e10;
 
 void sim_set_bandwidth(double bytes_per_s) { bandwidth = bytes_per_s; }
 
+double sim_now(void) { return MPI_Wtime(); }
+
 void sim_pass(double seconds) { sg_actor_sleep_for(seconds); }
 
 void sim_move(size_t bytes) { sim_pass((double)bytes / bandwidth); }

@@ -7,6 +7,9 @@
 /* Bandwidth of one rank while all ranks of its node are busy, bytes/s. Set by each rank before it opens an exchange. */
 void sim_set_bandwidth(double bytes_per_s);
 
+/* Simulated seconds. */
+double sim_now(void);
+
 /* Lets simulated time pass: a core of its own works, the network goes on. */
 void sim_pass(double seconds);
 

@@ -1,22 +1,32 @@
-/* In place of src/base/memory.c and src/dist/shared.c: memory that all simulated ranks alias, since a thousand ranks' buffers
- * would not fit this machine and nobody looks at the numbers in them. */
+/* In place of src/base/memory.c and src/dist/shared.c: one block of memory that is every buffer of every simulated rank, since
+ * a thousand ranks' buffers would not fit this machine (nor would the tables of their pages), and nobody looks at the numbers in
+ * them. SMPI does not copy a message between places in it. */
+#include "sim_memory.h"
+
 #include <smpi/smpi.h>
 #include <stdlib.h>
 
 #include "dist/comm_impl.h"
 #include "vgg11/base/memory.h"
 
-vgg_status vgg_map(size_t bytes, void **out)
+static void *block;
+static size_t block_bytes;
+
+/* All ranks are threads of one process, so that they can share an address. */
+void sim_memory_open(comm *c, size_t bytes)
 {
-    *out = bytes > 0 ? SMPI_SHARED_MALLOC(bytes) : NULL;
-    return bytes == 0 || *out ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "the simulation gives no %zu bytes", bytes);
+    if (comm_rank(c) == 0) block = SMPI_SHARED_MALLOC(bytes);
+    comm_broadcast(c, &block, sizeof block, 0);
+    block_bytes = bytes;
 }
 
-void vgg_unmap(void *pointer, size_t bytes)
+vgg_status vgg_map(size_t bytes, void **out)
 {
-    (void)bytes;
-    if (pointer) SMPI_SHARED_FREE(pointer);
+    *out = bytes > 0 ? block : NULL;
+    return bytes <= block_bytes ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "the simulation has no %zu bytes", bytes);
 }
+
+void vgg_unmap(void *pointer, size_t bytes) { (void)pointer, (void)bytes; }
 
 struct comm_shared {
     void *memory;
@@ -42,7 +52,5 @@ void comm_shared_sync(comm *c, comm_shared *shared)
 
 void comm_shared_close(comm_shared *shared)
 {
-    if (!shared) return;
-    vgg_unmap(shared->memory, 0);
     free(shared);
 }

@@ -15,7 +15,7 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-enum { MAX_SEGMENTS = 3, BLOCK_STEPS = 128 };
+enum { MAX_SEGMENTS = 3, BLOCK_STEPS = 128, LINE_ELEMENTS = VGG_ALIGNMENT_BYTES / sizeof(bf16) };
 
 /* Lines (or columns) of the map, begin .. end-1, that have the same valid taps, tap_begin .. tap_end-1, along this axis. */
 typedef struct {
@@ -44,7 +44,8 @@ typedef struct {
     int segment_count;
     axis_segment segments[MAX_SEGMENTS];
     int steps;         /* pairs of input channels */
-    const bf16 *activations; /* [n][side][side][2 * steps]: from16 itself, or its copy in the workspace */
+    const bf16 *activations; /* [n][side][side][stride]: from16 itself, or its copy in the workspace */
+    size_t stride;
     int block_steps;   /* of a panel packed at a time, see block_depth() */
     bf16 *panels;      /* one for each thread: [taps][block_steps][PANEL][2] */
     size_t panel_size;
@@ -90,9 +91,16 @@ static int group_count(int panel_count, int threads)
     return panel_count % threads == 0 || panel_count >= 8 * threads ? 1 : threads;
 }
 
+/* Elements from pixel to pixel of a copy. A tile's rows of a dense layer would otherwise be a power of two apart, in the same
+ * sets of the cache. */
+static size_t copy_stride(const conv_problem *p, int channels)
+{
+    return p->kernel == 1 ? vgg_round_up((size_t)channels, LINE_ELEMENTS) + LINE_ELEMENTS : vgg_round_up((size_t)channels, 2);
+}
+
 static size_t activation_bytes(const conv_problem *p, int channels)
 {
-    size_t padded = vgg_round_up((size_t)channels, 2);
+    size_t padded = copy_stride(p, channels);
     return vgg_round_up((size_t)p->batch * p->side * p->side * padded * sizeof(bf16), VGG_ALIGNMENT_BYTES);
 }
 
@@ -127,7 +135,9 @@ static gather_work start_work(const conv_plan *plan, const conv_arguments *argum
     work.steps = (work.in + 1) / 2;
     work.narrow_from = forward ? p->bf16_x : p->bf16_y;
     work.narrow_to = forward ? p->bf16_y : p->bf16_x;
-    work.activations = work.narrow_from && work.in % 2 == 0 ? work.from16 : arguments->workspace;
+    bool in_place = work.narrow_from && p->kernel > 1 && work.in % 2 == 0;
+    work.activations = in_place ? work.from16 : arguments->workspace;
+    work.stride = in_place ? (size_t)work.in : copy_stride(p, work.in);
     work.block_steps = block_depth(p, plan->pass);
     work.panel_size = panel_elements(p, plan->pass);
     work.partial_size = partial_elements(p, plan->pass);
@@ -146,15 +156,11 @@ static void round_activations(const gather_work *work, int thread, int threads)
     vgg_range own = range_part(pixels, threads, thread);
     bf16 *copy = work->arguments->workspace;
     if (work->activations != copy) return;
-    if (work->in % 2 == 0) {
-        bf16_pack_flat(copy + own.first * work->in, work->from + own.first * work->in, own.count * work->in);
-        return;
-    }
     for (size_t pixel = own.first; pixel < own.first + own.count; pixel++) {
-        bf16 *row = copy + pixel * 2 * work->steps;
+        bf16 *row = copy + pixel * work->stride;
         if (work->narrow_from) memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
         else bf16_pack_flat(row, work->from + pixel * work->in, work->in);
-        row[work->in] = 0;
+        if (work->in % 2 == 1) row[work->in] = 0;
     }
 }
 
@@ -197,7 +203,7 @@ static void list_taps(const gather_work *work, gather_tile *tile, const bf16 *pa
     for (int r = h->tap_begin; r < h->tap_end; r++) {
         for (int s = w->tap_begin; s < w->tap_end; s++) {
             int pixels = (r - p->kernel / 2) * p->side + s - p->kernel / 2;
-            tile->tap_offset[tile->taps] = (ptrdiff_t)work->sign * pixels * 2 * work->steps;
+            tile->tap_offset[tile->taps] = (ptrdiff_t)work->sign * pixels * (ptrdiff_t)work->stride;
             tile->tap_panel[tile->taps++] = panel + (size_t)(r * p->kernel + s) * work->block_steps * PANEL_STEP;
         }
     }
@@ -212,7 +218,7 @@ static void list_rows(const gather_work *work, gather_tile *tile, const panel_bl
     for (int i = 0; i < count; i++) {
         int image = (first + i) / area, inside = (first + i) % area;
         size_t pixel = ((size_t)image * side + h->begin + inside / width) * side + w->begin + inside % width;
-        tile->row[i] = work->activations + 2 * (pixel * work->steps + block->step);
+        tile->row[i] = work->activations + pixel * work->stride + 2 * block->step;
         size_t to = pixel * work->out + block->column;
         if (work->narrow_to) tile->out16[i] = work->to16 + to;
         else tile->out[i] = work->to + to;
