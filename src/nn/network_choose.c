@@ -247,17 +247,28 @@ static double digest(const network_choices *choices)
     return crc;
 }
 
-/* Takes the cache's choices if every rank has them, they are the same, and every rank can open them. */
+/* Takes these choices if every rank has them, they are the same, and every rank can open them. */
+static bool take_choices(network *net, bool have, const network_choices *choices)
+{
+    bool usable = agreed(net, have ? 0 : 1) <= 0;
+    usable = same_everywhere(net, digest(choices)) && usable;
+    if (!usable) return false;
+    usable = agreed(net, open_choices(net, choices) == VGG_OK ? 0 : 1) <= 0;
+    if (!usable) close_all(net);
+    return usable;
+}
+
 static bool choose_from_cache(network *net)
 {
     network_choices choices = {0};
     bool have = net->config.plan_cache && network_cache_load(net, &choices);
-    bool usable = agreed(net, have ? 0 : 1) <= 0;
-    usable = same_everywhere(net, digest(&choices)) && usable;
-    if (!usable) return false;
-    usable = agreed(net, open_choices(net, &choices) == VGG_OK ? 0 : 1) <= 0;
-    if (!usable) close_all(net);
-    return usable;
+    return take_choices(net, have, &choices);
+}
+
+static bool choose_from_plan(network *net)
+{
+    network_choices choices = {0};
+    return take_choices(net, network_plan_read(net, net->config.plan, &choices), &choices);
 }
 
 static vgg_status check_name(const network *net)
@@ -274,6 +285,7 @@ static vgg_status check_name(const network *net)
 vgg_status network_choose(network *net)
 {
     VGG_TRY(check_name(net));
+    if (net->config.plan && choose_from_plan(net)) return VGG_OK;
     if (!net->config.tune) return choose_all(net, NULL);
     if (choose_from_cache(net)) return VGG_OK;
     VGG_TRY(choose_by_timing(net));

@@ -37,6 +37,8 @@ struct network {
     bool timing;
 };
 
+enum { NETWORK_NAME_MAX = 64 };
+
 extern const char *const network_pass_names[CONV_PASSES];
 
 /* Floats per image of a layer's output before and after pooling. */
@@ -49,7 +51,7 @@ bool network_needs(const network *net, int layer, int pass);
 /* The problem that a slot's plan solves. */
 conv_problem network_problem(const network *net, int layer);
 
-/* Opens a plan in each slot that the walk needs, by name, from the cache, by timing, or the first that accepts. */
+/* Opens a plan in each slot that the walk needs, by config.plan, by name, from the cache, by timing, or the first that accepts. */
 vgg_status network_choose(network *net);
 
 /* Fills choices[layer][pass] and seconds from the cache file; false if any that is needed is missing. */
@@ -58,6 +60,9 @@ typedef struct {
     double seconds[MODEL_LAYERS][CONV_PASSES];
 } network_choices;
 bool network_cache_load(const network *net, network_choices *choices);
+
+/* Fills choices[layer][pass] from a line as network_algorithms() writes it, with seconds of 0; false if it is anything else. */
+bool network_plan_read(const network *net, const char *text, network_choices *choices);
 
 /* Writes this network's choices into the cache file, beside those of other machines and settings. A file that cannot be
  * written is left as it is: the cache saves time, no more. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/support.h"
 #include "vgg11/nn/conv.h"
@@ -287,6 +288,75 @@ START_TEST(what_one_rank_lacks_none_takes)
 }
 END_TEST
 
+/* The line that a network with this configuration gives of itself. */
+static const char *plan_of(const network_config *config, char text[NETWORK_PLAN_MAX])
+{
+    network *net = create(config);
+    network_algorithms(net, text);
+    network_destroy(net);
+    return text;
+}
+
+START_TEST(plan_is_taken_before_all_else)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans");
+    char plans[3][NETWORK_PLAN_MAX];
+    network_config config = plain;
+    config.conv = "im2col";
+    plan_of(&config, plans[0]);
+    config.conv = NULL;
+    plan_of(&config, plans[1]);
+    ck_assert_str_ne(plans[0], plans[1]);
+    config = (network_config){.batch_capacity = 2, .threads = 2, .training = true, .tune = true, .plan_cache = cache,
+                              .plan = plans[0], .agreement = {NULL, count_call}};
+    calls = 0;
+    ck_assert_str_eq(plan_of(&config, plans[2]), plans[0]);
+    ck_assert_int_lt(calls, 8);
+    ck_assert_int_eq(access(cache, F_OK), -1);
+    support_remove_folder(folder);
+    free(cache), free(folder);
+}
+END_TEST
+
+/* Puts `to` where the plan first says `from`. */
+static void replace(const char *plan, const char *from, const char *to, char changed[2 * NETWORK_PLAN_MAX])
+{
+    const char *at = strstr(plan, from);
+    ck_assert_ptr_nonnull(at);
+    snprintf(changed, 2 * (size_t)NETWORK_PLAN_MAX, "%.*s%s%s", (int)(at - plan), plan, to, at + strlen(from));
+}
+
+START_TEST(plan_that_does_not_fit_is_passed_over)
+{
+    static const char *const changes[][2] = {
+        {"conv1:", "conv2:"}, {"conv1:", "conv1"}, {"/-/", "/im2col/"}, {"/-/", "/-"},    {" conv2", "  conv2"},
+        {" fc4:", "\nfc4:"}, {" fc4:", " fc4:/"}, {" fc4:", ""},        {"conv3:", "conv3:%s%n"},
+    };
+    char expected[NETWORK_PLAN_MAX], other[NETWORK_PLAN_MAX], text[NETWORK_PLAN_MAX];
+    char changed[2 * NETWORK_PLAN_MAX], longest[NETWORK_PLAN_MAX];
+    network_config config = plain;
+    config.conv = "im2col";
+    plan_of(&config, other);
+    config.conv = NULL;
+    plan_of(&config, expected);
+    config.plan = changed;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        replace(other, changes[i][0], changes[i][1], changed);
+        ck_assert_msg(strcmp(plan_of(&config, text), expected) == 0, "taken: %s", changed);
+    }
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    replace(other, "conv5:", longest, changed);
+    ck_assert_str_eq(plan_of(&config, text), expected);
+    for (size_t length = 0; length < strlen(other); length += 31) {
+        snprintf(changed, sizeof changed, "%.*s", (int)length, other);
+        ck_assert_msg(strcmp(plan_of(&config, text), expected) == 0, "taken: %s", changed);
+    }
+    config.plan = other;
+    ck_assert_str_eq(plan_of(&config, text), other);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("choose");
@@ -300,6 +370,8 @@ int main(void)
     tcase_add_test(tests, cache_that_does_not_fit_is_passed_over);
     tcase_add_test(tests, cached_row_of_another_build_is_passed_over);
     tcase_add_test(tests, what_one_rank_lacks_none_takes);
+    tcase_add_test(tests, plan_is_taken_before_all_else);
+    tcase_add_test(tests, plan_that_does_not_fit_is_passed_over);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

@@ -28,11 +28,12 @@ typedef struct {
     bool training;          /* false: forward only, no memory for backward */
     bool tune;              /* time the candidates; false takes the first row that accepts, so needs no agreement */
     const char *plan_cache; /* file that keeps timed choices for this CPU; NULL for none */
+    const char *plan;       /* a line of network_algorithms(): taken before all else if every rank has the same and can; or NULL */
     network_agreement agreement;
 } network_config;
 
 /* VGG_UNAVAILABLE if a named algorithm or precision is not to be had here, or memory is short. Owns everything it
- * allocates; network_destroy() frees it (NULL is fine). Collective if config->agreement is set and tune is true. */
+ * allocates; network_destroy() frees it (NULL is fine). Collective if config->agreement is set and tune or plan is. */
 vgg_status network_create(const network_config *config, network **out);
 void network_destroy(network *net);
 
@@ -65,6 +66,10 @@ void network_describe(const network *net, void (*line)(void *context, const char
 
 /* The chosen algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
 const char *network_algorithm(const network *net, int layer, int pass);
+
+/* All of them in a line: "conv1:direct_1ch/-/direct_1ch conv2:winograd/winograd/direct ...". */
+enum { NETWORK_PLAN_MAX = 4096 };
+void network_algorithms(const network *net, char text[NETWORK_PLAN_MAX]);
 
 /* Bytes this network has allocated. */
 size_t network_memory_bytes(const network *net);
