@@ -30,27 +30,61 @@ static inline __m512i interleave(__m512 low, __m512 high)
     return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
+/* Pairs (low[j], high[j]) of numbers that are bf16 already, each in its half of 32 bits. */
+static inline __m512i pair_halves(__m256i low, __m256i high)
+{
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+/* Pairs of the numbers from element `low` and from element `high` on; `wide` says of what, and is a constant. */
+static inline __m512i load_pairs(const void *in, size_t low, size_t high, __mmask16 low_mask, __mmask16 high_mask, bool wide)
+{
+    if (wide)
+        return interleave(_mm512_maskz_loadu_ps(low_mask, (const float *)in + low),
+                          _mm512_maskz_loadu_ps(high_mask, (const float *)in + high));
+    return pair_halves(_mm256_maskz_loadu_epi16(low_mask, (const bf16 *)in + low),
+                       _mm256_maskz_loadu_epi16(high_mask, (const bf16 *)in + high));
+}
+
+static inline void pack_row_pairs(bf16 *out, const void *in, size_t stride, int rows, int columns, bool wide)
+{
+    __mmask16 mask[2] = {mask_of(columns), mask_of(columns - 16)};
+    for (int i = 0; i < rows; i += 2, out += PANEL_STEP) {
+        size_t first = i * stride, next = i + 1 < rows ? first + stride : first;
+        for (int half = 0; half < 2; half++) {
+            __m512i pairs = load_pairs(in, first + 16 * half, next + 16 * half, mask[half], i + 1 < rows ? mask[half] : 0, wide);
+            _mm512_storeu_si512(out + half * PANEL, pairs);
+        }
+    }
+}
+
 void bf16_pack_row_pairs(bf16 *out, const float *in, size_t stride, int rows, int columns)
 {
-    __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
-    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += PANEL_STEP) {
-        bool pair = i + 1 < rows;
-        const float *next = pair ? in + stride : in;
-        __m512 next0 = _mm512_maskz_loadu_ps(pair ? low : 0, next);
-        __m512 next1 = _mm512_maskz_loadu_ps(pair ? high : 0, next + 16);
-        _mm512_storeu_si512(out, interleave(_mm512_maskz_loadu_ps(low, in), next0));
-        _mm512_storeu_si512(out + PANEL, interleave(_mm512_maskz_loadu_ps(high, in + 16), next1));
+    pack_row_pairs(out, in, stride, rows, columns, true);
+}
+
+void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns)
+{
+    pack_row_pairs(out, in, stride, rows, columns, false);
+}
+
+static inline void pack_narrow_pairs(bf16 *out, const void *in, size_t stride, int rows, int width, bool wide)
+{
+    __mmask16 mask = mask_of(width);
+    for (int i = 0; i < rows; i += 2, out += 2 * width) {
+        size_t first = i * stride, next = i + 1 < rows ? first + stride : first;
+        _mm512_mask_storeu_epi32(out, mask, load_pairs(in, first, next, mask, i + 1 < rows ? mask : 0, wide));
     }
 }
 
 void bf16_pack_narrow_pairs(bf16 *out, const float *in, size_t stride, int rows, int width)
 {
-    __mmask16 mask = mask_of(width);
-    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += 2 * width) {
-        __m512 next = _mm512_setzero_ps();
-        if (i + 1 < rows) next = _mm512_maskz_loadu_ps(mask, in + stride);
-        _mm512_mask_storeu_epi32(out, mask, interleave(_mm512_maskz_loadu_ps(mask, in), next));
-    }
+    pack_narrow_pairs(out, in, stride, rows, width, true);
+}
+
+void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
+{
+    pack_narrow_pairs(out, in, stride, rows, width, false);
 }
 
 /* Four rows at a time: within each 128-bit lane, then (transpose_16) across lanes. */
@@ -113,43 +147,21 @@ void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows,
     }
 }
 
-/* Pairs (low[j], high[j]), each number in its half of 32 bits. */
-static inline __m512i pair_halves(__m256i low, __m256i high)
+/* Sixteen numbers from element `at` on. */
+static inline __m512 load_numbers(const void *in, size_t at, __mmask16 mask, bool wide)
 {
-    return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+    if (wide) return _mm512_maskz_loadu_ps(mask, (const float *)in + at);
+    __m512i halves = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, (const bf16 *)in + at));
+    return (__m512)_mm512_slli_epi32(halves, 16);
 }
 
-void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns)
-{
-    __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
-    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += PANEL_STEP) {
-        bool pair = i + 1 < rows;
-        const bf16 *next = pair ? in + stride : in;
-        __m256i next0 = _mm256_maskz_loadu_epi16(pair ? low : 0, next);
-        __m256i next1 = _mm256_maskz_loadu_epi16(pair ? high : 0, next + 16);
-        _mm512_storeu_si512(out, pair_halves(_mm256_maskz_loadu_epi16(low, in), next0));
-        _mm512_storeu_si512(out + PANEL, pair_halves(_mm256_maskz_loadu_epi16(high, in + 16), next1));
-    }
-}
-
-void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
-{
-    __mmask16 mask = mask_of(width);
-    for (int i = 0; i < rows; i += 2, in += 2 * stride, out += 2 * width) {
-        __m256i next = _mm256_maskz_loadu_epi16(i + 1 < rows ? mask : 0, i + 1 < rows ? in + stride : in);
-        _mm512_mask_storeu_epi32(out, mask, pair_halves(_mm256_maskz_loadu_epi16(mask, in), next));
-    }
-}
-
-void bf16_column_sums(float *sums, const bf16 *in, size_t stride, int rows, int columns)
+static inline void column_sums(float *sums, const void *in, size_t stride, int rows, int columns, bool wide)
 {
     __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
     __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
-    for (int i = 0; i < rows; i++, in += stride) {
-        __m512i wide0 = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(low, in));
-        __m512i wide1 = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(high, in + 16));
-        sum0 = _mm512_add_ps(sum0, (__m512)_mm512_slli_epi32(wide0, 16));
-        sum1 = _mm512_add_ps(sum1, (__m512)_mm512_slli_epi32(wide1, 16));
+    for (int i = 0; i < rows; i++) {
+        sum0 = _mm512_add_ps(sum0, load_numbers(in, i * stride, low, wide));
+        sum1 = _mm512_add_ps(sum1, load_numbers(in, i * stride + 16, high, wide));
     }
     _mm512_mask_storeu_ps(sums, low, sum0);
     _mm512_mask_storeu_ps(sums + 16, high, sum1);
@@ -157,12 +169,10 @@ void bf16_column_sums(float *sums, const bf16 *in, size_t stride, int rows, int 
 
 void float_column_sums(float *sums, const float *in, size_t stride, int rows, int columns)
 {
-    __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
-    __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
-    for (int i = 0; i < rows; i++, in += stride) {
-        sum0 = _mm512_add_ps(sum0, _mm512_maskz_loadu_ps(low, in));
-        sum1 = _mm512_add_ps(sum1, _mm512_maskz_loadu_ps(high, in + 16));
-    }
-    _mm512_mask_storeu_ps(sums, low, sum0);
-    _mm512_mask_storeu_ps(sums + 16, high, sum1);
+    column_sums(sums, in, stride, rows, columns, true);
+}
+
+void bf16_column_sums(float *sums, const bf16 *in, size_t stride, int rows, int columns)
+{
+    column_sums(sums, in, stride, rows, columns, false);
 }

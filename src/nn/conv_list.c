@@ -9,9 +9,15 @@
 #define WITH_ONEDNN(row)
 #endif
 
+#ifdef __x86_64__
+#define WITH_X86(row) row
+#else
+#define WITH_X86(row)
+#endif
+
 /* X(exported variable): fastest first by expectation, the reference last. */
 #define CONV_ALGORITHM_LIST(X)                                                                                         \
-    X(conv_bf16_avx512)                                                                                                \
+    WITH_X86(X(conv_bf16_avx512))                                                                                      \
     WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
     X(conv_bf16_portable)                                                                                              \
     X(conv_direct_1ch)                                                                                                 \
