@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
 """Predicts how the gradient exchange scales past the machine at hand.
 
-Compiles the exchange code of src/dist against SimGrid's SMPI (Debian: libsimgrid-dev), gives it the layer times and the
-memory bandwidth that `vgg11_dist bench` measures here, and runs it on simulated clusters. Writes a CSV and, with gnuplot, a
-picture of the weak-scaling efficiency, and compares the prediction for few ranks with measured steps.
+Compiles the exchange code of src/dist against SimGrid's SMPI (Debian: libsimgrid-dev) and runs it on simulated clusters: weak
+scaling, so many images a rank. The time of forward and backward and the memory's bandwidth are measured here with `vgg11_dist
+bench`, or given. Writes a table (CSV) and, with gnuplot, a picture: efficiency, which is the step of one rank over the step of
+many. It may pass 100 %: the ranks of a node share one update.
 
-What is simulated: every message of the exchange, on a star of full-duplex links of the given rate, with SMPI's model of
-contention; the time of arithmetic in memory, from the measured bandwidth. What is not: other traffic, several switches,
-ranks that are slower than others, the operating system. Take it as the order of strategies and the place of the knee.
+How far to trust it. Simulated: every message of the exchange, on nodes around one switch that is never full, each with one
+full-duplex link, with SMPI's model of latency, protocol and contention for Ethernet; arithmetic in memory, as bytes over the
+measured bandwidth. Left out: other traffic, switches in several layers, ranks that are slower than others, a node whose ranks
+together ask for more than its memory gives (unless --bandwidth says so), the processor's share in TCP, the way back of
+acknowledgements. Simplified: all buffers are one block of memory that nobody computes on; MPI_Allreduce of floats is a ring, as
+Open MPI's is for a gradient of this size; `overlap` is not simulated, for SMPI's non-blocking all-reduce is no MPI's. So it is
+good for the order of the strategies, the place of the knee, and what a faster link would buy; a single figure is good to some
+tens of percent. `--compare` sets predictions beside steps measured here, on one node and, where namespaces are allowed, on two
+hosts with a real TCP link of a set rate between them.
 """
 import argparse
 import csv
@@ -21,15 +28,15 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ROOT / "bench" / "simulate"
-REPLACED = {"dist/sum.c", "dist/square_sum.c", "dist/shared.c", "base/memory.c"}
-SUMS_OF_FLOATS = {"dist/rank_sum.c", "dist/exchange_overlap.c"}
-# name, exchange, wire, sliced: SMPI's non-blocking all-reduce is not the one of any MPI, so `overlap` sums by our own tree.
-STRATEGIES = [
-    ("flat", "allreduce", "fp32", 0),
-    ("flat, overlapped", "overlap", "fp32", 1),
-    ("node-aware", "node", "fp32", 0),
-    ("node-aware, bf16 wire", "node", "bf16", 0),
-]
+WITH_HOSTS = ROOT / "tests" / "hosts" / "with_hosts.sh"
+REPLACED = {"dist/sum.c", "dist/square_sum.c", "dist/bf16_carry.c", "dist/shared.c", "base/memory.c"}
+STRATEGIES = {  # name: exchange, wire
+    "flat": ("allreduce", "fp32"),
+    "flat, bf16 wire": ("allreduce", "bf16"),
+    "node": ("node", "fp32"),
+    "node, bf16 wire": ("node", "bf16"),
+}
+COMPARED_LINK = 1  # Gb/s between the hosts of a comparison: what TCP on this machine fills for certain
 
 
 def run(command, **options):
@@ -44,7 +51,7 @@ def build(folder):
         sources += [path for path in sorted((ROOT / "src" / layer).glob("*.c")) if f"{layer}/{path.name}" not in REPLACED]
     objects = []
     for path in sources:
-        extra = ["-DMPI_SUM=SIM_SUM"] if f"dist/{path.name}" in SUMS_OF_FLOATS else []
+        extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "rank_sum.c" else []
         objects.append(folder / f"{path.parent.name}-{path.stem}.o")
         run(["smpicc", *flags, *extra, "-c", path, "-o", objects[-1]])
     run(["smpicc", *objects, "-o", folder / "simulate", "-lm"])
@@ -60,115 +67,135 @@ def write_platform(path, nodes, gigabits, latency_us):
 """)
 
 
-def measure(options, ranks):
-    """One step and its layers on this machine: weak scaling, one thread a rank."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = ["mpirun", "--oversubscribe", "-np", ranks] if ranks > 1 else []
-        run([*command, options.program, "bench", "--threads", 1, "--batch-size", options.batch * ranks, "--precision",
-             options.precision, f"--json={file.name}"])
-        return json.load(open(file.name))
-
-
-def layer_times(result):
-    """Forward in all, and backward of each layer from the last to the first, in seconds."""
-    forward, backward = 0.0, {}
-    for row in result["layers"]:
-        if row["pass"] == "forward":
-            forward += row["median_s"]
-        else:
-            backward[row["layer"]] = backward.get(row["layer"], 0.0) + row["median_s"]
-    return forward, [backward[name] for name in reversed(list(backward))]
-
-
-def simulate(folder, options, ranks, gigabits, strategy, times, bandwidth):
-    forward, backward = times
-    nodes = max(1, ranks // options.ranks_per_node)
+def simulate(folder, options, ranks, nodes, gigabits, strategy, compute_s, bandwidth):
+    """Seconds of a step."""
     write_platform(folder / "platform.xml", nodes, gigabits, options.latency)
-    per_node = ranks // nodes
-    (folder / "hosts").write_text("".join(f"node-{rank // per_node}\n" for rank in range(ranks)))
-    _, exchange, wire, sliced = strategy
+    (folder / "hosts").write_text("".join(f"node-{rank * nodes // ranks}\n" for rank in range(ranks)))
     out = run(["smpirun", "-np", ranks, "-platform", folder / "platform.xml", "-hostfile", folder / "hosts",
                "--cfg=smpi/simulate-computation:no", "--cfg=smpi/coll-selector:ompi", "--cfg=smpi/display-timing:no",
-               "--log=root.thres:error", folder / "simulate", exchange, wire, sliced, options.steps, bandwidth, forward,
-               *backward], timeout=options.timeout)
-    step_s = float(out.strip().splitlines()[-1].split(",")[2])
-    return step_s, (forward + sum(backward)) / step_s
+               "--cfg=network/crosstraffic:no", f"--cfg=smpi/shared-malloc-blocksize:{64 << 20}", "--log=root.thres:error",
+               folder / "simulate", *STRATEGIES[strategy], options.steps, bandwidth, compute_s],
+              timeout=options.timeout, env={**os.environ, "TMPDIR": str(folder)})
+    return float(out.strip().splitlines()[-1].split(",")[2])
 
 
-def compare(folder, options, times, bandwidth):
-    """The prediction beside measured steps, for as many ranks as there are cores here."""
-    rows = []
-    for ranks in range(2, min(8, len(os.sched_getaffinity(0))) + 1, 2):
-        measured = measure(options, ranks)["step"]["parts"]["step"]["median_s"]
-        local = argparse.Namespace(**{**vars(options), "ranks_per_node": ranks})
-        predicted, _ = simulate(folder, local, ranks, 100, STRATEGIES[2], times, bandwidth / ranks)
-        rows.append((ranks, measured, predicted))
-        print(f"{ranks} ranks on this node: step measured {1e3 * measured:.1f} ms, predicted {1e3 * predicted:.1f} ms")
-    return rows
+def bench(options, launcher, ranks, *arguments):
+    return json.loads(run([*launcher, options.program, "bench", "--json", "--part", "step", "--threads", 1, "--batch-size",
+                           options.batch * ranks, "--precision", options.precision, *arguments]))
+
+
+def compute_seconds(result):
+    return sum(result["step"]["parts"][part]["median_s"] for part in ("prepare weights", "forward", "backward"))
+
+
+def compare(folder, options, bandwidth):
+    """Measured beside predicted: what exchange and update take, given the measured time of the computation."""
+    local = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np"]
+    cases = [(ranks, 1, "node", [*local, ranks]) for ranks in (2, 4, 8)]
+    cases += [(ranks, 1, "flat", [*local, ranks]) for ranks in (2, 4, 8)]
+    os.environ["HOSTS_RATE"] = f"{COMPARED_LINK}gbit"
+    if subprocess.run([WITH_HOSTS, "1,1", "true"], capture_output=True, check=False).returncode == 0:
+        cases += [(ranks, 2, name, [WITH_HOSTS, f"{ranks // 2},{ranks // 2}"]) for ranks in (2, 4) for name in STRATEGIES]
+    cores = len(os.sched_getaffinity(0))
+    print(f"exchange and update, measured on {cores} cores and predicted:")
+    for ranks, nodes, strategy, launcher in cases:
+        exchange, wire = STRATEGIES[strategy]
+        result = bench(options, launcher, ranks, "--exchange", exchange, "--wire", wire, "--repeats", 5)
+        measured = result["step"]["parts"]["exchange + update"]["median_s"]
+        predicted = simulate(folder, options, ranks, nodes, COMPARED_LINK, strategy, 0, bandwidth * min(1, cores / ranks))
+        print(f"  {ranks} ranks on {nodes} node{'s'[:nodes > 1]}, {strategy:16s} measured {1e3 * measured:7.1f} ms, "
+              f"predicted {1e3 * predicted:7.1f} ms", flush=True)
+
+
+def write_table(folder, options, links, compute_s, bandwidth):
+    alone = simulate(folder, options, 1, 1, links[0], "flat", compute_s, bandwidth)
+    print(f"one rank: {1e3 * alone:.1f} ms a step")
+    with open(options.output, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["ranks", "gigabits", "strategy", "step_s", "efficiency"])
+        for ranks in options.ranks:
+            nodes = max(1, ranks // options.ranks_per_node)
+            for gigabits in links:
+                for name in STRATEGIES:
+                    try:
+                        step_s = simulate(folder, options, ranks, nodes, gigabits, name, compute_s, bandwidth)
+                    except subprocess.TimeoutExpired:
+                        print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:16s} left out: took over {options.timeout:g} s")
+                        continue
+                    table.writerow([ranks, gigabits, name, f"{step_s:.6f}", f"{alone / step_s:.4f}"])
+                    file.flush()
+                    print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:16s} step {1e3 * step_s:8.1f} ms, "
+                          f"efficiency {100 * alone / step_s:5.1f} %", flush=True)
 
 
 def plot(folder, path, links):
     panels = []
     for gigabits in links:
         series = ", ".join(f"'{path}' using (stringcolumn(3) eq '{name}' && $2 == {gigabits} ? $1 : NaN):(100 * $5) "
-                           f"with linespoints title '{name}'" for name, *_ in STRATEGIES)
+                           f"with linespoints title '{name}'" for name in STRATEGIES)
         panels.append(f"set title '{gigabits} Gb/s'\nplot {series}")
     script = folder / "plot.gp"
-    script.write_text(f"""set terminal svg size {420 * len(links)},380 font 'sans,11'
+    script.write_text(f"""set terminal svg size {420 * len(links)},380 font 'sans,11' background rgb 'white'
 set output '{path.with_suffix('.svg')}'
 set datafile separator ','
+set datafile missing NaN
 set key bottom left
 set logscale x 2
-set yrange [0:105]
+set yrange [0:*]
 set grid
 set xlabel 'ranks'
-set ylabel 'efficiency, % of a step without exchange'
+set ylabel 'efficiency against one rank, %'
 set multiplot layout 1,{len(links)}
 """ + "\n".join(panels) + "\nunset multiplot\n")
     run(["gnuplot", script])
     print(f"picture: {path.with_suffix('.svg')}")
 
 
-def main():
+def parse():
+    numbers = lambda text: [float(part) if "." in part else int(part) for part in text.split(",")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=ROOT / "build/release/src/app/vgg11_dist", help="the built vgg11_dist")
-    parser.add_argument("--ranks", default="8,16,32,64,128,256,512,1024", help="rank counts to simulate")
+    parser.add_argument("--ranks", type=numbers, default="8,16,32,64,128,256,512,1024", help="rank counts to simulate")
     parser.add_argument("--ranks-per-node", type=int, default=8)
-    parser.add_argument("--links", default="10,25,100", help="Gb/s of each node's link")
+    parser.add_argument("--links", type=numbers, default="10,25,100", help="Gb/s of each node's link")
     parser.add_argument("--latency", type=float, default=20, help="microseconds of a link")
     parser.add_argument("--batch", type=int, default=32, help="images a rank and step")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--steps", type=int, default=1, help="simulated steps to average, after one that is not counted")
+    parser.add_argument("--compute-ms", type=float, help="forward and backward of one rank; otherwise measured")
+    parser.add_argument("--bandwidth", type=float, help="GB/s of memory for each rank; otherwise measured with one")
+    parser.add_argument("--steps", type=int, default=1, help="simulated steps to average; all are alike but for the first's start")
+    parser.add_argument("--compare", action="store_true", help="also measure few ranks here, and predict the same")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one simulation; longer ones are left out")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("scaling-simulated.csv"))
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
     for tool in ("smpicc", "smpirun"):
         if not shutil.which(tool):
-            sys.exit(f"simulate_cluster: {tool} is missing; install SimGrid (Debian: libsimgrid-dev)")
-
-    links = [float(link) if "." in link else int(link) for link in options.links.split(",")]
-    measured = measure(options, 1)
-    times, bandwidth = layer_times(measured), measured["limits"]["update_bytes_per_s"]
-    print(f"measured: {1e3 * (times[0] + sum(times[1])):.1f} ms of computation a step, {bandwidth / 1e9:.1f} GB/s")
-    with tempfile.TemporaryDirectory() as name, open(options.output, "w", newline="") as file:
+            print(f"simulate_cluster: {tool} is missing; install SimGrid (Debian: libsimgrid-dev)", file=sys.stderr)
+            sys.exit(77)
+    compute_s, bandwidth = (options.compute_ms or 0) / 1e3, (options.bandwidth or 0) * 1e9
+    if not compute_s or not bandwidth:
+        measured = bench(options, [], 1)
+        compute_s = compute_s or compute_seconds(measured)
+        bandwidth = bandwidth or measured["limits"]["update_bytes_per_s"]
+    print(f"a rank's computation {1e3 * compute_s:.1f} ms a step, its memory {bandwidth / 1e9:.1f} GB/s")
+    with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         build(folder)
-        compare(folder, options, times, bandwidth)
-        table = csv.writer(file)
-        table.writerow(["ranks", "gigabits", "strategy", "step_s", "efficiency"])
-        for ranks in [int(text) for text in options.ranks.split(",")]:
-            for gigabits in links:
-                for strategy in STRATEGIES:
-                    try:
-                        row = simulate(folder, options, ranks, gigabits, strategy, times, bandwidth)
-                    except subprocess.TimeoutExpired:
-                        print(f"{ranks} ranks, {strategy[0]}: left out, took over {options.timeout:g} s")
-                        continue
-                    table.writerow([ranks, gigabits, strategy[0], f"{row[0]:.6f}", f"{row[1]:.4f}"])
-                    file.flush()
-                    print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {strategy[0]:22s} step {1e3 * row[0]:8.1f} ms, efficiency {100 * row[1]:5.1f} %")
+        if options.compare:
+            compare(folder, options, bandwidth)
+        write_table(folder, options, options.links, compute_s, bandwidth)
         if shutil.which("gnuplot"):
-            plot(folder, options.output.resolve(), links)
+            plot(folder, options.output.resolve(), options.links)
+    print(f"table: {options.output}")
+    print("good for the order of strategies and the place of the knee; a single figure to some tens of percent (--help says why)")
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(error.cmd)}: exit status {error.returncode}\n{error.stderr}")

@@ -1,9 +1,10 @@
-/* In place of src/dist/sum.c and src/dist/square_sum.c, the arithmetic of an exchange: its memory traffic as simulated time. */
+/* In place of src/dist/sum.c, square_sum.c and bf16_carry.c, the arithmetic of an exchange: its memory traffic as simulated time. */
 #include "sim_cost.h"
 
 #include <simgrid/actor.h>
 #include <smpi/smpi.h>
 
+#include "dist/bf16_carry.h"
 #include "dist/blocks.h"
 #include "dist/sum.h"
 
@@ -36,15 +37,20 @@ double square_sum(const float *values, size_t count)
     return 0;
 }
 
-static void add_nothing(void *in, void *inout, int *count, MPI_Datatype *type)
+void round_carrying(const float *data, float *error, uint16_t *out, size_t count, int threads)
 {
-    (void)in, (void)inout, (void)type;
-    sim_move(3 * (size_t)*count * sizeof(float));
+    (void)data, (void)error, (void)out, (void)threads;
+    sim_move(count * (3 * sizeof(float) + sizeof(uint16_t)));
 }
 
-MPI_Op sim_sum(void)
+void round_sums_carrying(const uint16_t *in, int ranks, float *error, uint16_t *out, size_t count, int threads)
 {
-    static MPI_Op op = MPI_OP_NULL;
-    if (op == MPI_OP_NULL) MPI_Op_create(add_nothing, 1, &op);
-    return op;
+    (void)in, (void)error, (void)out, (void)threads;
+    sim_move(count * (2 * sizeof(float) + ((size_t)ranks + 1) * sizeof(uint16_t)));
+}
+
+void widen(const uint16_t *in, float *data, size_t count, int threads)
+{
+    (void)in, (void)data, (void)threads;
+    sim_move(count * (sizeof(float) + sizeof(uint16_t)));
 }

@@ -10,8 +10,4 @@
 #undef MPI_Init_thread
 #define MPI_Init_thread(argc, argv, required, provided) (*(provided) = (required), MPI_Init(argc, argv))
 
-/* Sums of floats go through an operation that adds nothing: a thousand ranks' arithmetic on numbers that nobody looks at. */
-MPI_Op sim_sum(void);
-#define SIM_SUM sim_sum()
-
 #endif

@@ -1,28 +1,10 @@
 #include "dist/wire_bf16.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "dist/bf16_carry.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
-
-float bf16_to_float(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
-uint16_t bf16_from_float(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    /* Rounding up could carry a NaN's payload into infinity; its quiet bit says NaN by itself. */
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded);
-}
 
 /* The pieces of wire->memory. */
 typedef struct {
@@ -46,40 +28,6 @@ static wire_memory cut(const wire_bf16 *wire)
     float *floats = wire->memory;
     uint16_t *halves = (uint16_t *)(floats + 2 * padded);
     return (wire_memory){floats, floats + padded, halves, halves + padded};
-}
-
-/* Rounds value plus the error carried so far, and carries what that takes away. What overflows or is no number carries nothing:
- * it would never come back to a number. */
-static inline uint16_t round_and_carry(float value, float *error)
-{
-    float wanted = value + *error;
-    uint16_t rounded = bf16_from_float(wanted);
-    float lost = wanted - bf16_to_float(rounded);
-    *error = isfinite(lost) ? lost : 0.0f;
-    return rounded;
-}
-
-static void round_own(const wire_bf16 *wire, const float *data, float *error, uint16_t *out, size_t floats)
-{
-    #pragma omp parallel for schedule(static) num_threads(wire->threads)
-    for (size_t i = 0; i < floats; i++) out[i] = round_and_carry(data[i], error + i);
-}
-
-/* Adds all ranks' numbers of this rank's part, in[size][part], in rank order, and rounds the sums into out[part]. */
-static void add_part(const wire_bf16 *wire, const uint16_t *in, float *error, uint16_t *out, size_t part)
-{
-    #pragma omp parallel for schedule(static) num_threads(wire->threads)
-    for (size_t i = 0; i < part; i++) {
-        float sum = bf16_to_float(in[i]);
-        for (int rank = 1; rank < wire->size; rank++) sum += bf16_to_float(in[(size_t)rank * part + i]);
-        out[i] = round_and_carry(sum, error + i);
-    }
-}
-
-static void widen(const wire_bf16 *wire, const uint16_t *in, float *data, size_t floats)
-{
-    #pragma omp parallel for schedule(static) num_threads(wire->threads)
-    for (size_t i = 0; i < floats; i++) data[i] = bf16_to_float(in[i]);
 }
 
 static vgg_range part_of(const wire_bf16 *wire, size_t floats, int rank)
@@ -117,9 +65,9 @@ void wire_bf16_sum(const wire_bf16 *wire, float *data, size_t at, size_t floats)
 {
     wire_memory memory = cut(wire);
     vgg_range mine = part_of(wire, floats, wire->rank);
-    round_own(wire, data, memory.sent_error + at, memory.out, floats);
+    round_carrying(data, memory.sent_error + at, memory.out, floats, wire->threads);
     scatter_parts(wire, memory.out, memory.in, floats);
-    add_part(wire, memory.in, memory.sum_error + at + mine.first, memory.out + mine.first, mine.count);
+    round_sums_carrying(memory.in, wire->size, memory.sum_error + at + mine.first, memory.out + mine.first, mine.count, wire->threads);
     gather_parts(wire, memory.out, floats);
-    widen(wire, memory.out, data, floats);
+    widen(memory.out, data, floats, wire->threads);
 }

@@ -1,6 +1,6 @@
 /* Sums in a fixed order, and bfloat16, without ranks. */
 #include "dist/sum.h"
-#include "dist/wire_bf16.h"
+#include "dist/bf16_carry.h"
 #include "support/support.h"
 
 #include <math.h>

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dist/bf16_carry.h"
 #include "dist/wire_bf16.h"
 #include "vgg11/dist/exchange.h"
 

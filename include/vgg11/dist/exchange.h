@@ -26,6 +26,8 @@
 
 typedef struct exchange exchange;
 
+/* Numbers between nodes. WIRE_BF16 carries what rounding takes away on to the next step, in memory that is no part of weights
+ * or velocity: a run that resumes begins with none carried. */
 typedef enum { WIRE_FP32, WIRE_BF16 } exchange_wire;
 
 typedef struct {
