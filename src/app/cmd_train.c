@@ -1,7 +1,6 @@
 /* train: from options to a run. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/plan_cache.h"
@@ -25,7 +24,7 @@ typedef struct {
     int count;
 } listeners;
 
-/* For the configuration file, once the run knows how its gradients travel. */
+/* For the configuration file, once the run knows how its gradients travel and what computes them. */
 typedef struct {
     const options *options;
     const run_folder *folder;
@@ -35,7 +34,7 @@ static void write_config(void *context, const run_start_event *event)
 {
     const config_writer *writer = context;
     vgg_status status =
-        run_folder_write_config(writer->folder, writer->options, event->ranks, event->threads, event->exchange);
+        run_folder_write_config(writer->folder, writer->options, event->ranks, event->threads, event);
     if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
 }
 
@@ -101,14 +100,6 @@ static train_config make_config(const options *o, const run_folder *folder, int 
     };
 }
 
-/* It takes some seconds, in which nothing else is to be seen. */
-static void tell_tuning(const train_config *config)
-{
-    if (!config->tune || (config->plan_cache && access(config->plan_cache, R_OK) == 0)) return;
-    vgg_log(VGG_LOG_INFO, "timing the algorithms for this machine; the outcome is kept in %s",
-            config->plan_cache ? config->plan_cache : "no file (--plan-cache)");
-}
-
 static vgg_status run(comm *c, const options *o, const run_folder *folder, const thread_plan *plan,
                       const char *config_json)
 {
@@ -124,7 +115,6 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, const
         train_config config = make_config(o, folder, plan->threads);
         char plan_cache[OPTION_TEXT_MAX];
         config.plan_cache = plan_cache_path(o, plan_cache);
-        tell_tuning(&config);
         config.config_json = config_json;
         config.observers = all.list;
         config.observer_count = all.count;

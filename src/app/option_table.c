@@ -181,7 +181,8 @@ const option_row option_table[] = {
      .help = "checkpoints that stay, besides the best; 0: all"},
     {TEXT("resume", resume, "PATH|auto"), .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "go on from a checkpoint: that file, the newest in that folder, or without PATH the newest in --output; "
-             "auto: as without PATH, or from the start if there is none"},
+             "auto: as without PATH, or from the start if there is none. Exchange and algorithms stay those of the checkpoint "
+             "unless named otherwise"},
     {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,

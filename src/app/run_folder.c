@@ -181,15 +181,16 @@ vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
 }
 
 vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads,
-                                   const char *exchange)
+                                   const run_start_event *start)
 {
     char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
     snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
     char *text = options_json(o, SCOPE_RUN);
     json_t *root =
-        json_pack("{s:s, s:s, s:i, s:i, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name, "ranks",
-                  ranks, "threads", threads, "exchange", exchange, "options", text ? json_loads(text, 0, NULL) : NULL);
+        json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name,
+                  "ranks", ranks, "threads", threads, "exchange", start ? start->exchange : NULL, "algorithms",
+                  start ? start->algorithms : NULL, "options", text ? json_loads(text, 0, NULL) : NULL);
     free(text);
     errno = ENOMEM;
     int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "vgg11/app/options.h"
+#include "vgg11/base/run_events.h"
 #include "vgg11/train/checkpoint.h"
 
 typedef struct {
@@ -18,7 +19,9 @@ typedef struct {
  * VGG_BAD_CHECKPOINT if there is nothing to resume, VGG_BAD_OPTION if the folder holds another run's checkpoints. */
 vgg_status run_folder_open(comm *c, const options *o, run_folder *folder);
 
-/* Writes <folder>/config.json whole or not at all: the options, and the ranks, threads and exchange they came to. Rank 0. */
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const char *exchange);
+/* Writes <folder>/config.json whole or not at all: the options, and what they came to: ranks, threads, and with `start` (NULL
+ * before there is one) the exchange and the algorithms. Rank 0. */
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads,
+                                   const run_start_event *start);
 
 #endif

@@ -61,6 +61,11 @@ static vgg_status refuse_name(const char *name)
     return vgg_fail(VGG_BAD_OPTION, "--exchange %s: there is no such exchange; there are %s", name, names);
 }
 
+static void give_reason(exchange *ex, const char *because)
+{
+    snprintf(ex->reason, sizeof ex->reason, "%s (%.100s)", ex->config.name, because ? because : "named");
+}
+
 static vgg_status open_named(comm *c, const exchange_config *config, exchange **out)
 {
     for (size_t i = 0; i < exchange_row_count; i++) {
@@ -71,7 +76,7 @@ static vgg_status open_named(comm *c, const exchange_config *config, exchange **
             snprintf(reason, sizeof reason, "%s", vgg_message());
             return vgg_fail(VGG_UNAVAILABLE, "--exchange %.32s: %.900s", config->name, reason);
         }
-        if (status == VGG_OK) snprintf((*out)->reason, sizeof (*out)->reason, "%s (named)", config->name);
+        if (status == VGG_OK) give_reason(*out, config->because);
         return status;
     }
     return refuse_name(config->name);

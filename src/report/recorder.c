@@ -60,14 +60,15 @@ static void on_start(void *context, const run_start_event *event)
     r->start = *event;
     snprintf(r->exchange, sizeof r->exchange, "%s", event->exchange ? event->exchange : "");
     r->start.exchange = r->exchange;
+    r->start.algorithms = NULL; /* the trainer's; only now */
     metrics_file_append(
         &r->metrics,
-        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:o}", "event", "start", "step",
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start", "step",
                   (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs", (json_int_t)event->epochs,
                   "steps_total", (json_int_t)event->steps_total, "steps_per_epoch", (json_int_t)event->steps_per_epoch,
                   "train_samples", (json_int_t)event->train_samples, "test_samples", (json_int_t)event->test_samples,
                   "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads,
-                  "exchange", r->exchange, "startup_s", metrics_real(event->startup_s)));
+                  "exchange", r->exchange, "algorithms", event->algorithms ? event->algorithms : "", "startup_s", metrics_real(event->startup_s)));
 }
 
 static void on_step(void *context, const run_step_event *event)

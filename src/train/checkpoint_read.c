@@ -17,6 +17,9 @@ void checkpoint_state_clear(checkpoint_state *state)
 {
     free(state->config_json);
     free(state->recipe);
+    free(state->setting);
+    free(state->exchange);
+    free(state->algorithms);
     memset(state, 0, sizeof *state);
 }
 
@@ -133,7 +136,8 @@ static void clear_flat(float *flat)
     if (flat) memset(flat, 0, model_flat_count() * sizeof *flat);
 }
 
-vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity)
+/* The header, and with `tensors` what follows it. */
+static vgg_status read_checkpoint(const char *path, checkpoint_state *state, bool tensors, float *weights, float *velocity)
 {
     int file = -1;
     size_t file_bytes = 0, data_start = 0;
@@ -141,7 +145,7 @@ vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *wei
     memset(state, 0, sizeof *state);
     VGG_TRY(open_file(path, &file, &file_bytes));
     vgg_status status = read_header(file, path, file_bytes, state, crc, &data_start);
-    if (status == VGG_OK) {
+    if (status == VGG_OK && tensors) {
         clear_flat(weights);
         clear_flat(velocity);
         status = read_tensors(file, path, data_start, crc, weights, velocity);
@@ -150,16 +154,14 @@ vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *wei
     return status;
 }
 
+vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity)
+{
+    return read_checkpoint(path, state, true, weights, velocity);
+}
+
 vgg_status checkpoint_read_state(const char *path, checkpoint_state *state)
 {
-    int file = -1;
-    size_t file_bytes = 0, data_start = 0;
-    uint32_t crc[SAFETENSORS_TENSORS];
-    memset(state, 0, sizeof *state);
-    VGG_TRY(open_file(path, &file, &file_bytes));
-    vgg_status status = read_header(file, path, file_bytes, state, crc, &data_start);
-    close(file);
-    return status;
+    return read_checkpoint(path, state, false, NULL, NULL);
 }
 
 vgg_status checkpoint_verify(const char *path)

@@ -36,30 +36,35 @@ size_t safetensors_data_bytes(void)
 }
 
 /* How one field of the state is kept: as a string, since safetensors allows nothing else in __metadata__. */
-typedef enum { FIELD_U64, FIELD_U32, FIELD_INT, FIELD_DOUBLE, FIELD_TEXT } field_type;
+typedef enum { FIELD_U64, FIELD_U32, FIELD_INT, FIELD_DOUBLE, FIELD_TEXT, FIELD_LINE } field_type;
 
 typedef struct {
     const char *name;
     field_type type;
     size_t offset;
+    bool later; /* checkpoints made before there was this field are read as well */
 } state_field;
 
+#define FIELD(key, type, member, later) {key, FIELD_##type, offsetof(checkpoint_state, member), later}
 static const state_field fields[] = {
-    {"step", FIELD_U64, offsetof(checkpoint_state, step)},
-    {"epoch", FIELD_U32, offsetof(checkpoint_state, epoch)},
-    {"position", FIELD_U32, offsetof(checkpoint_state, position)},
-    {"seed", FIELD_U64, offsetof(checkpoint_state, seed)},
-    {"ranks", FIELD_INT, offsetof(checkpoint_state, ranks)},
-    {"threads", FIELD_INT, offsetof(checkpoint_state, threads)},
-    {"slices", FIELD_INT, offsetof(checkpoint_state, slices)},
-    {"best_accuracy", FIELD_DOUBLE, offsetof(checkpoint_state, best_accuracy)},
-    {"epoch_loss_sum", FIELD_DOUBLE, offsetof(checkpoint_state, epoch_loss_sum)},
-    {"epoch_correct", FIELD_U64, offsetof(checkpoint_state, epoch_correct)},
-    {"epoch_samples", FIELD_U64, offsetof(checkpoint_state, epoch_samples)},
-    {"pixel_mean", FIELD_DOUBLE, offsetof(checkpoint_state, pixel_mean)},
-    {"pixel_deviation", FIELD_DOUBLE, offsetof(checkpoint_state, pixel_deviation)},
-    {"recipe", FIELD_TEXT, offsetof(checkpoint_state, recipe)},
-    {"config", FIELD_TEXT, offsetof(checkpoint_state, config_json)},
+    FIELD("step", U64, step, false),
+    FIELD("epoch", U32, epoch, false),
+    FIELD("position", U32, position, false),
+    FIELD("seed", U64, seed, false),
+    FIELD("ranks", INT, ranks, false),
+    FIELD("threads", INT, threads, false),
+    FIELD("slices", INT, slices, false),
+    FIELD("best_accuracy", DOUBLE, best_accuracy, false),
+    FIELD("epoch_loss_sum", DOUBLE, epoch_loss_sum, false),
+    FIELD("epoch_correct", U64, epoch_correct, false),
+    FIELD("epoch_samples", U64, epoch_samples, false),
+    FIELD("pixel_mean", DOUBLE, pixel_mean, false),
+    FIELD("pixel_deviation", DOUBLE, pixel_deviation, false),
+    FIELD("recipe", LINE, recipe, false),
+    FIELD("config", TEXT, config_json, false),
+    FIELD("setting", LINE, setting, true),
+    FIELD("exchange", LINE, exchange, true),
+    FIELD("algorithms", LINE, algorithms, true),
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
@@ -76,6 +81,7 @@ static json_t *write_field(const checkpoint_state *state, const state_field *fie
     case FIELD_U32: return json_sprintf("%" PRIu32, *(const uint32_t *)value);
     case FIELD_INT: return json_sprintf("%d", *(const int *)value);
     case FIELD_DOUBLE: return json_sprintf("%.17g", *(const double *)value);
+    case FIELD_LINE:
     case FIELD_TEXT: break;
     }
     const char *text = *(char *const *)value;
@@ -97,6 +103,15 @@ static bool read_double(const char *text, double *value)
     return end != text && *end == '\0' && isfinite(*value);
 }
 
+/* Messages may quote it, so nothing that a terminal would take for a command. */
+static bool is_line(const char *text)
+{
+    for (; *text; text++) {
+        if (*text < ' ' || *text > '~') return false;
+    }
+    return true;
+}
+
 static bool read_field(checkpoint_state *state, const state_field *field, const char *text)
 {
     void *value = (char *)state + field->offset;
@@ -112,6 +127,9 @@ static bool read_field(checkpoint_state *state, const state_field *field, const 
         *(int *)value = (int)number;
         return true;
     case FIELD_DOUBLE: return read_double(text, value);
+    case FIELD_LINE:
+        if (!is_line(text)) return false;
+        break;
     case FIELD_TEXT: break;
     }
     char *copy = strdup(text);
@@ -219,6 +237,7 @@ static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_
         return bad(path, "__metadata__", "does not match its checksum; the file is damaged");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const char *text = metadata_text(metadata, fields[i].name);
+        if (fields[i].later && !json_object_get(metadata, fields[i].name)) text = "";
         if (!text || !read_field(state, &fields[i], text)) return bad(path, fields[i].name, "is missing or malformed");
     }
     for (int i = 0; i < SAFETENSORS_TENSORS; i++) {

@@ -232,6 +232,7 @@ static void tell_start(trainer *t)
                              .ranks = comm_size(t->c),
                              .threads = t->config->threads,
                              .exchange = exchange_reason(t->ex),
+                             .algorithms = t->algorithms,
                              .startup_s = clock_process_age_s()};
     TRAINER_TELL(t, start, &event);
 }

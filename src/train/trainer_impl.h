@@ -9,7 +9,7 @@
 #include "vgg11/train/shared_dataset.h"
 #include "vgg11/train/trainer.h"
 
-enum { RECIPE_MAX = 512 };
+enum { RECIPE_MAX = 512, SETTING_MAX = 256, EXCHANGE_NAME_MAX = 64 };
 
 /* Where the run stands: all of it goes into a checkpoint. */
 typedef struct {
@@ -29,6 +29,17 @@ typedef struct {
     uint32_t correct;
     uint32_t stop;
 } step_report;
+
+/* What a checkpoint says of how its run computed. From a file: to be compared and looked up, never trusted. */
+typedef struct {
+    char path[CHECKPOINT_PATH_MAX];
+    int ranks;
+    int threads;
+    int slices;
+    char exchange[EXCHANGE_NAME_MAX];
+    char setting[SETTING_MAX];
+    char algorithms[NETWORK_PLAN_MAX];
+} resume_record;
 
 typedef struct {
     comm *c;
@@ -50,6 +61,9 @@ typedef struct {
     train_progress at;
     evaluation last_eval;
     char recipe[RECIPE_MAX];
+    char setting[SETTING_MAX];         /* what the choice of algorithms holds for */
+    char algorithms[NETWORK_PLAN_MAX]; /* of the network */
+    resume_record before;              /* if config->resume */
     double loss_average;  /* moving, for noticing that it runs away */
     double loss_allowed;
     uint64_t loss_seen;
@@ -61,6 +75,17 @@ typedef struct {
 /* Collective. Loads data, makes exchange and network, initialises or resumes. trainer_close() frees, also after failure. */
 vgg_status trainer_open(trainer *t);
 void trainer_close(trainer *t);
+
+/* Collective. Finds what config->resume names, and reads of it how that run computed. */
+vgg_status trainer_find_resume(trainer *t);
+
+/* What a resumed run is to take where the user leaves it open: the same on all ranks. NULL to choose afresh, also where the
+ * checkpoint's would mean nothing here. */
+const char *trainer_recorded_exchange(const trainer *t);
+const char *trainer_recorded_algorithms(const trainer *t);
+
+/* Says, in one line, why a resumed run may part from an uninterrupted one by a bit, if it may. */
+void trainer_tell_differences(const trainer *t);
 
 /* Collective. Initial weights, or those of config->resume. */
 vgg_status trainer_start_weights(trainer *t);

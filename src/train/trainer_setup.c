@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "train/trainer_impl.h"
 #include "vgg11/base/cpu.h"
@@ -42,6 +43,22 @@ static vgg_status check_memory(trainer *t)
                     comm_host(t->c), comm_node_size(t->c), t->capacity, needed >> 20, available >> 20);
 }
 
+/* Collective. The checkpoint's, where it is to be had; else what the user asked for. */
+static vgg_status create_exchange(trainer *t, exchange_config config)
+{
+    const char *recorded = trainer_recorded_exchange(t);
+    if (recorded) {
+        config.name = recorded;
+        config.because = "as before it was resumed";
+        vgg_status status = exchange_create(t->c, &config, &t->ex);
+        if (status != VGG_UNAVAILABLE) return status;
+        vgg_log(VGG_LOG_DEBUG, "the checkpoint's exchange is not to be had: %s", vgg_message());
+        config.name = t->config->exchange;
+        config.because = NULL;
+    }
+    return exchange_create(t->c, &config, &t->ex);
+}
+
 static vgg_status open_exchange(trainer *t)
 {
     vgg_range segments[MODEL_TENSORS];
@@ -54,7 +71,7 @@ static vgg_status open_exchange(trainer *t)
                               .wire = t->config->wire,
                               .threads = t->config->threads,
                               .slices = t->config->slices};
-    VGG_TRY(exchange_create(t->c, &config, &t->ex));
+    VGG_TRY(create_exchange(t, config));
     vgg_log(VGG_LOG_DEBUG, "exchange: %s", exchange_reason(t->ex));
     return VGG_OK;
 }
@@ -67,6 +84,14 @@ static void log_plan(void *context, const char *line)
     vgg_log(VGG_LOG_DEBUG, "%s", line);
 }
 
+/* It takes some seconds, in which nothing else is to be seen. */
+static void tell_tuning(const network_config *config)
+{
+    if (!config->tune || config->plan || (config->plan_cache && access(config->plan_cache, R_OK) == 0)) return;
+    vgg_log(VGG_LOG_INFO, "timing the algorithms for this machine; the outcome is kept in %s",
+            config->plan_cache ? config->plan_cache : "no file (--plan-cache)");
+}
+
 static vgg_status open_network(trainer *t)
 {
     network_config config = {.batch_capacity = t->capacity,
@@ -76,8 +101,11 @@ static vgg_status open_network(trainer *t)
                              .training = true,
                              .tune = t->config->tune,
                              .plan_cache = t->config->plan_cache,
+                             .plan = trainer_recorded_algorithms(t),
                              .agreement = {t->c, agree_largest}};
+    tell_tuning(&config);
     VGG_TRY(comm_agree(t->c, network_create(&config, &t->net)));
+    network_algorithms(t->net, t->algorithms);
     network_describe(t->net, log_plan, NULL);
     return VGG_OK;
 }
@@ -110,6 +138,7 @@ vgg_status trainer_open(trainer *t)
     VGG_TRY(open_data(t));
     count_steps(t);
     write_recipe(t);
+    VGG_TRY(trainer_find_resume(t));
     VGG_TRY(comm_agree(t->c, check_memory(t)));
     VGG_TRY(open_exchange(t));
     VGG_TRY(open_network(t));

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "train/trainer_impl.h"
 #include "vgg11/base/clock.h"
@@ -25,7 +24,10 @@ static checkpoint_state state_of(trainer *t)
                               .pixel_mean = t->pixels.mean,
                               .pixel_deviation = t->pixels.deviation,
                               .config_json = (char *)t->config->config_json,
-                              .recipe = t->recipe};
+                              .recipe = t->recipe,
+                              .setting = t->setting,
+                              .exchange = (char *)exchange_name(t->ex),
+                              .algorithms = t->algorithms};
 }
 
 static train_progress progress_of(const checkpoint_state *state)
@@ -39,12 +41,6 @@ static train_progress progress_of(const checkpoint_state *state)
                             .epoch_samples = state->epoch_samples};
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat facts;
-    return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
-}
-
 static vgg_status check_fit(const trainer *t, const char *path, const checkpoint_state *state)
 {
     if (strcmp(state->recipe, t->recipe) != 0)
@@ -55,28 +51,17 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
                     state->step, state->epoch, t->steps_per_epoch, state->position);
 }
 
-/* With slices the number of ranks does not matter to a bit. */
-static bool sums_alike(const trainer *t, const checkpoint_state *state)
-{
-    bool same_ranks = state->ranks == comm_size(t->c) || state->slices > 0;
-    return same_ranks && state->threads == t->config->threads && state->slices == t->config->slices;
-}
-
 /* On rank 0. */
 static vgg_status load_checkpoint(trainer *t)
 {
-    char path[CHECKPOINT_PATH_MAX];
+    const char *path = t->before.path;
     checkpoint_state state = {0};
-    if (is_folder(t->config->resume)) VGG_TRY(checkpoint_find_newest(t->config->resume, path));
-    else snprintf(path, sizeof path, "%s", t->config->resume);
     vgg_status status = checkpoint_load(path, &state, exchange_weights(t->ex), exchange_velocity(t->ex));
     if (status == VGG_OK) status = check_fit(t, path, &state);
     if (status == VGG_OK) {
         t->at = progress_of(&state);
         vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.step);
-        if (!sums_alike(t, &state))
-            vgg_log(VGG_LOG_INFO, "it was saved by %d ranks x %d threads with --slices %d: sums may round otherwise than in an "
-                    "uninterrupted run", state.ranks, state.threads, state.slices);
+        trainer_tell_differences(t);
     }
     checkpoint_state_clear(&state);
     return status;

@@ -154,6 +154,60 @@ class Train(cli.Case):
         self.assertEqual([step["samples"] for step in cli.events(self.path("run"), "step")], [16, 16, 3])
 
 
+class Resume(cli.Case):
+    tuned = [option for option in cli.TINY if option != "--no-tune"] + ["--checkpoint-steps", "1", "--keep", "0"]
+
+    def other_algorithms(self):
+        """Writes im2col for every convolution into the kept timings: as good a choice, and other bits."""
+        path = self.path("cache", "vgg11_dist", "plans.tsv")
+        with open(path, encoding="utf-8") as file:
+            lines = [line.split("\t") for line in file]
+        with open(path, "w", encoding="utf-8") as file:
+            for line in lines:
+                line[3] = "im2col" if line[1].startswith("conv") else line[3]
+                file.write("\t".join(line))
+
+    def test_algorithms_stay_though_the_timings_change(self):
+        self.run_to(3, "whole", *self.tuned)
+        self.other_algorithms()
+        self.run_to(3, "otherwise", *self.tuned)
+        start = self.path("whole", "checkpoint-00000002.safetensors")
+        outcome = self.run_to(3, "resumed", *self.tuned, "--resume=" + start)
+        self.assertNotIn("same bits", outcome.err)
+        whole, otherwise, resumed = (self.end_of(run) for run in ["whole", "otherwise", "resumed"])
+        self.assertNotEqual(whole, otherwise)
+        self.assertEqual(whole, resumed)
+        configs = [self.config_of(run) for run in ["whole", "resumed"]]
+        self.assertEqual(configs[0]["algorithms"], configs[1]["algorithms"])
+        self.assertRegex(configs[0]["algorithms"], r"^conv1:\w+/-/\w+ conv2:\w+/\w+/\w+ .* fc4:\w+/\w+/\w+$")
+
+    def test_what_changes_the_sums_is_said(self):
+        self.run_to(2, "run", *cli.TINY, "--exchange", "node")
+        self.assertTrue(self.config_of("run")["exchange"].startswith("node (named)"))
+        for options, said in [([], None), (["--exchange", "allreduce"], "exchange is allreduce and was node"),
+                              (["--conv", "im2col"], "conv=im2col .* had .* conv=auto"), (["--threads", "3"], "x 3 threads")]:
+            with self.subTest(options=options):
+                outcome = self.run_to(3, "resumed" + "".join(options), *cli.TINY, *options, "--resume=" + self.path("run"))
+                lines = [line for line in outcome.lines if "same bits" in line]
+                expected = said and (cli.RANKS > 1 or "exchange" not in said)
+                self.assertEqual(len(lines), 1 if expected else 0, outcome.err)
+                if expected:
+                    self.assertRegex(lines[0], said)
+        self.assertTrue(self.config_of("resumed")["exchange"].startswith("node (as before"))
+
+    def run_to(self, steps, run, *options):
+        outcome = self.run_program("train", *options, "--max-steps", str(steps), "--output", run)
+        self.assertEqual(outcome.status, 0, outcome.err)
+        return outcome
+
+    def end_of(self, run):
+        return cli.tensors(self.path(run, "checkpoint-00000003.safetensors"))
+
+    def config_of(self, run):
+        with open(self.path(run, "config.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+
 class Stop(cli.Case):
     def test_signal_then_resume(self):
         endless = ["train", *cli.TINY, "--epochs", "1000", "--output", "run", "--quiet"]

@@ -40,7 +40,10 @@ static checkpoint_state make_state(uint64_t step)
                               .pixel_mean = 0.1307,
                               .pixel_deviation = 0.3081,
                               .config_json = (char *)config_text,
-                              .recipe = "seed=1"};
+                              .recipe = "seed=1",
+                              .setting = "precision=fp32",
+                              .exchange = "node",
+                              .algorithms = "conv1:a/-/b"};
 }
 
 /* Random in the tensors, zero in the padding between. */
@@ -95,6 +98,9 @@ START_TEST(comes_back_bit_by_bit)
     ck_assert_mem_eq(v, velocity, model_flat_count() * sizeof(float));
     ck_assert_str_eq(state.config_json, expected.config_json);
     ck_assert_str_eq(state.recipe, expected.recipe);
+    ck_assert_str_eq(state.setting, expected.setting);
+    ck_assert_str_eq(state.exchange, expected.exchange);
+    ck_assert_str_eq(state.algorithms, expected.algorithms);
     ck_assert(state.step == expected.step && state.epoch == expected.epoch && state.position == expected.position);
     ck_assert(state.seed == expected.seed && state.ranks == expected.ranks && state.threads == expected.threads);
     ck_assert(state.slices == expected.slices && state.best_accuracy == expected.best_accuracy);
@@ -247,6 +253,9 @@ static void vast_epoch(json_t *root, json_t *m) { (void)root, json_object_set_ne
 static void nan_mean(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "pixel_mean", json_string("nan")); }
 static void number_step(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "step", json_integer(42)); }
 static void no_step(json_t *root, json_t *m) { (void)root, json_object_del(m, "step"); }
+static void escape_setting(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "setting", json_string("\x1b[2Jfp32")); }
+static void two_algorithms(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "algorithms", json_string("conv1:a\nconv2:b")); }
+static void number_exchange(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "exchange", json_integer(1)); }
 static void no_crc(json_t *root, json_t *m) { (void)root, json_object_del(m, "crc32c.fc4.bias"); }
 static void bad_crc(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "crc32c.fc4.bias", json_string("0x123456")); }
 
@@ -254,6 +263,7 @@ static hostile_change *const hostile[] = {
     overlap,    negative,    huge,       swapped,      no_offsets, text_offsets, real_offsets, half,          no_dtype,   flat_shape, deep_shape,
     turned_shape, zero_shape, minus_shape, missing,    additional, renamed,      no_object,    more_members,  newer,      no_version, foreign,
     no_metadata, list_metadata, minus_step, vast_step, vast_epoch, nan_mean,     number_step,  no_step,       no_crc,     bad_crc,
+    escape_setting, two_algorithms, number_exchange,
 };
 
 static json_t *good_header(void)
@@ -322,6 +332,27 @@ START_TEST(sealed_header_is_read)
     checkpoint_state state = {0};
     ck_assert_msg(checkpoint_read_state(path, &state) == VGG_OK, "%s", vgg_message());
     ck_assert_uint_eq(state.step, 42);
+    checkpoint_state_clear(&state);
+    json_decref(root);
+    unlink(path);
+}
+END_TEST
+
+/* Programs before those fields did not write them. */
+START_TEST(fields_that_came_later_may_be_missing)
+{
+    static const char *const later[] = {"setting", "exchange", "algorithms"};
+    char path[CHECKPOINT_PATH_MAX];
+    snprintf(path, sizeof path, "%s/older", folder);
+    json_t *root = good_header(), *metadata = json_object_get(root, "__metadata__");
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(json_object_del(metadata, later[i]), 0);
+    seal(metadata);
+    write_header(path, root);
+    checkpoint_state state = {0};
+    ck_assert_msg(checkpoint_read_state(path, &state) == VGG_OK, "%s", vgg_message());
+    ck_assert_str_eq(state.setting, "");
+    ck_assert_str_eq(state.exchange, "");
+    ck_assert_str_eq(state.algorithms, "");
     checkpoint_state_clear(&state);
     json_decref(root);
     unlink(path);
@@ -454,6 +485,7 @@ int main(void)
     tcase_add_test(tests, flipped_bits_are_refused);
     tcase_add_loop_test(tests, hostile_headers_are_refused, 0, sizeof hostile / sizeof *hostile);
     tcase_add_test(tests, sealed_header_is_read);
+    tcase_add_test(tests, fields_that_came_later_may_be_missing);
     tcase_add_test(tests, foreign_files_are_refused);
     tcase_add_test(tests, failed_save_leaves_the_old_one);
     tcase_add_test(tests, newest_sound_one_is_found);

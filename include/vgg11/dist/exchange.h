@@ -32,6 +32,7 @@ typedef enum { WIRE_FP32, WIRE_BF16 } exchange_wire;
 
 typedef struct {
     const char *name;          /* a row's name, or "auto" */
+    const char *because;       /* for exchange_reason(), of a row's name; NULL: "named" */
     size_t count;              /* floats in each flat buffer; a multiple of 16 */
     const vgg_range *segments; /* tensors: disjoint, ascending, each starting at a multiple of 16; copied */
     size_t segment_count;

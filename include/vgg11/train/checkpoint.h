@@ -30,6 +30,10 @@ typedef struct {
     double pixel_deviation;
     char *config_json;  /* the whole configuration; owned: checkpoint_state_clear() frees it */
     char *recipe;       /* what must be the same for a resume to go on with the same run; owned likewise */
+    /* How the run computed, so that a resume can do it likewise; owned likewise, "" in checkpoints of programs that did not say. */
+    char *setting;    /* precision, processor and the like: what the choice of algorithms holds for */
+    char *exchange;   /* a row's name */
+    char *algorithms; /* as network_algorithms() gives them */
 } checkpoint_state;
 
 void checkpoint_state_clear(checkpoint_state *state);

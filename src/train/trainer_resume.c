@@ -1,0 +1,142 @@
+/* Going on as before: a checkpoint says how its run computed, and a resumed run computes in the same way where it can, whatever
+ * timing would choose today. Where it cannot, that is said: sums in another order round otherwise. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "train/trainer_impl.h"
+#include "vgg11/base/cpu.h"
+#include "vgg11/base/log.h"
+
+static bool is_folder(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+/* What a timed choice of algorithms holds for, and what numbers pass between nodes. */
+static void write_setting(trainer *t)
+{
+    const train_config *config = t->config;
+    const cpu_features *cpu = cpu_detect();
+    snprintf(t->setting, sizeof t->setting, "precision=%s conv=%.64s wire=%s cpu=%s%s%s%s%s",
+             config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->conv ? config->conv : "auto",
+             config->wire == WIRE_BF16 ? "bf16" : "fp32", cpu->avx2 ? "" : "portable", cpu->avx2 ? "avx2" : "",
+             cpu->avx512 ? "+avx512" : "", cpu->avx512_bf16 ? "+avx512_bf16" : "", cpu->amx_bf16 ? "+amx_bf16" : "");
+}
+
+static resume_record record_of(const checkpoint_state *state)
+{
+    resume_record record = {.ranks = state->ranks, .threads = state->threads, .slices = state->slices};
+    snprintf(record.setting, sizeof record.setting, "%s", state->setting);
+    snprintf(record.exchange, sizeof record.exchange, "%s", state->exchange);
+    snprintf(record.algorithms, sizeof record.algorithms, "%s", state->algorithms);
+    return record;
+}
+
+/* On rank 0. */
+static vgg_status find_checkpoint(trainer *t)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_state state = {0};
+    if (is_folder(t->config->resume)) VGG_TRY(checkpoint_find_newest(t->config->resume, path));
+    else snprintf(path, sizeof path, "%s", t->config->resume);
+    vgg_status status = checkpoint_read_state(path, &state);
+    if (status == VGG_OK) {
+        t->before = record_of(&state);
+        snprintf(t->before.path, sizeof t->before.path, "%s", path);
+    }
+    checkpoint_state_clear(&state);
+    return status;
+}
+
+vgg_status trainer_find_resume(trainer *t)
+{
+    write_setting(t);
+    if (!t->config->resume) return VGG_OK;
+    VGG_TRY(comm_agree(t->c, comm_rank(t->c) == 0 ? find_checkpoint(t) : VGG_OK));
+    comm_broadcast(t->c, &t->before, sizeof t->before, 0);
+    return VGG_OK;
+}
+
+const char *trainer_recorded_exchange(const trainer *t)
+{
+    const exchange_entry *entries;
+    bool asked = t->config->resume && strcmp(t->config->exchange, "auto") == 0 && t->before.ranks == comm_size(t->c);
+    for (size_t i = 0, count = exchange_entries(&entries); asked && i < count; i++) {
+        if (strcmp(entries[i].name, t->before.exchange) == 0) return entries[i].name;
+    }
+    return NULL;
+}
+
+/* With slices the number of ranks does not matter to a bit. */
+static bool same_sums(const trainer *t)
+{
+    const resume_record *before = &t->before;
+    bool same_ranks = before->ranks == comm_size(t->c) || before->slices > 0;
+    return same_ranks && before->threads == t->config->threads && before->slices == t->config->slices;
+}
+
+const char *trainer_recorded_algorithms(const trainer *t)
+{
+    bool fits = t->config->resume && same_sums(t) && strcmp(t->before.setting, t->setting) == 0;
+    return fits && *t->before.algorithms ? t->before.algorithms : NULL;
+}
+
+typedef struct {
+    char text[1024];
+    size_t used;
+} reason_list;
+
+__attribute__((format(printf, 2, 3))) static void add(reason_list *reasons, const char *format, ...)
+{
+    size_t room = sizeof reasons->text - reasons->used;
+    if (reasons->used > 0 && room > 2) reasons->used += (size_t)snprintf(reasons->text + reasons->used, room, "; ");
+    room = sizeof reasons->text - reasons->used;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(reasons->text + reasons->used, room, format, arguments);
+    va_end(arguments);
+    reasons->used += length < (int)room ? (size_t)length : room - 1;
+}
+
+/* The first words in which two lines of algorithms differ: "conv2:a/b/c". False if there are none. */
+static bool first_difference(const char *before, const char *now, vgg_range words[2])
+{
+    size_t at = 0, start = 0;
+    while (before[at] == now[at] && before[at] != '\0') {
+        if (before[at++] == ' ') start = at;
+    }
+    words[0] = (vgg_range){start, strcspn(before + start, " ")};
+    words[1] = (vgg_range){start, strcspn(now + start, " ")};
+    return before[at] != now[at];
+}
+
+static void add_algorithms(const trainer *t, reason_list *reasons)
+{
+    const char *before = t->before.algorithms, *now = t->algorithms;
+    vgg_range words[2];
+    if (!first_difference(before, now, words)) return;
+    add(reasons, "algorithms are %.*s and were %.*s", (int)words[1].count, now + words[1].first,
+        words[0].count < 100 ? (int)words[0].count : 100, before + words[0].first);
+}
+
+void trainer_tell_differences(const trainer *t)
+{
+    const resume_record *before = &t->before;
+    reason_list reasons = {.used = 0};
+    bool in_fixed_order = t->config->slices > 0 || comm_size(t->c) == 1;
+    if (!same_sums(t))
+        add(&reasons, "it has %d ranks x %d threads with --slices %d and had %d x %d with --slices %d", comm_size(t->c),
+            t->config->threads, t->config->slices, before->ranks, before->threads, before->slices);
+    else if (*before->setting && !in_fixed_order && strcmp(before->exchange, exchange_name(t->ex)) != 0)
+        add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->ex), before->exchange);
+    if (!*before->setting) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
+    else if (strcmp(before->setting, t->setting) != 0) add(&reasons, "it has %s and had %.200s", t->setting, before->setting);
+    else add_algorithms(t, &reasons);
+    if (t->config->wire == WIRE_BF16 && comm_node_count(t->c) > 1)
+        add(&reasons, "what rounding to bf16 on the wire took away is not carried over");
+    if (reasons.used > 0)
+        vgg_log(VGG_LOG_INFO, "the resumed run may not end in the same bits as an uninterrupted one: %s", reasons.text);
+}
