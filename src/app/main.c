@@ -1,4 +1,4 @@
-/* vgg11_dist: opens the communicator, reads the options, runs the command, prints the one error line. */
+/* vgg11_dist: reads the options, opens the communicator, runs the command, prints the one error line. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "vgg11/app/command.h"
 #include "vgg11/app/options.h"
 #include "vgg11/base/log.h"
+#include "vgg11/train/stop_signal.h"
 
 /* With a standard descriptor closed, the next file opened would take its number, and messages would go into it. */
 static void reserve_standard_files(void)
@@ -41,15 +42,18 @@ int main(int argc, char **argv)
 {
     reserve_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a training */
+    options o;
+    vgg_status parsed = options_parse(argc, argv, &o);
+    if (parsed == VGG_OK && o.command->bit == COMMAND_TRAIN) stop_signal_watch(); /* first: it may come while MPI starts */
     comm *c;
     vgg_status status = comm_open(&argc, &argv, &c);
     if (status != VGG_OK) {
         vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
+        options_clear(&o);
         return status;
     }
     vgg_log_configure(VGG_LOG_INFO, comm_rank(c) == 0);
-    options o;
-    status = comm_agree(c, options_parse(argc, argv, &o));
+    status = comm_agree(c, parsed);
     if (status == VGG_OK) status = run(c, &o);
     options_clear(&o);
     if (status == VGG_OK && fflush(stdout) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");

@@ -4,13 +4,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "train/stop_signal.h"
 #include "train/trainer_impl.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/log.h"
 #include "vgg11/data/sampler.h"
 #include "vgg11/nn/loss.h"
+#include "vgg11/train/stop_signal.h"
 
 /* Times of a step on this rank, seconds. */
 typedef struct {

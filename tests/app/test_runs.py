@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import sys
 import unittest
 
 import cli
@@ -228,6 +229,17 @@ class Stop(cli.Case):
                 self.assertEqual(again.status, 0, again.err)
                 steps = [step["step"] for step in cli.events(self.path("run"), "step")]
                 self.assertEqual(steps, list(range(1, stopped + 3)))
+
+    def test_signal_that_waits_at_the_start(self):
+        """Sent before main() begins, and blocked: it is there the moment that the program lets it through."""
+        program = ["import os, signal, sys", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])",
+                   "os.kill(os.getpid(), signal.SIGUSR1)", "os.execv(sys.argv[1], sys.argv[1:])"]
+        wrapper = [sys.executable, "-c", "\n".join(program)]
+        command = cli.launch(["train", *cli.TINY, "--output", "run", "--quiet"])
+        at = command.index(cli.PROGRAM)
+        outcome = self.run_command(command[:at] + wrapper + command[at:])
+        self.assertEqual(outcome.status, 75, outcome.err)
+        self.assertEqual(cli.checkpoints(self.path("run")), ["checkpoint-00000001.safetensors"])
 
     def test_auto_without_a_checkpoint_begins(self):
         self.train("--resume=auto", "--output", "run", "--max-steps", "1")

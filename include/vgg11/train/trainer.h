@@ -52,8 +52,8 @@ typedef struct {
     int observer_count;
 } train_config;
 
-/* Runs it. VGG_STOPPED after SIGUSR1 (saved first). The same status on all ranks. Installs a handler for SIGUSR1 while it
- * runs. */
+/* Runs it. VGG_STOPPED after SIGUSR1 (saved first). The same status on all ranks. Watches for the signal while it
+ * runs, see stop_signal.h. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif
