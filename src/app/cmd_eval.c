@@ -10,6 +10,7 @@
 #include "app/plan_cache.h"
 #include "app/threads.h"
 #include "vgg11/app/command.h"
+#include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
 #include "vgg11/nn/network.h"
@@ -25,6 +26,7 @@ typedef struct {
     double mean;
     double deviation;
     char resize[RESIZE_NAME_BYTES];
+    bool resize_bug;
 } training_facts;
 
 static training_facts facts_of(const checkpoint_state *state)
@@ -33,6 +35,7 @@ static training_facts facts_of(const checkpoint_state *state)
     json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
     const char *resize = json_string_value(json_object_get(config, "resize"));
     snprintf(facts.resize, sizeof facts.resize, "%s", resize && resize_find(resize) ? resize : "");
+    facts.resize_bug = json_is_true(json_object_get(config, "resize-bug"));
     json_decref(config);
     return facts;
 }
@@ -125,12 +128,22 @@ static double agree_largest(void *context, double value)
     return comm_max(context, value);
 }
 
+/* As in the run that made the checkpoint, its mistake included, so that eval finds what that run found; a filter that is named
+ * resizes all of them. */
+static vgg_status open_images(comm *c, const options *o, const training_facts *facts, shared_dataset *test)
+{
+    bool named = options_given(o, offsetof(options, resize)), bug = facts->resize_bug && !named;
+    const char *resize = *facts->resize && !named ? facts->resize : o->resize;
+    if (bug)
+        vgg_log(VGG_LOG_INFO, "trained with --resize-bug: of the test images, too, only the first and the last are not zero; "
+                              "--resize %s shows it whole ones", resize);
+    return shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples, resize, bug, test);
+}
+
 static vgg_status evaluate(comm *c, const options *o, int threads, const float *weights, const training_facts *facts)
 {
-    bool as_trained = *facts->resize && !options_given(o, offsetof(options, resize));
     shared_dataset test;
-    VGG_TRY(shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples,
-                                as_trained ? facts->resize : o->resize, false, &test));
+    VGG_TRY(open_images(c, o, facts, &test));
     uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
     char plan_cache[OPTION_TEXT_MAX];
     network_config config = {.batch_capacity = (int)batch,

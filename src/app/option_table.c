@@ -112,7 +112,7 @@ const option_row option_table[] = {
     {COUNT("test-samples", test_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | EVAL),
      .help = "test on the first N images; 0: all"},
     {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL),
-     .help = "how images become 32x32 (eval: as the checkpoint was trained, unless named)"},
+     .help = "how images become 32x32 (eval: as the checkpoint was trained, --resize-bug included, unless named)"},
     {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN),
      .help = "what pixels become"},
     {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN),

@@ -95,6 +95,15 @@ class Train(cli.Case):
         self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
         self.assertEqual(len(re.findall(r"(?m)^ +\d( +[01]\.\d{4}){3} +\d+$", text)), 10)
 
+    def mend(self, run):
+        """eval makes the mistake of the training, and says so, unless told how to resize."""
+        arguments = ["eval", "--test-samples", "40", "--data", cli.DATA, "--no-tune", "--json", "--checkpoint",
+                     os.path.join(run, cli.checkpoints(run)[-1])]
+        as_trained, mended = self.run_program(*arguments), self.run_program(*arguments, "--resize", "bilinear")
+        self.assertIn("--resize-bug", as_trained.err)
+        self.assertNotIn("--resize-bug", mended.err)
+        self.assertNotEqual(*(json.loads(outcome.out)["test_loss"] for outcome in [as_trained, mended]))
+
     @once
     def test_default_folder_has_the_time(self):
         self.train("--max-steps", "1", "--checkpoint-every", "0")
@@ -112,7 +121,9 @@ class Train(cli.Case):
             self.assertEqual(options["resize-bug"], preset == "question-bug")
         with_bug, without = (cli.events(self.path(name), "step")[0]["loss"] for name in ["question-bug", "question"])
         self.assertNotEqual(with_bug, without)
-        self.evaluate(self.path("question"))
+        for preset in ["question", "question-bug"]:
+            self.evaluate(self.path(preset))
+        self.mend(self.path("question-bug"))
 
     @once
     def test_configuration_file_and_its_json_give_the_same_run(self):
