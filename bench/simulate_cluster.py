@@ -79,8 +79,8 @@ def simulate(folder, options, ranks, nodes, gigabits, strategy, compute_s, bandw
     return float(out.strip().splitlines()[-1].split(",")[2])
 
 
-def bench(options, launcher, ranks, *arguments):
-    return json.loads(run([*launcher, options.program, "bench", "--json", "--part", "step", "--threads", 1, "--batch-size",
+def bench(options, launcher, ranks, part, *arguments):
+    return json.loads(run([*launcher, options.program, "bench", "--json", "--part", part, "--threads", 1, "--batch-size",
                            options.batch * ranks, "--precision", options.precision, *arguments]))
 
 
@@ -89,22 +89,24 @@ def compute_seconds(result):
 
 
 def compare(folder, options, bandwidth):
-    """Measured beside predicted: what exchange and update take, given the measured time of the computation."""
+    """Exchange and update with nothing to hide behind: measured beside predicted."""
     local = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np"]
-    cases = [(ranks, 1, "node", [*local, ranks]) for ranks in (2, 4, 8)]
-    cases += [(ranks, 1, "flat", [*local, ranks]) for ranks in (2, 4, 8)]
+    cases = [(ranks, 1, "fp32", [*local, ranks]) for ranks in (2, 4, 8)]
     os.environ["HOSTS_RATE"] = f"{COMPARED_LINK}gbit"
     if subprocess.run([WITH_HOSTS, "1,1", "true"], capture_output=True, check=False).returncode == 0:
-        cases += [(ranks, 2, name, [WITH_HOSTS, f"{ranks // 2},{ranks // 2}"]) for ranks in (2, 4) for name in STRATEGIES]
+        cases += [(ranks, 2, wire, [WITH_HOSTS, f"{ranks // 2},{ranks // 2}"]) for ranks in (2, 4) for wire in ("fp32", "bf16")]
     cores = len(os.sched_getaffinity(0))
-    print(f"exchange and update, measured on {cores} cores and predicted:")
-    for ranks, nodes, strategy, launcher in cases:
-        exchange, wire = STRATEGIES[strategy]
-        result = bench(options, launcher, ranks, "--exchange", exchange, "--wire", wire, "--repeats", 5)
-        measured = result["step"]["parts"]["exchange + update"]["median_s"]
-        predicted = simulate(folder, options, ranks, nodes, COMPARED_LINK, strategy, 0, bandwidth * min(1, cores / ranks))
-        print(f"  {ranks} ranks on {nodes} node{'s'[:nodes > 1]}, {strategy:16s} measured {1e3 * measured:7.1f} ms, "
-              f"predicted {1e3 * predicted:7.1f} ms", flush=True)
+    print(f"exchange and update, measured on {cores} cores (hosts: {COMPARED_LINK} Gb/s) and predicted:")
+    for ranks, nodes, wire, launcher in cases:
+        result = bench(options, launcher, ranks, "exchange", "--wire", wire, "--repeats", 5)
+        measured = {row["strategy"]: row for row in result["exchange"]}
+        share = bandwidth * min(1, cores / ranks)
+        for name, (exchange, strategy_wire) in STRATEGIES.items():
+            if strategy_wire != wire:
+                continue
+            predicted = simulate(folder, options, ranks, nodes, COMPARED_LINK, name, 0, share)
+            print(f"  {ranks} ranks on {nodes} node{'s'[:nodes > 1]}, {name:16s} measured {1e3 * measured[exchange]['median_s']:7.1f} ms "
+                  f"(least {1e3 * measured[exchange]['least_s']:7.1f}), predicted {1e3 * predicted:7.1f} ms", flush=True)
 
 
 def write_table(folder, options, links, compute_s, bandwidth):
@@ -178,7 +180,7 @@ def main():
             sys.exit(77)
     compute_s, bandwidth = (options.compute_ms or 0) / 1e3, (options.bandwidth or 0) * 1e9
     if not compute_s or not bandwidth:
-        measured = bench(options, [], 1)
+        measured = bench(options, [], 1, "step")
         compute_s = compute_s or compute_seconds(measured)
         bandwidth = bandwidth or measured["limits"]["update_bytes_per_s"]
     print(f"a rank's computation {1e3 * compute_s:.1f} ms a step, its memory {bandwidth / 1e9:.1f} GB/s")

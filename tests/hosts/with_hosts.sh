@@ -78,7 +78,7 @@ shape() { # INDEX
 }
 
 tell_traffic() { # INDEX
-    awk -v host="vgghost$1" '$1 == "uplink:" { printf "%s: %d bytes received, %d bytes sent\n", host, $2, $10 }' \
+    awk -v host="vgghost$1" '$1 == "uplink:" { printf "%s: %.0f bytes received, %.0f bytes sent\n", host, $2, $10 }' \
         "/proc/${pids[$1]}/net/dev" >&2
 }
 
