@@ -153,7 +153,8 @@ const option_row option_table[] = {
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN), .help = "samples in the files' order"},
 
     {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH),
-     .help = "how ranks add their gradients"},
+     .help = "how ranks add their gradients; exchange_s in metrics.jsonl and summary.json is the part of a step's time that it "
+             "did not hide behind computing"},
     {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN | BENCH),
      .help = "numbers on the network between nodes"},
     {COUNT("slices", slices, 0, 65536), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),

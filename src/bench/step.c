@@ -10,6 +10,7 @@
 #include "vgg11/base/random.h"
 #include "vgg11/base/range.h"
 #include "vgg11/nn/loss.h"
+#include "vgg11/train/slice_hooks.h"
 
 enum { MODEL_PIXELS = MODEL_SIDE * MODEL_SIDE, WARM_UP_STEPS = 2, SERIES = MODEL_LAYERS * CONV_PASSES + STEP_PARTS };
 
@@ -102,28 +103,11 @@ static void session_close(session *s)
     free(s->samples);
 }
 
-/* What the backward walk over a slice tells. */
-typedef struct {
-    exchange *ex;
-    int slice;
-} slice_hook;
-
-static void range_final(void *context, size_t first, size_t count)
-{
-    const slice_hook *hook = context;
-    exchange_slice_range_final(hook->ex, hook->slice, first, count);
-}
-
-static void poll(void *context)
-{
-    exchange_poll(((const slice_hook *)context)->ex);
-}
-
 /* Forward and backward over slice `index`; seconds of the forward pass. */
 static double compute_slice(session *s, int index)
 {
-    slice_hook hook = {s->ex, index};
-    const network_hooks hooks = {&hook, range_final, poll};
+    exchanged_slice exchanged = {s->ex, index};
+    const network_hooks hooks = slice_hooks(&exchanged);
     vgg_range slice = slice_of(s, index);
     size_t before = slice.first - s->share.first;
     double start = clock_now_s();

@@ -231,17 +231,27 @@ static void on_checkpoint(void *context, const run_checkpoint_event *event)
     vgg_log(VGG_LOG_INFO, "saved %s (%s in %.1f s)", event->path, text_bytes(event->bytes, bytes), event->save_s);
 }
 
+/* ", 1.2 of each step's 394.0 ms exposed exchange"; nothing for a rank alone. */
+static const char *describe_exchange(const progress *p, const run_end_event *event, char text[LINE_BYTES])
+{
+    *text = '\0';
+    if (p->start.ranks > 1)
+        snprintf(text, LINE_BYTES, ", %.1f of each step's %.1f ms exposed exchange", 1e3 * event->exchange_s, 1e3 * event->step_s);
+    return text;
+}
+
 static void on_end(void *context, const run_end_event *event)
 {
     progress *p = context;
     if (!p->talks || event->status != VGG_OK) return;
-    char images[TEXT_NUMBER_BYTES], wall[TEXT_NUMBER_BYTES], memory[TEXT_NUMBER_BYTES];
+    char images[TEXT_NUMBER_BYTES], wall[TEXT_NUMBER_BYTES], memory[TEXT_NUMBER_BYTES], exchange[LINE_BYTES];
     vgg_log(
         VGG_LOG_INFO,
-        "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training; "
+        "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training%s; "
         "at most %s of memory a rank",
         100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
         text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
+        describe_exchange(p, event, exchange),
         text_bytes(event->memory_peak_bytes, memory));
 }
 

@@ -111,9 +111,10 @@ static void on_end(void *context, const run_end_event *event)
     r->ended = true;
     snprintf(r->message, sizeof r->message, "%s", event->message ? event->message : "");
     metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status",
+                        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status",
                                   event->status, "message", r->message, "step", (json_int_t)event->step, "wall_s",
-                                  metrics_real(event->wall_s), "train_s", metrics_real(event->train_s), "images",
+                                  metrics_real(event->wall_s), "train_s", metrics_real(event->train_s), "step_s",
+                                  metrics_real(event->step_s), "exchange_s", metrics_real(event->exchange_s), "images",
                                   (json_int_t)event->images, "best_accuracy", metrics_real(event->best_accuracy),
                                   "final_accuracy", metrics_real(event->final_accuracy), "final_loss",
                                   metrics_real(event->final_loss), "memory_peak_bytes",

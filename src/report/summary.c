@@ -23,11 +23,12 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
 {
     double rate = end->train_s > 0 ? (double)end->images / end->train_s : 0;
     json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
-    return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o*}", "status", end->status,
+    return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o*}", "status", end->status,
                      "message", message, "step", (json_int_t)end->step, "final_accuracy",
                      metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
                      metrics_real(end->best_accuracy), "wall_s", metrics_real(end->wall_s), "train_s",
-                     metrics_real(end->train_s), "images_per_second", metrics_real(rate), "images",
+                     metrics_real(end->train_s), "step_s", metrics_real(end->step_s), "exchange_s",
+                     metrics_real(end->exchange_s), "images_per_second", metrics_real(rate), "images",
                      (json_int_t)end->images, "memory_peak_bytes", (json_int_t)end->memory_peak_bytes, "run",
                      run_object(start), "config", config);
 }

@@ -10,6 +10,7 @@
 #include "vgg11/base/log.h"
 #include "vgg11/data/sampler.h"
 #include "vgg11/nn/loss.h"
+#include "vgg11/train/slice_hooks.h"
 #include "vgg11/train/stop_signal.h"
 
 /* Times of a step on this rank, seconds. */
@@ -18,19 +19,6 @@ typedef struct {
     double exchange_s;
     double update_s;
 } step_times;
-
-typedef struct {
-    exchange *ex;
-    int slice;
-} slice_hook;
-
-static void on_range_final(void *context, size_t first, size_t count)
-{
-    const slice_hook *hook = context;
-    exchange_slice_range_final(hook->ex, hook->slice, first, count);
-}
-
-static void on_poll(void *context) { exchange_poll(((const slice_hook *)context)->ex); }
 
 /* Forward and backward over slice `index` of this rank: its images' share of the mean gradient over the global batch. */
 static void compute_slice(trainer *t, vgg_range batch, int index, step_report *report)
@@ -42,8 +30,8 @@ static void compute_slice(trainer *t, vgg_range batch, int index, step_report *r
     batch_fill(&t->train.set, &t->pixels, t->order + batch.first + mine.first, (uint32_t)n, t->input, t->labels);
     const float *logits = network_forward(t->net, exchange_weights(t->ex), t->input, n);
     loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
-    slice_hook hook = {t->ex, index};
-    network_hooks hooks = {&hook, on_range_final, on_poll};
+    exchanged_slice slice = {t->ex, index};
+    network_hooks hooks = slice_hooks(&slice);
     network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_slice_gradient(t->ex, index), &hooks);
     report->loss_sum += loss.loss_sum;
     report->correct += loss.correct;
@@ -109,6 +97,8 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
 {
     double step_s = clock_now_s() - start;
     t->train_s += step_s;
+    t->exchange_s += times.exchange_s;
+    t->steps++;
     run_step_event event = {.step = t->at.step,
                             .epoch = t->at.epoch + 1,
                             .samples = samples,
@@ -244,11 +234,14 @@ static vgg_status tell_end(trainer *t, vgg_status status)
     snprintf(message, sizeof message, "%s", status == VGG_OK ? "" : vgg_message());
     uint64_t peak = cpu_memory_peak_bytes();
     comm_max_u64(t->c, &peak, 1);
+    double steps = t->steps > 0 ? (double)t->steps : 1;
     run_end_event event = {.status = (int)status,
                            .message = message,
                            .step = t->at.step,
                            .wall_s = clock_now_s() - t->started_s,
                            .train_s = t->train_s,
+                           .step_s = t->train_s / steps,
+                           .exchange_s = t->exchange_s / steps,
                            .images = t->images,
                            .best_accuracy = t->at.best_accuracy,
                            .final_accuracy = t->last_eval.accuracy,

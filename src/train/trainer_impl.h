@@ -69,6 +69,8 @@ typedef struct {
     uint64_t loss_seen;
     double started_s;
     double train_s;
+    double exchange_s; /* exposed, in all steps */
+    uint64_t steps;    /* by this process; a resumed run has more */
     uint64_t images;
 } trainer;
 

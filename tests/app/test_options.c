@@ -43,23 +43,10 @@ static void refuse(const char *const *words, const char *const *parts)
     options_clear(&o);
 }
 
-static char *folder;
-
-static void make_folder(void)
-{
-    folder = support_make_folder();
-}
-
-static void remove_folder(void)
-{
-    support_remove_folder(folder);
-    free(folder);
-}
-
 static const char *write_config(const char *text)
 {
     static char path[TEXT_BYTES];
-    snprintf(path, sizeof path, "%s/run.conf", folder);
+    snprintf(path, sizeof path, "%s/run.conf", support_folder);
     FILE *file = fopen(path, "w");
     fputs(text, file);
     fclose(file);
@@ -303,7 +290,7 @@ START_TEST(bad_lines_are_named)
     refuse(WORDS("--config", write_config("{\"lr\": ")), WORDS("run.conf: line 1", "not JSON"));
     refuse(WORDS("--config", write_config("{\"lr\": [1]}")), WORDS("\"lr\"", "single value"));
     refuse(WORDS("--config", write_config("{\"lr\": -1}")), WORDS("run.conf: lr '-1'"));
-    refuse(WORDS("--config", folder), WORDS(folder));
+    refuse(WORDS("--config", support_folder), WORDS(support_folder));
     refuse(WORDS("--config", "/dev/zero"), WORDS("/dev/zero", "1 MiB"));
     refuse(WORDS("--config", "/no/such"), WORDS("/no/such", "No such file"));
 }
@@ -412,7 +399,7 @@ int main(void)
 {
     Suite *suite = suite_create("options");
     TCase *cases = tcase_create("options");
-    tcase_add_checked_fixture(cases, make_folder, remove_folder);
+    tcase_add_checked_fixture(cases, support_open_folder, support_close_folder);
     tcase_add_test(cases, rows_are_complete);
     tcase_add_test(cases, defaults_are_in_range);
     tcase_add_test(cases, each_choice_is_taken_and_no_other);

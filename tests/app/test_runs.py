@@ -71,6 +71,10 @@ class Train(cli.Case):
             self.assertIsInstance(steps[0][field], (int, float), field)
         self.assertRegex(outcome.err, r"(?m)^epoch 1/1  loss .* test accuracy .*")
         self.assertRegex(outcome.err, r"(?m)^done: test accuracy")
+        self.assertEqual("exposed exchange" in outcome.err, cli.RANKS > 1)
+        with open(os.path.join(run, "summary.json"), encoding="utf-8") as file:
+            exposed = json.load(file)["exchange_s"]
+        self.assertAlmostEqual(exposed, sum(step["exchange_s"] for step in steps) / 4, places=6)
         with open(self.path("trace.json"), encoding="utf-8") as file:
             self.assertGreaterEqual(len(json.load(file)["traceEvents"]), 16)
         with open(os.path.join(run, "config.json"), encoding="utf-8") as file:

@@ -83,6 +83,8 @@ static void run_end(run_observer on, int status)
                          .step = 2000,
                          .wall_s = 75,
                          .train_s = 62.5,
+                         .step_s = 0.125,
+                         .exchange_s = 0.0025,
                          .images = 32000,
                          .best_accuracy = 0.9375,
                          .final_accuracy = 0.9375,
@@ -183,6 +185,7 @@ START_TEST(a_pipe_gets_plain_lines)
     ck_assert_ptr_nonnull(strstr(
         text, "60,000 training and 10,000 test images, 2 epochs of 1000 steps of 16 images, 2 ranks x 1 thread"));
     ck_assert_ptr_nonnull(strstr(text, "done: test accuracy 93.75 %"));
+    ck_assert_ptr_nonnull(strstr(text, "2.5 of each step's 125.0 ms exposed exchange"));
     ck_assert_ptr_nonnull(strstr(text, "32,000 images in 1:15, 512 images/s"));
     ck_assert_int_eq(count_of(text, "\n"), 3);
 }

@@ -17,23 +17,10 @@
 
 enum { PATH_BYTES = 256, LINES_MAX = 64 };
 
-static char *folder;
-
-static void make_folder(void)
-{
-    folder = support_make_folder();
-}
-
-static void remove_folder(void)
-{
-    support_remove_folder(folder);
-    free(folder);
-}
-
 static const char *in_folder(const char *name)
 {
     static char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", support_folder, name);
     return path;
 }
 
@@ -86,6 +73,8 @@ static void emit_end(run_observer on)
                          .step = 8,
                          .wall_s = 3,
                          .train_s = 2,
+                         .step_s = 0.25,
+                         .exchange_s = 0.0625,
                          .images = 128,
                          .best_accuracy = 0.9,
                          .final_accuracy = 0.8,
@@ -136,7 +125,7 @@ static const char *event_of(const json_t *object)
 static void record(uint64_t resume_step, uint64_t first, uint64_t last, bool end)
 {
     recorder *r;
-    ck_assert_int_eq(recorder_open(folder, resume_step, "{\"lr\":0.05}", &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, resume_step, "{\"lr\":0.05}", &r), VGG_OK);
     emit_steps(recorder_observer(r), first, last);
     if (end) emit_end(recorder_observer(r));
     recorder_close(r);
@@ -168,7 +157,7 @@ START_TEST(each_line_is_there_at_once)
 {
     recorder *r;
     json_t *lines[LINES_MAX];
-    ck_assert_int_eq(recorder_open(folder, 0, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
     emit_steps(recorder_observer(r), 1, 3);
     int count = read_metrics(lines);
     ck_assert_int_eq(count, 4);
@@ -180,7 +169,7 @@ END_TEST
 START_TEST(numbers_that_are_not_finite_become_null)
 {
     recorder *r;
-    ck_assert_int_eq(recorder_open(folder, 0, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
     run_step_event event = step_event(1);
     event.loss = NAN;
     event.grad_norm = INFINITY;
@@ -273,6 +262,8 @@ START_TEST(the_summary_has_the_outcome)
     ck_assert_double_eq(number(root, "images_per_second"), 64);
     ck_assert_double_eq(number(json_object_get(root, "config"), "lr"), 0.05);
     ck_assert_double_eq(number(json_object_get(root, "run"), "ranks"), 2);
+    ck_assert_double_eq(number(root, "step_s"), 0.25);
+    ck_assert_double_eq(number(root, "exchange_s"), 0.0625);
     ck_assert_int_ne(access(in_folder(".summary.json.tmp"), F_OK), 0);
     json_decref(root);
 }
@@ -309,7 +300,7 @@ END_TEST
 START_TEST(without_gnuplot_there_are_no_plots)
 {
     char *path = strdup(getenv("PATH"));
-    setenv("PATH", folder, 1);
+    setenv("PATH", support_folder, 1);
     record(0, 1, 8, true);
     setenv("PATH", path, 1);
     free(path);
@@ -409,7 +400,7 @@ int main(void)
 {
     Suite *suite = suite_create("recorder");
     TCase *cases = tcase_create("recorder");
-    tcase_add_checked_fixture(cases, make_folder, remove_folder);
+    tcase_add_checked_fixture(cases, support_open_folder, support_close_folder);
     tcase_add_test(cases, lines_hold_the_events);
     tcase_add_test(cases, each_line_is_there_at_once);
     tcase_add_test(cases, numbers_that_are_not_finite_become_null);

@@ -60,6 +60,17 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 void support_remove_folder(const char *folder) { nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
 
+char *support_folder;
+
+void support_open_folder(void) { support_folder = support_make_folder(); }
+
+void support_close_folder(void)
+{
+    support_remove_folder(support_folder);
+    free(support_folder);
+    support_folder = NULL;
+}
+
 void support_fill(float *values, size_t count, unsigned seed)
 {
     unsigned long long state = seed * 0x9E3779B97F4A7C15ull + 1;

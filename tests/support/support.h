@@ -19,6 +19,11 @@ double support_relative_error(const float *actual, const float *expected, size_t
 char *support_make_folder(void);
 void support_remove_folder(const char *folder);
 
+/* A fixture around each test that wants a folder of its own. */
+extern char *support_folder;
+void support_open_folder(void);
+void support_close_folder(void);
+
 /* values[i] in [-1, 1), the same for the same seed. */
 void support_fill(float *values, size_t count, unsigned seed);
 

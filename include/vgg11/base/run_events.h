@@ -32,7 +32,7 @@ typedef struct {
     double clip_scale; /* 1 if nothing was clipped; with per-tensor clipping the smallest */
     double step_s;     /* whole step, wall time on rank 0 */
     double compute_s;  /* forward and backward */
-    double exchange_s; /* not hidden behind compute */
+    double exchange_s; /* exposed exchange: what rank 0 spent on, or waiting for, other ranks' gradients, not hidden behind compute */
     double update_s;   /* norm, clip, weight update */
 } run_step_event;
 
@@ -59,6 +59,8 @@ typedef struct {
     uint64_t step;
     double wall_s;
     double train_s; /* in steps alone */
+    double step_s;     /* means over the steps of this run: of run_step_event's step_s */
+    double exchange_s; /* and exchange_s */
     uint64_t images;
     double best_accuracy;
     double final_accuracy;
