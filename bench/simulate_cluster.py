@@ -30,11 +30,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ROOT / "bench" / "simulate"
 WITH_HOSTS = ROOT / "tests" / "hosts" / "with_hosts.sh"
 REPLACED = {"dist/sum.c", "dist/square_sum.c", "dist/bf16_carry.c", "dist/shared.c", "base/memory.c"}
-STRATEGIES = {  # name: exchange, wire
+STRATEGIES = {  # name (without a comma, for gnuplot): exchange, wire
     "flat": ("allreduce", "fp32"),
-    "flat, bf16 wire": ("allreduce", "bf16"),
+    "flat bf16": ("allreduce", "bf16"),
     "node": ("node", "fp32"),
-    "node, bf16 wire": ("node", "bf16"),
+    "node bf16": ("node", "bf16"),
 }
 COMPARED_LINK = 1  # Gb/s between the hosts of a comparison: what TCP on this machine fills for certain
 
@@ -105,7 +105,7 @@ def compare(folder, options, bandwidth):
             if strategy_wire != wire:
                 continue
             predicted = simulate(folder, options, ranks, nodes, COMPARED_LINK, name, 0, share)
-            print(f"  {ranks} ranks on {nodes} node{'s'[:nodes > 1]}, {name:16s} measured {1e3 * measured[exchange]['median_s']:7.1f} ms "
+            print(f"  {ranks} ranks on {nodes} node{'s'[:nodes > 1]}, {name:9s} measured {1e3 * measured[exchange]['median_s']:7.1f} ms "
                   f"(least {1e3 * measured[exchange]['least_s']:7.1f}), predicted {1e3 * predicted:7.1f} ms", flush=True)
 
 
@@ -122,11 +122,11 @@ def write_table(folder, options, links, compute_s, bandwidth):
                     try:
                         step_s = simulate(folder, options, ranks, nodes, gigabits, name, compute_s, bandwidth)
                     except subprocess.TimeoutExpired:
-                        print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:16s} left out: took over {options.timeout:g} s")
+                        print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:9s} left out: took over {options.timeout:g} s")
                         continue
                     table.writerow([ranks, gigabits, name, f"{step_s:.6f}", f"{alone / step_s:.4f}"])
                     file.flush()
-                    print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:16s} step {1e3 * step_s:8.1f} ms, "
+                    print(f"{ranks:5d} ranks {gigabits:>4} Gb/s {name:9s} step {1e3 * step_s:8.1f} ms, "
                           f"efficiency {100 * alone / step_s:5.1f} %", flush=True)
 
 

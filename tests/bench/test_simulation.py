@@ -37,8 +37,8 @@ class Simulation(unittest.TestCase):
     def test_order_of_strategies(self):
         for gigabits in (10, 100):
             self.assertLess(self.steps["node", gigabits], self.steps["flat", gigabits])
-        self.assertLess(self.steps["node, bf16 wire", 10], self.steps["node", 10])
-        for strategy in ("flat", "node", "flat, bf16 wire", "node, bf16 wire"):
+        self.assertLess(self.steps["node bf16", 10], self.steps["node", 10])
+        for strategy in ("flat", "node", "flat bf16", "node bf16"):
             self.assertLess(self.steps[strategy, 100], self.steps[strategy, 10])
 
     def test_picture(self):
