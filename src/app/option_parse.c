@@ -93,7 +93,7 @@ static vgg_status collect(int argc, char **argv, command_line *line)
     if (line->stop < 1) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to read the options");
     /* argp points behind the word, or at it if it is a cluster of short options, of which there are none. */
     const char *after = line->stop < argc ? argv[line->stop] : "";
-    bool cluster = after[0] == '-' && after[1] != '-' && strlen(after) > 2;
+    bool cluster = *after == '-' && strncmp(after, "--", 2) != 0 && strlen(after) > 2;
     return explain(cluster ? after : argv[line->stop - 1]);
 }
 
