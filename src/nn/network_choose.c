@@ -3,11 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/bf16.h"
 #include "nn/network_impl.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/hash.h"
 
-enum { TIMED_TURNS = 4 };
+enum { TIMED_TURNS = 2 };
+
+typedef struct {
+    void *memory;
+    size_t bytes;
+} stage_workspace;
 
 /* Made-up operands that are large enough for every layer and pass. */
 typedef struct {
@@ -17,6 +23,7 @@ typedef struct {
     size_t bias_bytes;
     float *x, *dy, *result, *w, *dw, *b, *db;
     uint8_t *chosen;
+    stage_workspace *workspaces; /* two, which grow as plans need: pages touched once serve all */
 } stage;
 
 /* One call to the caller's agreement: all ranks' largest. */
@@ -51,10 +58,22 @@ static void measure_stage(const network *net, stage *s)
 }
 
 /* Small numbers of both signs: neither denormal nor growing past the range of floats in any sum. */
+static float made_up(size_t i) { return (float)(i % 61) / 61.0f - 0.5f; }
+
 static void fill(float *values, size_t bytes, int threads)
 {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (size_t i = 0; i < bytes / sizeof(float); i++) values[i] = (float)(i % 61) / 61.0f - 0.5f;
+    for (size_t i = 0; i < bytes / sizeof(float); i++) values[i] = made_up(i);
+}
+
+/* Two bfloat16 numbers side by side are a sane float as well, which the first layer reads. */
+static void fill_map(const network *net, float *values, size_t bytes)
+{
+    bf16 *narrow = (bf16 *)values;
+    fill(values, bytes, net->config.threads);
+    if (net->config.precision != PRECISION_BF16) return;
+#pragma omp parallel for num_threads(net->config.threads) schedule(static)
+    for (size_t i = 0; i < bytes / sizeof *narrow; i++) narrow[i] = bf16_round(made_up(i));
 }
 
 static vgg_status open_stage(const network *net, stage *s)
@@ -73,8 +92,8 @@ static vgg_status open_stage(const network *net, stage *s)
     s->b = arena_take(&s->arena, s->bias_bytes);
     s->db = arena_take(&s->arena, s->bias_bytes);
     s->chosen = arena_take(&s->arena, s->map_bytes / sizeof(float));
-    fill(s->x, s->map_bytes, net->config.threads);
-    fill(s->dy, s->map_bytes, net->config.threads);
+    fill_map(net, s->x, s->map_bytes);
+    fill_map(net, s->dy, s->map_bytes);
     fill(s->w, s->kernel_bytes, net->config.threads);
     fill(s->b, s->bias_bytes, net->config.threads);
     return VGG_OK;
@@ -95,25 +114,38 @@ static conv_arguments stage_arguments(const stage *s, const conv_plan *plan, voi
                             .db = s->db, .chosen = s->chosen, .n = plan->problem.batch, .workspace = workspace};
 }
 
-/* Least of a few runs each, in seconds. They run in turns, so that what else the machine does hits both alike; the first turn
- * touches memory, and a challenger that is far behind after the second gets no third. Infinite without memory to try. */
+static bool make_room(stage_workspace *workspace, size_t bytes)
+{
+    if (bytes <= workspace->bytes) return true;
+    vgg_unmap(workspace->memory, workspace->bytes);
+    workspace->bytes = 0;
+    bool made = vgg_map(bytes, &workspace->memory) == VGG_OK;
+    if (made) workspace->bytes = bytes;
+    return made;
+}
+
+static double time_once_in(conv_plan *plan, const stage *s, int workspace)
+{
+    conv_arguments arguments = stage_arguments(s, plan, s->workspaces[workspace].memory);
+    return time_once(plan, &arguments);
+}
+
+/* Least of a few runs each of the holder, if there is one, and of its challenger, in seconds; least[0] is the holder's so far.
+ * They run in turns, so that what else the machine does hits both alike. A challenger that falls far behind gets no further
+ * turn: most do at once. Infinite without memory to try. */
 static void time_in_turns(conv_plan *const plans[2], const stage *s, double least[2])
 {
-    void *workspaces[2] = {NULL, NULL};
-    bool memory = true;
+    const double far_behind = 2.5;
+    least[1] = INFINITY;
     for (int i = 0; i < 2; i++) {
-        least[i] = INFINITY;
-        memory = memory && (!plans[i] || vgg_map(plans[i]->workspace_bytes, &workspaces[i]) == VGG_OK);
+        if (plans[i] && !make_room(&s->workspaces[i], plans[i]->workspace_bytes)) return;
     }
-    for (int turn = 0; memory && turn < TIMED_TURNS && (turn < 2 || !plans[0] || least[1] < 2 * least[0]); turn++) {
+    least[1] = time_once_in(plans[1], s, 1);
+    for (int turn = 0; turn < TIMED_TURNS && !(plans[0] && least[1] > far_behind * least[0]); turn++) {
+        if (plans[0] && turn == 0) least[0] = INFINITY; /* timed at another moment */
         for (int i = 0; i < 2; i++) {
-            if (!plans[i]) continue;
-            conv_arguments arguments = stage_arguments(s, plans[i], workspaces[i]);
-            least[i] = fmin(least[i], time_once(plans[i], &arguments));
+            if (plans[i]) least[i] = fmin(least[i], time_once_in(plans[i], s, i));
         }
-    }
-    for (int i = 0; i < 2; i++) {
-        if (workspaces[i]) vgg_unmap(workspaces[i], plans[i]->workspace_bytes);
     }
 }
 
@@ -203,13 +235,15 @@ static vgg_status choose_all(network *net, const stage *s)
 
 static vgg_status choose_by_timing(network *net)
 {
-    stage s = {0};
+    stage_workspace workspaces[2] = {{NULL, 0}, {NULL, 0}};
+    stage s = {.workspaces = workspaces};
     vgg_status status = open_stage(net, &s);
     if (agreed(net, status == VGG_OK ? 0 : 1) > 0) {
         if (status == VGG_OK) status = vgg_fail(VGG_UNAVAILABLE, "another rank has no memory to time the algorithms");
     } else {
         status = choose_all(net, &s);
     }
+    for (int i = 0; i < 2; i++) vgg_unmap(workspaces[i].memory, workspaces[i].bytes);
     arena_close(&s.arena);
     return status;
 }
