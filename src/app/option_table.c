@@ -57,7 +57,7 @@ static const option_choice precisions[] = {
 };
 static const option_choice wires[] = {
     {"fp32", "gradients travel as they are"},
-    {"bf16", "half the traffic between nodes, with error feedback"},
+    {"bf16", "half the traffic between nodes, with error feedback, which a resumed run begins without"},
     {NULL, NULL},
 };
 static const option_choice clip_modes[] = {
