@@ -4,7 +4,7 @@
 
 #include "vgg11/base/memory.h"
 
-enum { CUT_FLOATS = 16 };
+enum { CUT_FLOATS = 16, BLOCKS_AT_ONCE = 4 };
 
 /* Appends the blocks of first .. end-1 (both multiples of 16), the first `used` of which are the segment's. */
 static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment)
@@ -72,7 +72,7 @@ vgg_range blocks_floats(const block_table *table, vgg_range blocks)
 
 void blocks_square_sums(const block_table *table, const float *values, vgg_range run, int threads, double *sums)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
+    #pragma omp parallel for schedule(dynamic, BLOCKS_AT_ONCE) num_threads(threads)
     for (size_t i = run.first; i < run.first + run.count; i++)
         sums[i] = square_sum(values + table->blocks[i].first, table->blocks[i].count);
 }

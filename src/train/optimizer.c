@@ -4,7 +4,7 @@
 
 #include "vgg11/base/range.h"
 
-enum { CHUNK_FLOATS = 16384 };
+enum { CHUNK_FLOATS = 16384, CHUNKS_AT_ONCE = 4 };
 
 static float scale_of(const optimizer_config *config, double norm)
 {
@@ -64,13 +64,14 @@ static vgg_range intersection(vgg_range a, vgg_range b)
     return (vgg_range){first, end > first ? end - first : 0};
 }
 
-static void update_tensor(const update_terms *terms, int threads, vgg_range part, float *weights, float *velocity,
-                          const float *gradient)
+/* To be called by all threads of a parallel region; does not wait for the others. From the end to the beginning: the norm was
+ * summed from the beginning to the end, and what it read last is still in the cache. */
+static void update_tensor(const update_terms *terms, vgg_range part, float *weights, float *velocity, const float *gradient)
 {
     size_t chunks = (part.count + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
-#pragma omp parallel for schedule(static) num_threads(threads) if (chunks > 1)
-    for (size_t chunk = 0; chunk < chunks; chunk++) {
-        size_t first = part.first + chunk * CHUNK_FLOATS, left = part.first + part.count - first;
+#pragma omp for schedule(dynamic, CHUNKS_AT_ONCE) nowait
+    for (size_t i = 0; i < chunks; i++) {
+        size_t chunk = chunks - 1 - i, first = part.first + chunk * CHUNK_FLOATS, left = part.first + part.count - first;
         update_chunk(*terms, left < CHUNK_FLOATS ? left : CHUNK_FLOATS, weights + first, velocity + first, gradient + first);
     }
 }
@@ -79,10 +80,10 @@ void optimizer_update(const optimizer_config *config, const clip_result *clip, f
                       float *velocity, const float *gradient)
 {
     const tensor_view *tensors = model_tensors();
-    for (int t = 0; t < MODEL_TENSORS; t++) {
+#pragma omp parallel num_threads(config->threads)
+    for (int t = MODEL_TENSORS - 1; t >= 0; t--) {
         vgg_range part = intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count});
-        if (part.count == 0) continue;
         update_terms terms = terms_of(config, clip, lr, t);
-        update_tensor(&terms, config->threads, part, weights, velocity, gradient);
+        update_tensor(&terms, part, weights, velocity, gradient);
     }
 }
