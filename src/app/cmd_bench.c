@@ -18,6 +18,7 @@ vgg_status cmd_bench(comm *c, const options *o)
         .exchange = o->exchange,
         .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
         .slices = (int)o->slices,
+        .bucket_mib = (int)o->bucket,
         .threads = plan.threads,
         .json = o->json,
         .plot = o->plot,

@@ -160,6 +160,8 @@ const option_row option_table[] = {
     {COUNT("slices", slices, 0, 65536), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
      .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
              "ranks; 0: as many as ranks"},
+    {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
+     .help = "MiB that --exchange overlap sends at once; 0: timed at the start"},
     {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
      .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,

@@ -14,7 +14,8 @@ vgg_status moving_open(comm *c, const bench_config *config, const char *name, ex
                               .segment_count = MODEL_TENSORS,
                               .wire = config->wire,
                               .threads = config->threads,
-                              .slices = config->slices};
+                              .slices = config->slices,
+                              .bucket_mib = config->bucket_mib};
     return exchange_create(c, &wanted, out);
 }
 

@@ -88,11 +88,19 @@ static void add_reason(exchange *ex, const char *text)
     snprintf(ex->reason + used, sizeof ex->reason - used, "%s", text);
 }
 
+static void add_bucket(exchange *ex)
+{
+    char text[64];
+    snprintf(text, sizeof text, "; buckets of %d MiB (%s)", ex->bucket_mib, ex->config.bucket_mib > 0 ? "given" : "timed");
+    add_reason(ex, text);
+}
+
 vgg_status exchange_create(comm *c, const exchange_config *config, exchange **out)
 {
     *out = NULL;
     VGG_TRY(slices_check(config, c->size));
     VGG_TRY(strcmp(config->name, "auto") == 0 ? exchange_open_auto(c, config, out) : open_named(c, config, out));
+    if ((*out)->bucket_mib > 0 && comm_size(c) > 1) add_bucket(*out);
     if (config->wire == WIRE_BF16 && !exchange_wire_is_narrow(*out)) add_reason(*out, "; bf16 unused: nothing crosses a wire on one node");
     return VGG_OK;
 }
@@ -110,6 +118,7 @@ float *exchange_gradient(exchange *ex) { return ex->gradient; }
 float *exchange_weights(exchange *ex) { return ex->weights; }
 float *exchange_velocity(exchange *ex) { return ex->velocity; }
 vgg_range exchange_owned(const exchange *ex) { return ex->owned; }
+int exchange_bucket_mib(const exchange *ex) { return ex->bucket_mib; }
 exchange_costs exchange_cost(const exchange *ex) { return ex->cost; }
 double exchange_exposed_s(const exchange *ex) { return ex->exposed_s; }
 

@@ -49,6 +49,7 @@ struct exchange {
     float *weights;
     float *velocity;
     vgg_range owned;
+    int bucket_mib;
     int leaf; /* this rank's place in the tree of slices */
     exchange_costs cost;
     void *state; /* the strategy's own */

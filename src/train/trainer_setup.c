@@ -70,7 +70,8 @@ static vgg_status open_exchange(trainer *t)
                               .segment_count = MODEL_TENSORS,
                               .wire = t->config->wire,
                               .threads = t->config->threads,
-                              .slices = t->config->slices};
+                              .slices = t->config->slices,
+                              .bucket_mib = trainer_bucket_mib(t)};
     VGG_TRY(create_exchange(t, config));
     vgg_log(VGG_LOG_DEBUG, "exchange: %s", exchange_reason(t->ex));
     return VGG_OK;

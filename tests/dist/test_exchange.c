@@ -169,6 +169,25 @@ START_TEST(every_row_sums_the_whole_model)
 }
 END_TEST
 
+/* With one bucket, with several, and with the size that timing finds. */
+static const int bucket_sizes[] = {1, 3, 1024, 0};
+
+START_TEST(buckets_of_any_size_sum)
+{
+    static const layout several = {"several buckets", 5000000, {{0, 300000}, {300000, 4000000}, {4300000, 700000}}, 3};
+    exchange_config config = {.name = "overlap", .count = several.count, .segments = several.segments,
+                              .segment_count = several.segment_count, .threads = 1, .bucket_mib = bucket_sizes[_i]};
+    exchange *ex = NULL;
+    ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
+    int used = exchange_bucket_mib(ex), given = bucket_sizes[_i];
+    ranks_assert(given > 0 ? used == given : used >= 1, "size of a bucket");
+    ranks_assert(comm_agree_text(ranks, "size of a bucket", exchange_reason(ex)) == VGG_OK, vgg_message());
+    ranks_assert(comm_size(ranks) == 1 || strstr(exchange_reason(ex), given > 0 ? "(given)" : "(timed)"), exchange_reason(ex));
+    run_steps(ex, &several, 2);
+    exchange_destroy(ex);
+}
+END_TEST
+
 START_TEST(auto_takes_a_row)
 {
     exchange *ex = open_row("auto", &layouts[LAYOUTS - 1], 1);
@@ -286,6 +305,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, odd_numbers_pass_through, 0, rows);
     tcase_add_loop_test(tests, distribute_and_collect, 0, rows);
     tcase_add_loop_test(tests, costs_are_told, 0, rows);
+    tcase_add_loop_test(tests, buckets_of_any_size_sum, 0, sizeof bucket_sizes / sizeof bucket_sizes[0]);
     tcase_add_test(tests, auto_takes_a_row);
     tcase_add_test(tests, unknown_name_is_refused);
     if (comm_size(ranks) == 2 && comm_node_count(ranks) == 1) tcase_add_loop_test(tests, every_row_sums_the_whole_model, 0, rows);

@@ -56,18 +56,19 @@ static bool same_state(const char *folder, const char *other)
 {
     run_checkpoint a = runs_load(folder, STEPS), b = runs_load(other, STEPS);
     size_t bytes = model_flat_count() * sizeof *a.weights;
-    bool same = strcmp(a.state.exchange, b.state.exchange) == 0 && strcmp(a.state.algorithms, b.state.algorithms) == 0 &&
+    bool same = strcmp(a.state.exchange, b.state.exchange) == 0 && a.state.bucket_mib == b.state.bucket_mib && strcmp(a.state.algorithms, b.state.algorithms) == 0 &&
                 memcmp(a.weights, b.weights, bytes) == 0 && memcmp(a.velocity, b.velocity, bytes) == 0;
     runs_unload(&a);
     runs_unload(&b);
     return same;
 }
 
-/* On five ranks an all-reduce sums in another order than the shared buffers do, and im2col rounds otherwise than what is expected to
- * be fastest: chosen afresh, they would end in other bits. */
+/* On five ranks an all-reduce sums in another order than the shared buffers do, and in another for each size of its messages, and
+ * im2col rounds otherwise than what is expected to be fastest: chosen afresh, they would end in other bits. */
 static const struct {
     const char *conv, *exchange;
-} kinds[] = {{"im2col", "allreduce"}, {"winograd", "node"}};
+    int bucket_mib;
+} kinds[] = {{"im2col", "allreduce", 0}, {"winograd", "node", 0}, {"direct", "overlap", 3}};
 
 START_TEST(goes_on_with_what_the_checkpoint_used)
 {
@@ -75,6 +76,7 @@ START_TEST(goes_on_with_what_the_checkpoint_used)
     bool first = comm_rank(ranks) == 0;
     train_config config = config_of();
     config.exchange = kinds[_i].exchange;
+    config.bucket_mib = kinds[_i].bucket_mib;
     config.conv = kinds[_i].conv;
     runs_expect(&config, VGG_OK, "named");
     if (first) change_record(config.output, forget_name);

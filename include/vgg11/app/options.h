@@ -53,6 +53,7 @@ typedef struct {
     char *exchange;
     char *wire;
     uint64_t slices;
+    uint64_t bucket;
     uint64_t threads;
     uint64_t check_every;
 

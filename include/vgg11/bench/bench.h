@@ -32,7 +32,8 @@ typedef struct {
     const char *conv;     /* a row's name, or "auto" */
     const char *exchange; /* of the step */
     exchange_wire wire;
-    int slices;             /* as exchange_config has it */
+    int slices;             /* as exchange_config has it, and so the next */
+    int bucket_mib;
     int threads;            /* per rank, >= 1 */
     const char *plan_cache; /* as network_config has it */
     bool json;              /* JSON on standard output instead of tables */

@@ -39,6 +39,7 @@ typedef struct {
     exchange_wire wire;
     int threads;               /* OpenMP threads for sums */
     int slices;                /* 0: as many as ranks. Else a power of two: see exchange_slices() */
+    int bucket_mib;            /* of "overlap": a message's size; 0: timed when opened */
 } exchange_config;
 
 /* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if slices do not fit. */
@@ -53,6 +54,9 @@ float *exchange_gradient(exchange *ex); /* [count], this rank's own to write bet
 float *exchange_weights(exchange *ex);  /* [count]; write only the owned range, between finish and publish */
 float *exchange_velocity(exchange *ex); /* [count]; likewise */
 vgg_range exchange_owned(const exchange *ex);
+
+/* The size of buckets in use, in MiB; 0 for a strategy that has none. */
+int exchange_bucket_mib(const exchange *ex);
 
 void exchange_begin(exchange *ex);
 void exchange_range_final(exchange *ex, size_t first, size_t count);
