@@ -4,6 +4,16 @@
 
 enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 3 << 20, FETCHES_OF_ROWS = 2 };
 
+/* A share has at least so many tiles for the rows of the kernel; as many images of a share are even enough with one more. */
+enum { SHARE_ROW_TILES = 4, ENOUGH_IMAGES = 16 };
+
+static void cut_groups(bilinear_shape *shape)
+{
+    shape->group_tiles = (size_t)shape->kernels->rows * GROUP_ROW_TILES;
+    if (shape->group_tiles > shape->tiles) shape->group_tiles = shape->tiles;
+    shape->groups = (shape->tiles + shape->group_tiles - 1) / shape->group_tiles;
+}
+
 bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
 {
     const conv_problem *p = &plan->problem;
@@ -13,10 +23,26 @@ bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
     s.out = (size_t)(transposed ? p->in : p->out);
     s.map_tiles = (size_t)((p->side + s.form->tile - 1) / s.form->tile);
     s.tiles = n * s.map_tiles * s.map_tiles;
-    s.group_tiles = (size_t)s.kernels->rows * GROUP_ROW_TILES;
-    if (s.group_tiles > s.tiles) s.group_tiles = s.tiles;
-    s.groups = (s.tiles + s.group_tiles - 1) / s.group_tiles;
+    cut_groups(&s);
     return s;
+}
+
+bool bilinear_shares_pay(const bilinear_shape *shape, size_t threads)
+{
+    size_t per_map = shape->map_tiles * shape->map_tiles, images = shape->tiles / per_map, least = images / threads;
+    bool even = images % threads == 0 || least >= ENOUGH_IMAGES;
+    return threads > 1 && even && least * per_map >= (size_t)shape->kernels->rows * SHARE_ROW_TILES;
+}
+
+bilinear_shape bilinear_share(const bilinear_shape *shape, size_t parts, size_t index)
+{
+    bilinear_shape share = *shape;
+    size_t per_map = shape->map_tiles * shape->map_tiles;
+    vgg_range images = range_part(shape->tiles / per_map, parts, index);
+    share.first_tile = images.first * per_map;
+    share.tiles = images.count * per_map;
+    cut_groups(&share);
+    return share;
 }
 
 bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width)
@@ -49,7 +75,7 @@ vgg_range bilinear_wave(const bilinear_shape *shape, size_t first)
 vgg_range bilinear_group(const bilinear_shape *shape, size_t group)
 {
     size_t first = group * shape->group_tiles, left = shape->tiles - first;
-    return (vgg_range){first, left < shape->group_tiles ? left : shape->group_tiles};
+    return (vgg_range){shape->first_tile + first, left < shape->group_tiles ? left : shape->group_tiles};
 }
 
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width)
@@ -66,22 +92,38 @@ simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *ma
     return tile;
 }
 
+/* Tile i of the wave. */
+static inline void spread_tile(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
+                               bilinear_spread_function spread, int margin, float *points, size_t i)
+{
+    size_t group = i / shape->group_tiles, row = i % shape->group_tiles;
+    float *to = points + group * layout->group_stride + row * layout->width;
+    for (size_t b = 0; b < layout->blocks; b++) {
+        simd_map_tile tile = bilinear_tile(shape, maps, bilinear_group(shape, wave.first).first + i, b * layout->width, layout->width);
+        tile.row -= margin;
+        tile.column -= margin;
+        spread(to + b * layout->block_stride, layout->point_stride, &tile, layout->width);
+    }
+}
+
+static size_t wave_tiles(const bilinear_shape *shape, vgg_range wave)
+{
+    return (wave.count - 1) * shape->group_tiles + bilinear_group(shape, wave.first + wave.count - 1).count;
+}
+
+void bilinear_spread_alone(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
+                           bilinear_spread_function spread, int margin, float *points)
+{
+    for (size_t i = 0, tiles = wave_tiles(shape, wave); i < tiles; i++)
+        spread_tile(shape, layout, wave, maps, spread, margin, points, i);
+}
+
 void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                      bilinear_spread_function spread, int margin, float *points)
 {
-    size_t first = wave.first * shape->group_tiles;
-    vgg_range last_group = bilinear_group(shape, wave.first + wave.count - 1);
+    size_t tiles = wave_tiles(shape, wave);
 #pragma omp for schedule(guided)
-    for (size_t i = first; i < last_group.first + last_group.count; i++) {
-        size_t group = i / shape->group_tiles - wave.first, row = i % shape->group_tiles;
-        float *to = points + group * layout->group_stride + row * layout->width;
-        for (size_t b = 0; b < layout->blocks; b++) {
-            simd_map_tile tile = bilinear_tile(shape, maps, i, b * layout->width, layout->width);
-            tile.row -= margin;
-            tile.column -= margin;
-            spread(to + b * layout->block_stride, layout->point_stride, &tile, layout->width);
-        }
-    }
+    for (size_t i = 0; i < tiles; i++) spread_tile(shape, layout, wave, maps, spread, margin, points, i);
 }
 
 /* Forward and input gradient: the latter is the former with the kernel turned round and its channels exchanged. */
@@ -103,11 +145,12 @@ typedef struct {
     float *sums;
 } gather_memory;
 
-static gather gather_of(const conv_plan *plan, size_t n)
+/* Of a pass over the shape's tiles; threads with shares of their own have waves that together are as large as a common one. */
+static gather gather_of(const conv_plan *plan, const bilinear_shape *shape, size_t shares)
 {
-    gather g = {.shape = bilinear_shape_of(plan, n), .transposed = plan->pass == CONV_INPUT_GRADIENT};
+    gather g = {.shape = *shape, .transposed = plan->pass == CONV_INPUT_GRADIENT};
     g.source = bilinear_layout_of(&g.shape, g.shape.in, BILINEAR_DEPTH);
-    bilinear_set_wave(&g.shape, g.source.group_stride, 0);
+    bilinear_set_wave(&g.shape, g.source.group_stride * shares, 0);
     g.panel = (size_t)g.shape.kernels->panel;
     g.panels = simd_panels(g.shape.kernels, g.shape.out);
     g.tap_stride = g.kernel_stride = BILINEAR_DEPTH * g.panel + LINE_FLOATS;
@@ -120,11 +163,12 @@ static size_t own_floats(const gather *g)
     return TAPS * g->tap_stride + (size_t)g->shape.form->points * (g->kernel_stride + g->sum_stride);
 }
 
-static gather_memory memory_of(const gather *g, void *workspace)
+/* Points of the source, for one of `shares`, lie before what each thread has of its own. */
+static gather_memory memory_of(const gather *g, void *workspace, size_t shares)
 {
-    gather_memory memory = {.source = workspace};
-    memory.taps = memory.source + bilinear_layout_floats(&g->shape, &g->source) +
-                  (size_t)omp_get_thread_num() * own_floats(g);
+    size_t source_floats = bilinear_layout_floats(&g->shape, &g->source), thread = (size_t)omp_get_thread_num();
+    gather_memory memory = {.source = (float *)workspace + (shares > 1 ? thread * source_floats : 0)};
+    memory.taps = (float *)workspace + shares * source_floats + thread * own_floats(g);
     memory.kernel = memory.taps + TAPS * g->tap_stride;
     memory.sums = memory.kernel + (size_t)g->shape.form->points * g->kernel_stride;
     return memory;
@@ -220,41 +264,100 @@ static void collect_outputs(const gather *g, size_t group, size_t panel, const f
     }
 }
 
-/* Every thread some of the panels x groups of a wave. Where one block holds all source channels, its kernel serves all
- * groups. */
-static void multiply_wave(const gather *g, vgg_range wave, const conv_arguments *a, const gather_memory *memory,
-                          const conv_problem *problem)
+/* Where one block holds all source channels, its kernel serves all groups of the wave. */
+static void multiply_unit(const gather *g, vgg_range wave, size_t unit, const conv_arguments *a, const gather_memory *memory,
+                          const conv_problem *problem, size_t *packed_panel)
 {
-    size_t blocks = g->source.blocks, packed_panel = g->panels;
-#pragma omp for schedule(guided)
-    for (size_t unit = 0; unit < g->panels * wave.count; unit++) {
-        size_t panel = unit / wave.count, group = wave.first + unit % wave.count;
-        for (size_t block = 0; block < blocks; block++) {
-            kernel_block now = kernel_block_at(g, panel, block);
-            size_t next_panel = minimum((unit + (block + 1) / blocks) / wave.count, g->panels - 1);
-            kernel_block next = kernel_block_at(g, next_panel, (block + 1) % blocks);
-            if (panel != packed_panel || blocks > 1) spread_kernel(g, &now, a->w, memory);
-            multiply_points(g, wave, group, block, &next, a->w, memory);
-        }
-        packed_panel = panel;
-        collect_outputs(g, group, panel, memory->sums, a, problem);
+    size_t blocks = g->source.blocks, panel = unit / wave.count, group = wave.first + unit % wave.count;
+    for (size_t block = 0; block < blocks; block++) {
+        kernel_block now = kernel_block_at(g, panel, block);
+        size_t next_panel = minimum((unit + (block + 1) / blocks) / wave.count, g->panels - 1);
+        kernel_block next = kernel_block_at(g, next_panel, (block + 1) % blocks);
+        if (panel != *packed_panel || blocks > 1) spread_kernel(g, &now, a->w, memory);
+        multiply_points(g, wave, group, block, &next, a->w, memory);
     }
+    *packed_panel = panel;
+    collect_outputs(g, group, panel, memory->sums, a, problem);
+}
+
+typedef struct {
+    const gather *g;
+    const conv_arguments *arguments;
+    const conv_problem *problem;
+    bilinear_maps source;
+} gather_work;
+
+/* Every thread some of the tiles, then some of the panels x groups. */
+static void run_wave(const gather_work *work, vgg_range wave, const gather_memory *memory)
+{
+    const gather *g = work->g;
+    const simd_bilinear *form = g->shape.form;
+    size_t packed_panel = g->panels;
+    bilinear_spread(&g->shape, &g->source, wave, &work->source, form->spread_input, form->margin, memory->source);
+#pragma omp for schedule(guided)
+    for (size_t unit = 0; unit < g->panels * wave.count; unit++)
+        multiply_unit(g, wave, unit, work->arguments, memory, work->problem, &packed_panel);
+}
+
+static void run_wave_alone(const gather_work *work, vgg_range wave, const gather_memory *memory)
+{
+    const gather *g = work->g;
+    const simd_bilinear *form = g->shape.form;
+    size_t packed_panel = g->panels;
+    bilinear_spread_alone(&g->shape, &g->source, wave, &work->source, form->spread_input, form->margin, memory->source);
+    for (size_t unit = 0; unit < g->panels * wave.count; unit++)
+        multiply_unit(g, wave, unit, work->arguments, memory, work->problem, &packed_panel);
+}
+
+/* The first share of `shares`; none is larger. */
+static gather gather_of_share(const conv_plan *plan, size_t n, size_t shares)
+{
+    bilinear_shape all = bilinear_shape_of(plan, n), first = bilinear_share(&all, shares, 0);
+    return gather_of(plan, &first, shares);
+}
+
+static void run_share(const gather_work *work, const bilinear_shape *share, const gather_memory *memory)
+{
+    gather g = *work->g;
+    size_t wave_groups = g.shape.wave_groups;
+    g.shape = *share;
+    g.shape.wave_groups = wave_groups;
+    gather_work own = *work;
+    own.g = &g;
+    for (size_t first = 0; first < g.shape.groups; first += wave_groups) run_wave_alone(&own, bilinear_wave(&g.shape, first), memory);
 }
 
 static void run_gather(const conv_plan *plan, const conv_arguments *a)
 {
-    gather g = gather_of(plan, (size_t)a->n);
-    bilinear_maps source = {a->x, NULL, false, g.shape.in};
-    if (g.transposed) source = (bilinear_maps){a->dy, a->chosen, plan->problem.pool, g.shape.in};
+    const bilinear_shape all = bilinear_shape_of(plan, (size_t)a->n);
+    size_t threads = (size_t)plan->problem.threads, shares = bilinear_shares_pay(&all, threads) ? threads : 1;
+    const gather g = gather_of_share(plan, (size_t)a->n, shares);
+    gather_work work = {&g, a, &plan->problem, {a->x, NULL, false, g.shape.in}};
+    if (g.transposed) work.source = (bilinear_maps){a->dy, a->chosen, plan->problem.pool, g.shape.in};
 #pragma omp parallel num_threads(plan->problem.threads)
     {
-        gather_memory memory = memory_of(&g, a->workspace);
-        for (size_t first = 0; first < g.shape.groups; first += g.shape.wave_groups) {
-            vgg_range wave = bilinear_wave(&g.shape, first);
-            bilinear_spread(&g.shape, &g.source, wave, &source, g.shape.form->spread_input, g.shape.form->margin, memory.source);
-            multiply_wave(&g, wave, a, &memory, &plan->problem);
+        gather_memory memory = memory_of(&g, a->workspace, shares);
+        if (shares > 1) {
+#pragma omp for schedule(static)
+            for (size_t i = 0; i < shares; i++) {
+                bilinear_shape share = bilinear_share(&all, shares, i);
+                run_share(&work, &share, &memory);
+            }
+        } else {
+            for (size_t first = 0; first < g.shape.groups; first += g.shape.wave_groups)
+                run_wave(&work, bilinear_wave(&g.shape, first), &memory);
         }
     }
+}
+
+/* In shares or not: fewer images than were planned for may be shared out where those are not. */
+static size_t workspace_floats(const conv_plan *plan)
+{
+    size_t threads = (size_t)plan->problem.threads, n = (size_t)plan->problem.batch;
+    gather common = gather_of_share(plan, n, 1), own = gather_of_share(plan, n, threads);
+    size_t common_floats = bilinear_layout_floats(&common.shape, &common.source);
+    size_t shares_floats = threads * bilinear_layout_floats(&own.shape, &own.source);
+    return (common_floats > shares_floats ? common_floats : shares_floats) + threads * own_floats(&common);
 }
 
 void bilinear_plan(conv_plan *plan, const simd_bilinear *form)
@@ -265,8 +368,6 @@ void bilinear_plan(conv_plan *plan, const simd_bilinear *form)
         bilinear_plan_weight_gradient(plan);
         return;
     }
-    gather g = gather_of(plan, (size_t)plan->problem.batch);
-    size_t own = (size_t)plan->problem.threads * own_floats(&g);
     plan->run = run_gather;
-    plan->workspace_bytes = (bilinear_layout_floats(&g.shape, &g.source) + own) * sizeof(float);
+    plan->workspace_bytes = workspace_floats(plan) * sizeof(float);
 }

@@ -22,7 +22,8 @@ typedef struct {
     int side;
     size_t in, out;        /* channels of the pass' source and result; of x and dy in the weight gradient */
     size_t map_tiles;      /* along a side */
-    size_t tiles;          /* of all images */
+    size_t first_tile;     /* 0, but in a share */
+    size_t tiles;          /* of all images, or of a share's */
     size_t group_tiles;    /* in each group but the last */
     size_t groups;
     size_t wave_groups;    /* groups whose points are in memory together: as many as the L3 cache holds */
@@ -41,6 +42,14 @@ typedef struct {
 /* Of a pass over `n` images. To be followed by bilinear_set_wave(), with the floats of one group in all maps to be spread,
  * and those that have to be read and written once for each further wave. */
 bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n);
+
+/* Whether `threads` threads had better have images of their own, each passing through without a word to the others: there are
+ * enough in each for the kernel's transform to be worth it, and about as many in each. */
+bool bilinear_shares_pay(const bilinear_shape *shape, size_t threads);
+
+/* Part `index` of `parts` of the images. */
+bilinear_shape bilinear_share(const bilinear_shape *shape, size_t parts, size_t index);
+
 bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width);
 void bilinear_set_wave(bilinear_shape *shape, size_t group_floats, size_t kept_floats);
 size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout *layout);
@@ -61,8 +70,11 @@ typedef struct {
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width);
 
 /* Spreads a wave's tiles of the maps with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
- * To be called by all threads of a parallel region; ends with a barrier. */
+ * bilinear_spread() is to be called by all threads of a parallel region, and ends with a barrier; bilinear_spread_alone() does all
+ * of it. */
 typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+void bilinear_spread_alone(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
+                           bilinear_spread_function spread, int margin, float *points);
 void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                      bilinear_spread_function spread, int margin, float *points);
 
