@@ -79,8 +79,8 @@ def simulate(folder, options, ranks, nodes, gigabits, strategy, compute_s, bandw
     return float(out.strip().splitlines()[-1].split(",")[2])
 
 
-def bench(options, launcher, ranks, part, *arguments):
-    return json.loads(run([*launcher, options.program, "bench", "--json", "--part", part, "--threads", 1, "--batch-size",
+def bench(options, launcher, ranks, part, *arguments, threads=1):
+    return json.loads(run([*launcher, options.program, "bench", "--json", "--part", part, "--threads", threads, "--batch-size",
                            options.batch * ranks, "--precision", options.precision, *arguments]))
 
 
@@ -96,11 +96,12 @@ def compare(folder, options, bandwidth):
     if subprocess.run([WITH_HOSTS, "1,1", "true"], capture_output=True, check=False).returncode == 0:
         cases += [(ranks, 2, wire, [WITH_HOSTS, f"{ranks // 2},{ranks // 2}"]) for ranks in (2, 4) for wire in ("fp32", "bf16")]
     cores = len(os.sched_getaffinity(0))
+    together = bench(options, [], 1, "exchange", "--repeats", 1, threads=cores)["limits"]["update_bytes_per_s"]
     print(f"exchange and update, measured on {cores} cores (hosts: {COMPARED_LINK} Gb/s) and predicted:")
     for ranks, nodes, wire, launcher in cases:
         result = bench(options, launcher, ranks, "exchange", "--wire", wire, "--repeats", 5)
         measured = {row["strategy"]: row for row in result["exchange"]}
-        share = bandwidth * min(1, cores / ranks)
+        share = min(bandwidth, together / ranks)
         for name, (exchange, strategy_wire) in STRATEGIES.items():
             if strategy_wire != wire:
                 continue
