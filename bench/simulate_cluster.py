@@ -51,7 +51,7 @@ def build(folder):
         sources += [path for path in sorted((ROOT / "src" / layer).glob("*.c")) if f"{layer}/{path.name}" not in REPLACED]
     objects = []
     for path in sources:
-        extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "rank_sum.c" else []
+        extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "exchange_allreduce.c" else []
         objects.append(folder / f"{path.parent.name}-{path.stem}.o")
         run(["smpicc", *flags, *extra, "-c", path, "-o", objects[-1]])
     run(["smpicc", *objects, "-o", folder / "simulate", "-lm"])

@@ -118,7 +118,6 @@ float *exchange_gradient(exchange *ex) { return ex->gradient; }
 float *exchange_weights(exchange *ex) { return ex->weights; }
 float *exchange_velocity(exchange *ex) { return ex->velocity; }
 vgg_range exchange_owned(const exchange *ex) { return ex->owned; }
-int exchange_bucket_mib(const exchange *ex) { return ex->bucket_mib; }
 exchange_costs exchange_cost(const exchange *ex) { return ex->cost; }
 double exchange_exposed_s(const exchange *ex) { return ex->exposed_s; }
 

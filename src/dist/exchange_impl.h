@@ -49,7 +49,7 @@ struct exchange {
     float *weights;
     float *velocity;
     vgg_range owned;
-    int bucket_mib;
+    int bucket_mib; /* in use; 0 for a strategy that has no buckets */
     int leaf; /* this rank's place in the tree of slices */
     exchange_costs cost;
     void *state; /* the strategy's own */

@@ -1,5 +1,6 @@
 /* One set of weights and velocity a node, in shared memory, as are all gradients: each rank adds its own slice straight from
- * its neighbours' memory, and updates its own slice alone. */
+ * its neighbours' memory, and updates its own slice alone. Between nodes, what is final is summed piece by piece while the
+ * backward walk goes on; on one node all is added at its end, for nothing is gained by moving bytes earlier. */
 #include "dist/exchange_impl.h"
 #include "dist/lanes.h"
 #include "dist/sum.h"
@@ -69,6 +70,7 @@ static vgg_status node_open(exchange *ex)
     VGG_TRY(comm_agree(c, status));
     if (c->node_count > 1) VGG_TRY(lanes_open(ex, &node->between));
     VGG_TRY(open_memory(ex, node));
+    if (node->between) lanes_bind(node->between, node->sources);
     node->run = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
     ex->owned = blocks_floats(&ex->blocks, node->run);
     ex->leaf = c->node_rank;
@@ -91,7 +93,7 @@ static void node_close(exchange *ex)
 }
 
 /* Adds the neighbours' blocks of this rank's slice; each block's square sum is taken while the block is still in the cache. */
-static void add_own_slice(exchange *ex, bool last)
+static void add_own_slice(exchange *ex)
 {
     node_state *node = ex->state;
     double *sums = block_sums(node);
@@ -100,20 +102,46 @@ static void add_own_slice(exchange *ex, bool last)
         const float_block *block = &ex->blocks.blocks[i];
         float *sum = ex->gradient + block->first;
         sum_tree(sum, node->sources, ex->c->node_size, block->first, block[1].first - block->first);
-        if (last) sums[i] = square_sum(sum, block->count);
+        sums[i] = square_sum(sum, block->count);
     }
+}
+
+static void finish_lanes(exchange *ex, lanes *between)
+{
+    node_state *node = ex->state;
+    lanes_add_rest(between);
+    if (!lanes_are_slices(between)) node_sync(ex);
+    lanes_wait(between);
+    if (!lanes_are_slices(between)) node_sync(ex);
+    blocks_square_sums(&ex->blocks, ex->gradient, node->run, ex->config.threads, block_sums(node));
+}
+
+static void node_begin(exchange *ex)
+{
+    node_state *node = ex->state;
+    if (node->between) lanes_begin(node->between);
+}
+
+static void node_range_final(exchange *ex, size_t first, size_t count)
+{
+    node_state *node = ex->state;
+    if (node->between) lanes_range_final(node->between, (vgg_range){first, count});
+}
+
+static void node_poll(exchange *ex)
+{
+    node_state *node = ex->state;
+    if (node->between) lanes_poll(node->between);
 }
 
 static void node_finish(exchange *ex)
 {
     node_state *node = ex->state;
     node_sync(ex);
-    add_own_slice(ex, node->between == NULL);
-    if (!node->between) return;
-    if (!lanes_are_slices(node->between)) node_sync(ex);
-    lanes_sum(node->between, (float *)comm_shared_memory(node->gradients));
-    if (!lanes_are_slices(node->between)) node_sync(ex);
-    blocks_square_sums(&ex->blocks, ex->gradient, node->run, ex->config.threads, block_sums(node));
+    if (node->between)
+        finish_lanes(ex, node->between);
+    else
+        add_own_slice(ex);
 }
 
 static const double *node_square_sums(exchange *ex)
@@ -140,6 +168,9 @@ static void node_collect(exchange *ex, float *buffer)
 const exchange_functions exchange_node = {
     .open = node_open,
     .close = node_close,
+    .begin = node_begin,
+    .range_final = node_range_final,
+    .poll = node_poll,
     .finish = node_finish,
     .square_sums = node_square_sums,
     .publish = node_sync,

@@ -1,17 +1,17 @@
-/* The all-reduce cut into buckets, each begun as soon as its gradients are final, while the backward walk goes on. MPI moves them
- * on whenever exchange_poll() or exchange_range_final() is called, so one thread will do (MPI_THREAD_FUNNELED). The square sums
+/* The sum cut into buckets, each begun as soon as its gradients are final, while the backward walk goes on. They move on whenever
+ * exchange_poll() or exchange_range_final() is called, so one thread will do (MPI_THREAD_FUNNELED). MPI_Iallreduce would do in
+ * place of rank_sum.h, but takes up to twice as long and promises no order of the sum. The square sums
  * of a bucket are taken when it has come, the update waits for all of them: it is clipped by the norm of the whole, and there is
  * none if that is not finite. */
 #include "dist/exchange_impl.h"
-#include "dist/rank_tree.h"
+#include "dist/rank_sum.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "vgg11/base/clock.h"
-#include "vgg11/base/memory.h"
 
-enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2, TAG_FIRST = 16 };
+enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2, UNDER_WAY = 16 };
 
 /* A larger bucket has to be so much faster to be taken: the last one is hidden behind nothing. */
 static const double WORTH_DOUBLING = 1.1, WINDOW_S = 0.1;
@@ -20,69 +20,41 @@ typedef struct {
     vgg_range run;    /* blocks */
     vgg_range floats;
     size_t missing;   /* floats that are not final yet */
-    MPI_Request request;
-    rank_tree tree;
-    float *scratch;   /* the tree's */
 } bucket;
 
-/* Two ways to sum a bucket while other work goes on. */
 typedef struct {
-    void (*start)(exchange *ex, bucket *b, int tag);
-    bool (*test)(bucket *b); /* lets it go on; true when it has come */
-    void (*wait)(bucket *b);
-} bucket_method;
-
-typedef struct {
-    const bucket_method *method;
     bucket *buckets;   /* [count], from the end of the buffer to its start: the order in which they become final */
     size_t count;
     size_t started;    /* buckets 0 .. started - 1 are under way or done: the same order on all ranks, as MPI asks */
     size_t summed;     /* buckets 0 .. summed - 1 have come, and their squares are summed */
-    float *scratch;
-    size_t scratch_floats;
+    size_t before;     /* sums that had ended when the step began */
+    rank_sum *sum;
 } overlap_state;
 
-static void start_mpi(exchange *ex, bucket *b, int tag)
+static vgg_status open_sum(exchange *ex, size_t longest, size_t buckets, rank_sum **out)
 {
-    (void)tag;
-    MPI_CALL(MPI_Iallreduce, MPI_IN_PLACE, ex->gradient + b->floats.first, (int)b->floats.count, MPI_FLOAT, MPI_SUM, ex->c->world,
-             &b->request);
+    rank_sum_plan plan = {ex->c->world, ex->config.count, longest, buckets < UNDER_WAY ? buckets : UNDER_WAY};
+    return rank_sum_open(ex, &plan, out);
 }
 
-static bool test_mpi(bucket *b)
-{
-    int done;
-    MPI_CALL(MPI_Test, &b->request, &done, MPI_STATUS_IGNORE);
-    return done;
-}
-
-static void wait_mpi(bucket *b) { MPI_CALL(MPI_Wait, &b->request, MPI_STATUS_IGNORE); }
-
-static void start_tree(exchange *ex, bucket *b, int tag)
-{
-    rank_tree_start(&b->tree, ex->c->world, ex->gradient + b->floats.first, b->floats.count, b->scratch, tag);
-}
-
-static bool test_tree(bucket *b) { return rank_tree_test(&b->tree); }
-
-static void wait_tree(bucket *b) { rank_tree_wait(&b->tree); }
-
-static const bucket_method by_mpi = {start_mpi, test_mpi, wait_mpi};
-static const bucket_method by_tree = {start_tree, test_tree, wait_tree};
-
-/* Seconds of the slowest rank until `window` MiB of zeros, all under way at once, are summed in buckets of `mib`. */
+/* Seconds of the slowest rank until `window` MiB of zeros are summed in buckets of `mib`. */
 static double time_window(exchange *ex, size_t window, size_t mib)
 {
-    bucket buckets[WINDOW_MIB_MOST];
-    size_t count = window / mib, floats = mib * MIB_FLOATS;
-    comm_barrier(ex->c);
-    double start = clock_now_s();
-    for (size_t i = 0; i < count; i++) {
-        buckets[i] = (bucket){.floats = {i * floats, floats}, .request = MPI_REQUEST_NULL};
-        start_mpi(ex, &buckets[i], TAG_FIRST);
+    size_t floats = mib * MIB_FLOATS;
+    rank_sum *sum = NULL;
+    double seconds = INFINITY;
+    if (comm_agree(ex->c, open_sum(ex, floats, window / mib, &sum)) == VGG_OK) {
+        comm_barrier(ex->c);
+        double start = clock_now_s();
+        for (size_t at = 0; at < window * MIB_FLOATS; at += floats) {
+            rank_sum_wait_for_room(sum);
+            rank_sum_start(sum, ex->gradient + at, at, floats);
+        }
+        rank_sum_wait(sum);
+        seconds = comm_max(ex->c, clock_now_s() - start);
     }
-    for (size_t i = 0; i < count; i++) wait_mpi(&buckets[i]);
-    return comm_max(ex->c, clock_now_s() - start);
+    rank_sum_close(sum);
+    return seconds;
 }
 
 static double best_time(exchange *ex, size_t window, size_t mib)
@@ -122,33 +94,26 @@ static bucket cut_bucket(const block_table *table, size_t end, size_t most_float
 {
     size_t first = end - 1, last_float = table->blocks[end].first;
     while (first > 0 && last_float - table->blocks[first - 1].first <= most_floats) first--;
-    bucket b = {.run = {first, end - first}, .request = MPI_REQUEST_NULL};
+    bucket b = {.run = {first, end - first}};
     b.floats = blocks_floats(table, b.run);
     return b;
 }
 
 static vgg_status open_buckets(exchange *ex, overlap_state *overlap)
 {
+    size_t longest = 0;
     overlap->buckets = calloc(ex->blocks.count + 1, sizeof *overlap->buckets);
     if (!overlap->buckets) return vgg_fail(VGG_UNAVAILABLE, "no memory for the buckets of the exchange");
-    for (size_t end = ex->blocks.count; end > 0; end = overlap->buckets[overlap->count - 1].run.first)
-        overlap->buckets[overlap->count++] = cut_bucket(&ex->blocks, end, (size_t)ex->bucket_mib * MIB_FLOATS);
-    if (ex->config.slices == 0) return VGG_OK;
-
-    for (size_t i = 0; i < overlap->count; i++) overlap->scratch_floats += rank_tree_scratch(overlap->buckets[i].floats.count);
-    void *memory = NULL;
-    VGG_TRY(vgg_map(overlap->scratch_floats * sizeof(float), &memory));
-    overlap->scratch = memory;
-    for (size_t i = 0, used = 0; i < overlap->count; i++) {
-        overlap->buckets[i].scratch = overlap->scratch + used;
-        used += rank_tree_scratch(overlap->buckets[i].floats.count);
+    for (size_t end = ex->blocks.count; end > 0; end = overlap->buckets[overlap->count - 1].run.first) {
+        bucket *b = &overlap->buckets[overlap->count++];
+        *b = cut_bucket(&ex->blocks, end, (size_t)ex->bucket_mib * MIB_FLOATS);
+        if (b->floats.count > longest) longest = b->floats.count;
     }
-    return VGG_OK;
+    return open_sum(ex, longest, overlap->count, &overlap->sum);
 }
 
 static vgg_status overlap_open(exchange *ex)
 {
-    if (exchange_wire_is_narrow(ex)) return vgg_fail(VGG_DECLINED, "it does not send bf16; node and allreduce do");
     VGG_TRY(local_buffers_open(ex));
     overlap_state *overlap = calloc(1, sizeof *overlap);
     ex->state = overlap;
@@ -157,10 +122,8 @@ static vgg_status overlap_open(exchange *ex)
     VGG_TRY(comm_agree(ex->c, status));
     ex->bucket_mib = ex->config.bucket_mib > 0 ? ex->config.bucket_mib : (int)choose_mib(ex);
     status = open_buckets(ex, overlap);
-    if (status == VGG_OK) {
-        overlap->method = ex->config.slices > 0 ? &by_tree : &by_mpi;
-        ex->cost.memory_rank_bytes += overlap->scratch_floats * sizeof(float);
-    }
+    ex->cost.bytes_sent = rank_sum_bytes_sent(overlap->sum);
+    ex->cost.memory_rank_bytes += rank_sum_memory_bytes(overlap->sum);
     return comm_agree(ex->c, status);
 }
 
@@ -168,7 +131,7 @@ static void overlap_close(exchange *ex)
 {
     overlap_state *overlap = ex->state;
     if (overlap) {
-        if (overlap->scratch) vgg_unmap(overlap->scratch, overlap->scratch_floats * sizeof(float));
+        rank_sum_close(overlap->sum);
         free(overlap->buckets);
         free(overlap);
     }
@@ -179,57 +142,42 @@ static void overlap_begin(exchange *ex)
 {
     overlap_state *overlap = ex->state;
     overlap->started = overlap->summed = 0;
+    overlap->before = rank_sum_test(overlap->sum);
     for (size_t i = 0; i < overlap->count; i++) overlap->buckets[i].missing = overlap->buckets[i].floats.count;
 }
 
-static size_t common_floats(vgg_range a, vgg_range b)
+static void sum_squares(exchange *ex, overlap_state *overlap, size_t came)
 {
-    size_t first = a.first > b.first ? a.first : b.first;
-    size_t a_end = a.first + a.count, b_end = b.first + b.count, end = a_end < b_end ? a_end : b_end;
-    return end > first ? end - first : 0;
+    for (; overlap->summed < came; overlap->summed++)
+        blocks_square_sums(&ex->blocks, ex->gradient, overlap->buckets[overlap->summed].run, ex->config.threads, ex->blocks.sums);
 }
 
-static void start_next(exchange *ex, overlap_state *overlap)
-{
-    overlap->method->start(ex, &overlap->buckets[overlap->started], TAG_FIRST + (int)overlap->started);
-    overlap->started++;
-}
-
-static void sum_next(exchange *ex, overlap_state *overlap)
-{
-    vgg_range run = overlap->buckets[overlap->summed++].run;
-    blocks_square_sums(&ex->blocks, ex->gradient, run, ex->config.threads, ex->blocks.sums);
-}
-
-/* All that are under way go on; those behind one that has not come yet wait to be summed, so that they are tested in order. */
+/* Begins as many of the buckets that are final as there is room for, and sees to those that have come. */
 static void overlap_poll(exchange *ex)
 {
     overlap_state *overlap = ex->state;
-    bool all_came = true;
-    for (size_t i = overlap->summed; i < overlap->started; i++) {
-        bool came = overlap->method->test(&overlap->buckets[i]);
-        all_came = all_came && came;
-        if (all_came) sum_next(ex, overlap);
+    size_t came = rank_sum_test(overlap->sum) - overlap->before;
+    for (; overlap->started < overlap->count && rank_sum_has_room(overlap->sum); overlap->started++) {
+        const bucket *b = &overlap->buckets[overlap->started];
+        if (b->missing > 0) break;
+        rank_sum_start(overlap->sum, ex->gradient + b->floats.first, b->floats.first, b->floats.count);
     }
+    sum_squares(ex, overlap, came);
 }
 
 static void overlap_range_final(exchange *ex, size_t first, size_t count)
 {
     overlap_state *overlap = ex->state;
     for (size_t i = 0; i < overlap->count; i++)
-        overlap->buckets[i].missing -= common_floats(overlap->buckets[i].floats, (vgg_range){first, count});
-    while (overlap->started < overlap->count && overlap->buckets[overlap->started].missing == 0) start_next(ex, overlap);
+        overlap->buckets[i].missing -= range_common(overlap->buckets[i].floats, (vgg_range){first, count});
     overlap_poll(ex);
 }
 
 static void overlap_finish(exchange *ex)
 {
     overlap_state *overlap = ex->state;
-    while (overlap->started < overlap->count) start_next(ex, overlap);
-    while (overlap->summed < overlap->count) {
-        overlap->method->wait(&overlap->buckets[overlap->summed]);
-        sum_next(ex, overlap);
-    }
+    for (size_t i = overlap->started; i < overlap->count; i++) overlap->buckets[i].missing = 0;
+    while (overlap->summed < overlap->count) overlap_poll(ex);
 }
 
 static const double *overlap_square_sums(exchange *ex) { return ex->blocks.sums; }

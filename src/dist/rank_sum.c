@@ -2,110 +2,112 @@
 
 #include <stdlib.h>
 
-#include "dist/rank_tree.h"
-#include "dist/wire_bf16.h"
+#include "dist/rank_direct.h"
 #include "vgg11/base/memory.h"
+#include "vgg11/base/range.h"
 
-/* One way to sum. */
-typedef struct {
-    size_t (*memory_bytes)(const rank_sum *sum);
-    void (*run)(rank_sum *sum, float *data, size_t at, size_t count);
-    size_t wire_bytes; /* of a float */
-} sum_method;
+enum { TAG_FIRST = 2 };
 
 struct rank_sum {
-    const sum_method *method;
-    MPI_Comm ranks;
-    int rank;
-    int size;
-    int threads;
-    size_t count;
-    void *memory; /* method->memory_bytes() */
+    rank_sum_plan plan;
+    direct_group group;
+    rank_direct *jobs; /* [plan.under_way]: sum i is job i % under_way */
+    size_t started;
+    size_t ended;
+    void *memory;  /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
 };
 
-static size_t no_memory(const rank_sum *sum)
+static size_t errors_bytes(const rank_sum *sum) { return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0; }
+
+static size_t in_bytes(const rank_sum *sum) { return vgg_round_up(direct_in_bytes(&sum->group, sum->plan.longest), VGG_ALIGNMENT_BYTES); }
+
+static size_t out_bytes(const rank_sum *sum)
 {
-    (void)sum;
-    return 0;
+    return sum->group.narrow ? vgg_round_up(sum->plan.longest * sizeof(uint16_t), VGG_ALIGNMENT_BYTES) : 0;
 }
 
-static void run_mpi(rank_sum *sum, float *data, size_t at, size_t count)
+static size_t memory_bytes(const rank_sum *sum)
 {
-    (void)at;
-    for (size_t done = 0; done < count;) {
-        int chunk = mpi_chunk(count, done);
-        MPI_CALL(MPI_Allreduce, MPI_IN_PLACE, data + done, chunk, MPI_FLOAT, MPI_SUM, sum->ranks);
-        done += (size_t)chunk;
-    }
+    if (sum->group.size == 1) return 0;
+    return 2 * errors_bytes(sum) + sum->plan.under_way * (in_bytes(sum) + out_bytes(sum));
 }
 
-/* 4 MiB at a time keeps what comes in within the cache until it is added. */
-enum { TREE_FLOATS = 1 << 20, TREE_TAG = 2 };
-
-static size_t tree_memory(const rank_sum *sum)
-{
-    size_t longest = sum->count < TREE_FLOATS ? sum->count : TREE_FLOATS;
-    return rank_tree_scratch(longest) * sizeof(float);
-}
-
-static void run_tree(rank_sum *sum, float *data, size_t at, size_t count)
-{
-    (void)at;
-    for (size_t done = 0; done < count; done += TREE_FLOATS) {
-        size_t floats = count - done < TREE_FLOATS ? count - done : TREE_FLOATS;
-        rank_tree tree;
-        rank_tree_start(&tree, sum->ranks, data + done, floats, sum->memory, TREE_TAG);
-        rank_tree_wait(&tree);
-    }
-}
-
-static size_t bf16_memory(const rank_sum *sum) { return wire_bf16_bytes(sum->count, sum->size); }
-
-static void run_bf16(rank_sum *sum, float *data, size_t at, size_t count)
-{
-    wire_bf16 wire = {sum->ranks, sum->rank, sum->size, sum->threads, sum->count, sum->memory};
-    wire_bf16_sum(&wire, data, at, count);
-}
-
-static const sum_method by_mpi = {no_memory, run_mpi, sizeof(float)};
-static const sum_method by_tree = {tree_memory, run_tree, sizeof(float)};
-static const sum_method by_bf16 = {bf16_memory, run_bf16, sizeof(uint16_t)};
-
-static const sum_method *choose(const exchange *ex)
-{
-    if (ex->config.slices > 0) return &by_tree;
-    return exchange_wire_is_narrow(ex) ? &by_bf16 : &by_mpi;
-}
-
-vgg_status rank_sum_open(const exchange *ex, MPI_Comm ranks, size_t count, rank_sum **out)
+vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum **out)
 {
     rank_sum *sum = calloc(1, sizeof *sum);
     if (!sum) return vgg_fail(VGG_UNAVAILABLE, "no memory for sums over ranks");
     *out = sum;
-    *sum = (rank_sum){.method = choose(ex), .ranks = ranks, .threads = ex->config.threads, .count = count};
-    MPI_CALL(MPI_Comm_rank, ranks, &sum->rank);
-    MPI_CALL(MPI_Comm_size, ranks, &sum->size);
-    return vgg_map(sum->method->memory_bytes(sum), &sum->memory);
+    sum->plan = *plan;
+    sum->group = (direct_group){.ranks = plan->ranks, .threads = ex->config.threads, .narrow = exchange_wire_is_narrow(ex)};
+    MPI_CALL(MPI_Comm_rank, plan->ranks, &sum->group.rank);
+    MPI_CALL(MPI_Comm_size, plan->ranks, &sum->group.size);
+    sum->jobs = calloc(plan->under_way, sizeof *sum->jobs);
+    sum->group.sources = calloc((size_t)sum->group.size, sizeof *sum->group.sources);
+    if (!sum->jobs || !sum->group.sources) return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu sums over ranks", plan->under_way);
+    return vgg_map(memory_bytes(sum), &sum->memory);
 }
 
 void rank_sum_close(rank_sum *sum)
 {
     if (!sum) return;
-    if (sum->memory) vgg_unmap(sum->memory, sum->method->memory_bytes(sum));
+    if (sum->memory) vgg_unmap(sum->memory, memory_bytes(sum));
+    free(sum->group.sources);
+    free(sum->jobs);
     free(sum);
 }
 
-void rank_sum_run(rank_sum *sum, float *data, size_t at, size_t count)
+static rank_direct *job_of(const rank_sum *sum, size_t index) { return &sum->jobs[index % sum->plan.under_way]; }
+
+bool rank_sum_has_room(const rank_sum *sum) { return sum->started - sum->ended < sum->plan.under_way; }
+
+static direct_memory memory_of(const rank_sum *sum, size_t job, size_t at)
 {
-    if (sum->size > 1) sum->method->run(sum, data, at, count);
+    float *errors = sum->memory;
+    char *own = (char *)sum->memory + 2 * errors_bytes(sum) + job * (in_bytes(sum) + out_bytes(sum));
+    if (!sum->group.narrow) return (direct_memory){.in = own};
+    return (direct_memory){own, (uint16_t *)(own + in_bytes(sum)), errors + at, errors + errors_bytes(sum) / sizeof *errors + at};
 }
 
-/* All three send each float but those of this rank's own part twice: to be added, and as part of the sum. */
+void rank_sum_start(rank_sum *sum, float *data, size_t at, size_t count)
+{
+    size_t job = sum->started++ % sum->plan.under_way;
+    rank_direct_start(&sum->jobs[job], &sum->group, memory_of(sum, job, at), data, count, TAG_FIRST + (int)job);
+}
+
+size_t rank_sum_test(rank_sum *sum)
+{
+    for (size_t i = sum->ended; i < sum->started; i++) rank_direct_test(job_of(sum, i));
+    while (sum->ended < sum->started && job_of(sum, sum->ended)->done) sum->ended++;
+    return sum->ended;
+}
+
+/* All that are under way have to go on meanwhile, which a wait for one of them would not see to. */
+void rank_sum_wait_for_room(rank_sum *sum)
+{
+    while (!rank_sum_has_room(sum)) rank_sum_test(sum);
+}
+
+void rank_sum_wait(rank_sum *sum)
+{
+    while (sum->ended < sum->started) rank_sum_test(sum);
+}
+
+void rank_sum_run(rank_sum *sum, float *data)
+{
+    size_t count = sum->plan.count, longest = sum->plan.longest;
+    for (size_t at = 0; at < count; at += longest) {
+        rank_sum_wait_for_room(sum);
+        rank_sum_start(sum, data + at, at, count - at < longest ? count - at : longest);
+    }
+    rank_sum_wait(sum);
+}
+
+/* Each float but those of this rank's own part goes out twice: to be added, and as part of the sum. */
 size_t rank_sum_bytes_sent(const rank_sum *sum)
 {
     if (!sum) return 0;
-    size_t ranks = (size_t)sum->size;
-    return 2 * (sum->count / ranks * (ranks - 1)) * sum->method->wire_bytes;
+    size_t ranks = (size_t)sum->group.size;
+    return 2 * (sum->plan.count / ranks * (ranks - 1)) * (sum->group.narrow ? sizeof(uint16_t) : sizeof(float));
 }
 
-size_t rank_sum_memory_bytes(const rank_sum *sum) { return sum ? sum->method->memory_bytes(sum) : 0; }
+size_t rank_sum_memory_bytes(const rank_sum *sum) { return sum ? memory_bytes(sum) : 0; }

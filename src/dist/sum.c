@@ -4,8 +4,9 @@
 
 #include "vgg11/base/cpu.h"
 
-/* 2 KiB a source at a time: long enough for the prefetchers, and all partial sums stay in the first-level cache. */
-enum { PIECE_FLOATS = 512, DEPTH = 32 };
+/* 2 KiB a source at a time: long enough for the prefetchers, and all partial sums stay in the first-level cache. A thread takes
+ * 64 KiB at a time. */
+enum { PIECE_FLOATS = 512, DEPTH = 32, SHARE_FLOATS = 1 << 14 };
 
 static inline __attribute__((always_inline)) void add(float *out, const float *a, const float *b, size_t count)
 {
@@ -86,5 +87,14 @@ void sum_tree(float *out, const float *const *sources, int source_count, size_t 
         size_t piece = count - done < PIECE_FLOATS ? count - done : PIECE_FLOATS;
         const float *sum = piece_sum(&use, out + done, sources, source_count, first + done, piece, scratch);
         if (sum != out + done) memmove(out + done, sum, piece * sizeof *out);
+    }
+}
+
+void sum_tree_by_threads(float *out, const float *const *sources, int source_count, vgg_range floats, int threads)
+{
+    #pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t done = 0; done < floats.count; done += SHARE_FLOATS) {
+        size_t count = floats.count - done < SHARE_FLOATS ? floats.count - done : SHARE_FLOATS;
+        sum_tree(out + done, sources, source_count, floats.first + done, count);
     }
 }

@@ -6,6 +6,7 @@
  * them, into its level-2 cache; a copy kept between steps would cost more traffic than it saves.
  * VDPBF16PS takes denormals for zero and adds a pair's products before the sum, hence the tolerance, not bit equality.
  */
+#include "nn/between_tiles.h"
 #include "nn/conv_bf16_avx512.h"
 
 #include <omp.h>
@@ -292,6 +293,7 @@ static void run(const conv_plan *plan, const conv_arguments *arguments)
                 pack_block(&work, panel, &block);
                 multiply_block(&work, panel, partial, &block);
             }
+            between_tiles();
         }
     }
 }

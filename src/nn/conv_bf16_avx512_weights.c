@@ -7,6 +7,7 @@
  */
 #include <omp.h>
 
+#include "nn/between_tiles.h"
 #include "nn/conv_bf16_avx512.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
@@ -166,6 +167,7 @@ static void multiply_share(const weight_work *work, int thread, int threads)
     for (int chunk = 0; chunk < work->chunks; chunk++) {
         for (int item = (int)own.first; item < (int)(own.first + own.count); item++) {
             multiply(work, chunk, item / taps / work->tiles, item / taps % work->tiles, item % taps);
+            between_tiles();
         }
     }
 }

@@ -1,3 +1,4 @@
+#include "nn/between_tiles.h"
 #include "nn/conv_bilinear.h"
 
 #include <omp.h>
@@ -278,6 +279,7 @@ static void multiply_unit(const gather *g, vgg_range wave, size_t unit, const co
     }
     *packed_panel = panel;
     collect_outputs(g, group, panel, memory->sums, a, problem);
+    between_tiles();
 }
 
 typedef struct {

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdint.h>
 
+#include "nn/between_tiles.h"
 #include "nn/conv_bilinear.h"
 #include "nn/conv_parts.h"
 #include "vgg11/base/memory.h"
@@ -80,6 +81,7 @@ static void sum_wave(const scatter *s, vgg_range wave, const scatter_memory *mem
         float *sums = memory->sums + (s->keep_sums ? unit : (size_t)omp_get_thread_num()) * unit_floats(s);
         sum_products(s, wave, memory->x + block * s->x.block_stride, memory->dy + panel * s->dy.block_stride, channels, sums);
         if (last) collect_weights(s, block, panel, sums, dw);
+        between_tiles();
     }
 }
 

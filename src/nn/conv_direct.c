@@ -6,6 +6,7 @@
  * positions before the next block is packed. Idea of reading the map in place: Georganas et al., "Anatomy of
  * high-performance deep learning convolutions on SIMD architectures", SC 2018 (arXiv:1808.05567).
  */
+#include "nn/between_tiles.h"
 #include "nn/conv_direct.h"
 
 #include <omp.h>
@@ -230,6 +231,7 @@ static void run_unit(const gather *g, size_t unit, const conv_arguments *a, cons
         multiply_block(g, &step, a->w, memory, prefetch_of(g, &following, a->w));
         if (step.last) finish_sums(g, &step, memory->sums, positive, g->transposed ? a->dx : a->y);
     }
+    between_tiles();
 }
 
 static void run_gather(const conv_plan *plan, const conv_arguments *a)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "nn/between_tiles.h"
 #include "nn/conv_direct.h"
 #include "nn/conv_parts.h"
 #include "vgg11/base/memory.h"
@@ -118,6 +119,7 @@ static size_t panel_runs(const scatter *s) { return (s->panels + PANEL_RUN - 1) 
 static void sum_unit(const scatter *s, size_t unit)
 {
     size_t tap = unit % s->taps, run = unit / s->taps % panel_runs(s);
+    between_tiles();
     vgg_range chunk = range_part(s->in, s->chunks, unit / s->taps / panel_runs(s));
     direct_window v = direct_window_at(s->side, s->kernel, (int)tap);
     if (v.row_count > 0 && v.column_count > 0)

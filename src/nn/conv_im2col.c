@@ -12,6 +12,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "nn/between_tiles.h"
 #include "nn/blas.h"
 #include "nn/conv_parts.h"
 #include "vgg11/base/memory.h"
@@ -135,6 +136,7 @@ static void input_gradient_cell(const conv_plan *plan, const conv_arguments *a, 
         blas_multiply(rows.count, columns.count, c->channels, (blas_matrix){tile, c->channels, false},
                       (blas_matrix){w, c->channels, true}, i > 0, dx, c->columns);
     }
+    between_tiles();
 }
 
 typedef void (*cell_function)(const conv_plan *, const conv_arguments *, const cut *, vgg_range rows, vgg_range columns);
@@ -167,6 +169,7 @@ static void weight_gradient_cell(const conv_plan *plan, const conv_arguments *a,
         blas_multiply(width, columns.count, rows.count, (blas_matrix){tile, width, true},
                       (blas_matrix){a->dy + first * c->columns + columns.first, c->columns, false}, first > 0, dw,
                       c->columns);
+        between_tiles();
     }
     if (index == 0) conv_sum_rows(a->dy, c->columns, all, columns, a->db);
 }

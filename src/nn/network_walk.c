@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "nn/between_tiles.h"
 #include "nn/network_impl.h"
 #include "vgg11/base/clock.h"
 
@@ -96,8 +97,10 @@ void network_backward(network *net, const float *weights, const float *dlogits, 
         return;
     }
     const void *dy = dlogits;
+    between_tiles_begin(hooks);
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
         backward_layer(net, i, weights, dy, gradient, hooks);
         dy = net->gradient[i % 2];
     }
+    between_tiles_end();
 }

@@ -54,7 +54,6 @@ static const state_field fields[] = {
     FIELD("ranks", INT, ranks, false),
     FIELD("threads", INT, threads, false),
     FIELD("slices", INT, slices, false),
-    FIELD("bucket_mib", INT, bucket_mib, true),
     FIELD("best_accuracy", DOUBLE, best_accuracy, false),
     FIELD("epoch_loss_sum", DOUBLE, epoch_loss_sum, false),
     FIELD("epoch_correct", U64, epoch_correct, false),

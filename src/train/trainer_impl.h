@@ -36,7 +36,6 @@ typedef struct {
     int ranks;
     int threads;
     int slices;
-    int bucket_mib;
     char exchange[EXCHANGE_NAME_MAX];
     char setting[SETTING_MAX];
     char algorithms[NETWORK_PLAN_MAX];
@@ -86,7 +85,6 @@ vgg_status trainer_find_resume(trainer *t);
  * checkpoint's would mean nothing here. */
 const char *trainer_recorded_exchange(const trainer *t);
 const char *trainer_recorded_algorithms(const trainer *t);
-int trainer_bucket_mib(const trainer *t); /* 0 to choose afresh */
 
 /* Says, in one line, why a resumed run may part from an uninterrupted one by a bit, if it may. */
 void trainer_tell_differences(const trainer *t);

@@ -28,8 +28,7 @@ static void write_setting(trainer *t)
 
 static resume_record record_of(const checkpoint_state *state)
 {
-    resume_record record = {.ranks = state->ranks, .threads = state->threads, .slices = state->slices,
-                            .bucket_mib = state->bucket_mib};
+    resume_record record = {.ranks = state->ranks, .threads = state->threads, .slices = state->slices};
     snprintf(record.setting, sizeof record.setting, "%s", state->setting);
     snprintf(record.exchange, sizeof record.exchange, "%s", state->exchange);
     snprintf(record.algorithms, sizeof record.algorithms, "%s", state->algorithms);
@@ -69,12 +68,6 @@ const char *trainer_recorded_exchange(const trainer *t)
         if (strcmp(entries[i].name, t->before.exchange) == 0) return entries[i].name;
     }
     return NULL;
-}
-
-int trainer_bucket_mib(const trainer *t)
-{
-    bool as_before = t->config->bucket_mib == 0 && t->config->resume && t->before.ranks == comm_size(t->c);
-    return as_before ? t->before.bucket_mib : t->config->bucket_mib;
 }
 
 /* With slices the number of ranks does not matter to a bit. */
@@ -139,8 +132,6 @@ void trainer_tell_differences(const trainer *t)
             t->config->threads, t->config->slices, before->ranks, before->threads, before->slices);
     else if (*before->setting && !in_fixed_order && strcmp(before->exchange, exchange_name(t->ex)) != 0)
         add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->ex), before->exchange);
-    else if (before->bucket_mib > 0 && !in_fixed_order && before->bucket_mib != exchange_bucket_mib(t->ex))
-        add(&reasons, "buckets have %d MiB and had %d", exchange_bucket_mib(t->ex), before->bucket_mib);
     if (!*before->setting) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
     else if (strcmp(before->setting, t->setting) != 0) add(&reasons, "it has %s and had %.200s", t->setting, before->setting);
     else add_algorithms(t, &reasons);

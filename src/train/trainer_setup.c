@@ -71,7 +71,7 @@ static vgg_status open_exchange(trainer *t)
                               .wire = t->config->wire,
                               .threads = t->config->threads,
                               .slices = t->config->slices,
-                              .bucket_mib = trainer_bucket_mib(t)};
+                              .bucket_mib = t->config->bucket_mib};
     VGG_TRY(create_exchange(t, config));
     vgg_log(VGG_LOG_DEBUG, "exchange: %s", exchange_reason(t->ex));
     return VGG_OK;

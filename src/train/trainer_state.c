@@ -17,7 +17,6 @@ static checkpoint_state state_of(trainer *t)
                               .ranks = comm_size(t->c),
                               .threads = t->config->threads,
                               .slices = t->config->slices,
-                              .bucket_mib = exchange_bucket_mib(t->ex),
                               .best_accuracy = t->at.best_accuracy,
                               .epoch_loss_sum = t->at.epoch_loss_sum,
                               .epoch_correct = t->at.epoch_correct,

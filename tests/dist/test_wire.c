@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "dist/bf16_carry.h"
-#include "dist/wire_bf16.h"
 #include "vgg11/dist/exchange.h"
 
 enum { COUNT = 200000, STEPS = 64 };
@@ -18,7 +17,6 @@ static exchange *open_row(const char *name)
     exchange_config config = {.name = name, .count = COUNT, .segments = &whole, .segment_count = 1, .threads = 2, .wire = WIRE_BF16};
     exchange *ex = NULL;
     vgg_status status = exchange_create(ranks, &config, &ex);
-    if (status == VGG_UNAVAILABLE && comm_node_count(ranks) > 1 && strstr(vgg_message(), "bf16")) return NULL;
     ranks_assert(status == VGG_OK, vgg_message());
     return ex;
 }
@@ -70,7 +68,6 @@ START_TEST(errors_are_fed_back)
     const exchange_entry *entries;
     exchange_entries(&entries);
     exchange *ex = open_row(entries[_i].name);
-    if (!ex) return;
     check_feedback(ex);
     exchange_destroy(ex);
 }
@@ -81,7 +78,6 @@ START_TEST(the_wire_is_narrow_between_nodes_only)
     const exchange_entry *entries;
     exchange_entries(&entries);
     exchange *ex = open_row(entries[_i].name);
-    if (!ex) return;
     float *mine = malloc(COUNT * sizeof *mine);
     support_fill(mine, COUNT, (unsigned)comm_rank(ranks));
     step(ex, mine);
@@ -98,7 +94,6 @@ START_TEST(what_is_no_number_stays_so_for_one_step)
     const exchange_entry *entries;
     exchange_entries(&entries);
     exchange *ex = open_row(entries[_i].name);
-    if (!ex) return;
     float *mine = calloc(COUNT, sizeof *mine);
     int last = comm_size(ranks) - 1;
     mine[7] = comm_rank(ranks) == last ? NAN : 1.0f;

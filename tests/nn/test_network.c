@@ -1,5 +1,6 @@
 /* The network as a whole: its gradient against difference quotients, its hooks, and what must not depend on what. */
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +146,40 @@ static void check_hooks(network *net, const float *weights, float *gradient, int
     ck_assert_int_ge(w.ranges, MODEL_LAYERS);
     ck_assert_int_ge(w.polls, MODEL_LAYERS);
 }
+
+typedef struct {
+    int in_a_pass;
+    bool right_thread;
+} turns;
+
+static void note_turn(void *context)
+{
+    turns *t = context;
+    t->in_a_pass += omp_in_parallel();
+    t->right_thread = t->right_thread && omp_get_thread_num() == 0;
+}
+
+/* A fast pass may be over before a turn is due, so it is tried again. */
+START_TEST(passes_give_turns_between_tiles)
+{
+    enum { TRIALS = 1000 };
+    static const char *const names[] = {"im2col", "winograd", "direct", NULL};
+    float dlogits[BATCH * MODEL_CLASSES];
+    float *weights = some_weights(), *gradient = flat_buffer();
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        network_config config = {.batch_capacity = BATCH, .threads = THREADS, .training = true, .conv = names[i]};
+        network *net;
+        ck_assert_msg(network_create(&config, &net) == VGG_OK, "%s", vgg_message());
+        loss_at(net, weights, dlogits);
+        turns t = {.right_thread = true};
+        for (int trial = 0; trial < TRIALS && t.in_a_pass == 0; trial++)
+            network_backward(net, weights, dlogits, gradient, &(network_hooks){.context = &t, .poll = note_turn});
+        ck_assert_msg(t.in_a_pass > 0 && t.right_thread, "%s", names[i] ? names[i] : "as expected");
+        network_destroy(net);
+    }
+    free_flat(weights), free_flat(gradient);
+}
+END_TEST
 
 START_TEST(hooks_cover_the_gradient_from_its_end)
 {
@@ -301,6 +336,7 @@ int main(void)
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, gradient_is_the_difference_quotient);
     tcase_add_test(tests, hooks_cover_the_gradient_from_its_end);
+    tcase_add_test(tests, passes_give_turns_between_tiles);
     tcase_add_test(tests, padding_of_the_gradient_is_zero);
     tcase_add_test(tests, a_step_repeated_gives_the_same_bits);
     tcase_add_test(tests, a_sample_stands_alone);

@@ -21,4 +21,12 @@ static inline vgg_range range_part(size_t total, size_t parts, size_t index)
     return part;
 }
 
+/* How many indices are in both. */
+static inline size_t range_common(vgg_range a, vgg_range b)
+{
+    size_t first = a.first > b.first ? a.first : b.first;
+    size_t a_end = a.first + a.count, b_end = b.first + b.count, end = a_end < b_end ? a_end : b_end;
+    return end > first ? end - first : 0;
+}
+
 #endif

@@ -55,9 +55,6 @@ float *exchange_weights(exchange *ex);  /* [count]; write only the owned range, 
 float *exchange_velocity(exchange *ex); /* [count]; likewise */
 vgg_range exchange_owned(const exchange *ex);
 
-/* The size of buckets in use, in MiB; 0 for a strategy that has none. */
-int exchange_bucket_mib(const exchange *ex);
-
 void exchange_begin(exchange *ex);
 void exchange_range_final(exchange *ex, size_t first, size_t count);
 void exchange_poll(exchange *ex);

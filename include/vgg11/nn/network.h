@@ -48,7 +48,8 @@ const float *network_forward(network *net, const float *weights, const float *in
  * from the last layer to the first; the ranges are disjoint and together cover the whole flat buffer. */
 typedef void (*network_range_final)(void *context, size_t first, size_t count);
 
-/* Called between pieces of work in backward, so that a communication library can make progress; may be NULL. */
+/* Called on the calling thread after each pass of backward, and within it between tiles of work (not more often than every
+ * tenth of a millisecond, then within the algorithms' parallel region), so that a communication library can make progress. */
 typedef void (*network_poll)(void *context);
 
 typedef struct {

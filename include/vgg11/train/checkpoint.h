@@ -20,7 +20,6 @@ typedef struct {
     int ranks;
     int threads;
     int slices;
-    int bucket_mib; /* of the exchange; 0: it has no buckets, or the file does not say */
     double best_accuracy;
     /* Sums over the steps of the current epoch so far, for the epoch's line. */
     double epoch_loss_sum;
