@@ -8,13 +8,14 @@ many. It may pass 100 %: the ranks of a node share one update.
 
 How far to trust it. Simulated: every message of the exchange, on nodes around one switch that is never full, each with one
 full-duplex link, with SMPI's model of latency, protocol and contention for Ethernet; arithmetic in memory, as bytes over the
-measured bandwidth. Left out: other traffic, switches in several layers, ranks that are slower than others, a node whose ranks
+measured bandwidth; what `node` sends and adds while backward goes on, which takes two thirds of the computation, each layer by
+its multiplications. Left out: other traffic, switches in several layers, ranks that are slower than others, a node whose ranks
 together ask for more than its memory gives (unless --bandwidth says so), the processor's share in TCP, the way back of
 acknowledgements. Simplified: all buffers are one block of memory that nobody computes on; MPI_Allreduce of floats is a ring, as
-Open MPI's is for a gradient of this size; `overlap` is not simulated, for SMPI's non-blocking all-reduce is no MPI's. So it is
-good for the order of the strategies, the place of the knee, and what a faster link would buy; a single figure is good to some
-tens of percent. `--compare` sets predictions beside steps measured here, on one node and, where namespaces are allowed, on two
-hosts with a real TCP link of a set rate between them.
+Open MPI's is for a gradient of this size; to ask whether a message has come takes no time; `overlap` is left out, being `node`
+with one rank a node. So it is good for the order of the strategies, the place of the knee, and what a faster link would buy; a
+single figure is good to some tens of percent. `--compare` sets predictions beside steps measured here, on one node and, where
+namespaces are allowed, on two hosts with a real TCP link of a set rate between them.
 """
 import argparse
 import csv
@@ -73,7 +74,7 @@ def simulate(folder, options, ranks, nodes, gigabits, strategy, compute_s, bandw
     (folder / "hosts").write_text("".join(f"node-{rank * nodes // ranks}\n" for rank in range(ranks)))
     out = run(["smpirun", "-np", ranks, "-platform", folder / "platform.xml", "-hostfile", folder / "hosts",
                "--cfg=smpi/simulate-computation:no", "--cfg=smpi/coll-selector:ompi", "--cfg=smpi/display-timing:no",
-               "--cfg=network/crosstraffic:no", f"--cfg=smpi/shared-malloc-blocksize:{64 << 20}", "--log=root.thres:error",
+               "--cfg=network/crosstraffic:no", "--cfg=smpi/test:0", f"--cfg=smpi/shared-malloc-blocksize:{64 << 20}", "--log=root.thres:error",
                folder / "simulate", *STRATEGIES[strategy], options.steps, bandwidth, compute_s],
               timeout=options.timeout, env={**os.environ, "TMPDIR": str(folder)})
     return float(out.strip().splitlines()[-1].split(",")[2])

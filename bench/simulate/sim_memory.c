@@ -28,16 +28,30 @@ vgg_status vgg_map(size_t bytes, void **out)
 
 void vgg_unmap(void *pointer, size_t bytes) { (void)pointer, (void)bytes; }
 
+/* What is shorter is no buffer of numbers, but what ranks tell each other: it has to be a node's own. */
+enum { BUFFER_BYTES_LEAST = 1 << 20 };
+
 struct comm_shared {
     void *memory;
+    bool owned;
 };
+
+static void *open_own(comm *c, size_t bytes)
+{
+    void *memory = c->node_rank == 0 ? calloc(1, bytes) : NULL;
+    MPI_Bcast(&memory, sizeof memory, MPI_BYTE, 0, c->node);
+    return memory;
+}
 
 vgg_status comm_shared_open(comm *c, size_t bytes, comm_shared **out)
 {
-    *out = calloc(1, sizeof **out);
-    vgg_status status = *out ? vgg_map(bytes, &(*out)->memory) : vgg_fail(VGG_UNAVAILABLE, "no memory");
+    comm_shared *shared = *out = calloc(1, sizeof *shared);
+    if (!shared) return vgg_fail(VGG_UNAVAILABLE, "no memory");
     comm_node_barrier(c);
-    return status;
+    if (bytes >= BUFFER_BYTES_LEAST) return vgg_map(bytes, &shared->memory);
+    shared->memory = open_own(c, bytes);
+    shared->owned = c->node_rank == 0;
+    return VGG_OK;
 }
 
 void *comm_shared_memory(comm_shared *shared) { return shared->memory; }
@@ -52,5 +66,6 @@ void comm_shared_sync(comm *c, comm_shared *shared)
 
 void comm_shared_close(comm_shared *shared)
 {
+    if (shared && shared->owned) free(shared->memory);
     free(shared);
 }

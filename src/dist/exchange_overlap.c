@@ -177,7 +177,13 @@ static void overlap_finish(exchange *ex)
 {
     overlap_state *overlap = ex->state;
     for (size_t i = overlap->started; i < overlap->count; i++) overlap->buckets[i].missing = 0;
-    while (overlap->summed < overlap->count) overlap_poll(ex);
+    while (overlap->summed < overlap->count) {
+        overlap_poll(ex);
+        if (overlap->started < overlap->count)
+            rank_sum_wait_for_room(overlap->sum);
+        else
+            rank_sum_wait(overlap->sum);
+    }
 }
 
 static const double *overlap_square_sums(exchange *ex) { return ex->blocks.sums; }

@@ -31,16 +31,23 @@ static void *out_of(const rank_direct *sum, vgg_range part)
 }
 
 /* In turn t every rank sends to the one t places on, and gets from the one t places back. */
-static void start_turn(rank_direct *sum)
+static void start_turn(rank_direct *sum, int turn, MPI_Request requests[2])
 {
     const direct_group *group = sum->group;
     MPI_Datatype type = group->narrow ? MPI_UINT16_T : MPI_FLOAT;
-    int to = (group->rank + sum->turn) % group->size, from = (group->rank + group->size - sum->turn) % group->size;
+    int to = (group->rank + turn) % group->size, from = (group->rank + group->size - turn) % group->size;
     vgg_range mine = own_part(sum);
     vgg_range sent = sum->gathering ? mine : part_of(sum, to), received = sum->gathering ? part_of(sum, from) : mine;
     void *into = sum->gathering ? out_of(sum, received) : in_of(sum, from);
-    MPI_CALL(MPI_Irecv, into, (int)received.count, type, from, sum->tag, group->ranks, &sum->requests[0]);
-    MPI_CALL(MPI_Isend, out_of(sum, sent), (int)sent.count, type, to, sum->tag, group->ranks, &sum->requests[1]);
+    MPI_CALL(MPI_Irecv, into, (int)received.count, type, from, sum->tag, group->ranks, &requests[0]);
+    MPI_CALL(MPI_Isend, out_of(sum, sent), (int)sent.count, type, to, sum->tag, group->ranks, &requests[1]);
+}
+
+static void start_batch(rank_direct *sum)
+{
+    int left = sum->group->size - sum->turn;
+    sum->batch = left < DIRECT_BATCH ? left : DIRECT_BATCH;
+    for (int i = 0; i < sum->batch; i++) start_turn(sum, sum->turn + i, sum->memory.requests + 2 * i);
 }
 
 static void add_wide(const rank_direct *sum)
@@ -60,9 +67,9 @@ static void add_narrow(const rank_direct *sum)
     round_sums_carrying(sum->memory.in, sum->group->size, sum->memory.sum_error + mine.first, own, mine.count, sum->group->threads);
 }
 
-static void end_turn(rank_direct *sum)
+static void end_batch(rank_direct *sum)
 {
-    sum->turn++;
+    sum->turn += sum->batch;
     if (sum->turn == sum->group->size) {
         if (!sum->gathering && sum->group->narrow) add_narrow(sum);
         if (!sum->gathering && !sum->group->narrow) add_wide(sum);
@@ -71,7 +78,7 @@ static void end_turn(rank_direct *sum)
         sum->gathering = true;
         sum->turn = 1;
     }
-    if (!sum->done) start_turn(sum);
+    if (!sum->done) start_batch(sum);
 }
 
 void rank_direct_start(rank_direct *sum, const direct_group *group, direct_memory memory, float *data, size_t count, int tag)
@@ -80,15 +87,15 @@ void rank_direct_start(rank_direct *sum, const direct_group *group, direct_memor
     sum->done = group->size == 1;
     if (sum->done) return;
     if (group->narrow) round_carrying(data, memory.sent_error, memory.out, count, group->threads);
-    start_turn(sum);
+    start_batch(sum);
 }
 
 bool rank_direct_test(rank_direct *sum)
 {
     int arrived = 1;
     while (!sum->done && arrived) {
-        MPI_CALL(MPI_Testall, 2, sum->requests, &arrived, MPI_STATUSES_IGNORE);
-        if (arrived) end_turn(sum);
+        MPI_CALL(MPI_Testall, 2 * sum->batch, sum->memory.requests, &arrived, MPI_STATUSES_IGNORE);
+        if (arrived) end_batch(sum);
     }
     return sum->done;
 }

@@ -26,8 +26,13 @@ typedef struct {
     const float **sources; /* [size], scratch of an addition */
 } direct_group;
 
+/* Messages to so many ranks are under way at once: the fewer times all of a batch have to be waited for, the less it matters how
+ * seldom rank_direct_test() is called. */
+enum { DIRECT_BATCH = 8, DIRECT_REQUESTS = 2 * DIRECT_BATCH };
+
 /* The buffers of one sum of up to so many floats. */
 typedef struct {
+    MPI_Request *requests; /* [DIRECT_REQUESTS], MPI_REQUEST_NULL at first and where nothing is under way; who waits, waits for these */
     void *in;           /* direct_in_bytes() */
     uint16_t *out;      /* [floats] if narrow, else unused */
     float *sent_error;  /* [floats] if narrow: of this rank's numbers; and */
@@ -40,10 +45,10 @@ typedef struct {
     float *data;
     size_t count;
     int tag;
-    int turn;       /* 1 .. size - 1: the distance between this rank and whom it sends to */
+    int turn;       /* 1 .. size - 1: the distance between this rank and whom it sends to, of the first of the batch */
+    int batch;      /* turns under way */
     bool gathering; /* second half: sums are handed out */
     bool done;
-    MPI_Request requests[2];
 } rank_direct;
 
 size_t direct_in_bytes(const direct_group *group, size_t floats);

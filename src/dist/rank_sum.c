@@ -11,10 +11,11 @@ enum { TAG_FIRST = 2 };
 struct rank_sum {
     rank_sum_plan plan;
     direct_group group;
-    rank_direct *jobs; /* [plan.under_way]: sum i is job i % under_way */
+    rank_direct *jobs;     /* [plan.under_way]: sum i is job i % under_way */
+    MPI_Request *requests; /* [plan.under_way][DIRECT_REQUESTS] */
     size_t started;
     size_t ended;
-    void *memory;  /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
+    void *memory;      /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
 };
 
 static size_t errors_bytes(const rank_sum *sum) { return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0; }
@@ -32,6 +33,8 @@ static size_t memory_bytes(const rank_sum *sum)
     return 2 * errors_bytes(sum) + sum->plan.under_way * (in_bytes(sum) + out_bytes(sum));
 }
 
+static size_t request_count(const rank_sum *sum) { return sum->plan.under_way * DIRECT_REQUESTS; }
+
 vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum **out)
 {
     rank_sum *sum = calloc(1, sizeof *sum);
@@ -42,8 +45,11 @@ vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum
     MPI_CALL(MPI_Comm_rank, plan->ranks, &sum->group.rank);
     MPI_CALL(MPI_Comm_size, plan->ranks, &sum->group.size);
     sum->jobs = calloc(plan->under_way, sizeof *sum->jobs);
+    sum->requests = calloc(request_count(sum), sizeof(MPI_Request));
     sum->group.sources = calloc((size_t)sum->group.size, sizeof *sum->group.sources);
-    if (!sum->jobs || !sum->group.sources) return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu sums over ranks", plan->under_way);
+    if (!sum->jobs || !sum->requests || !sum->group.sources)
+        return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu sums over ranks", plan->under_way);
+    for (size_t i = 0; i < request_count(sum); i++) sum->requests[i] = MPI_REQUEST_NULL;
     return vgg_map(memory_bytes(sum), &sum->memory);
 }
 
@@ -52,6 +58,7 @@ void rank_sum_close(rank_sum *sum)
     if (!sum) return;
     if (sum->memory) vgg_unmap(sum->memory, memory_bytes(sum));
     free(sum->group.sources);
+    free(sum->requests);
     free(sum->jobs);
     free(sum);
 }
@@ -64,8 +71,12 @@ static direct_memory memory_of(const rank_sum *sum, size_t job, size_t at)
 {
     float *errors = sum->memory;
     char *own = (char *)sum->memory + 2 * errors_bytes(sum) + job * (in_bytes(sum) + out_bytes(sum));
-    if (!sum->group.narrow) return (direct_memory){.in = own};
-    return (direct_memory){own, (uint16_t *)(own + in_bytes(sum)), errors + at, errors + errors_bytes(sum) / sizeof *errors + at};
+    direct_memory memory = {.requests = sum->requests + job * DIRECT_REQUESTS, .in = own};
+    if (!sum->group.narrow) return memory;
+    memory.out = (uint16_t *)(own + in_bytes(sum));
+    memory.sent_error = errors + at;
+    memory.sum_error = memory.sent_error + errors_bytes(sum) / sizeof *errors;
+    return memory;
 }
 
 void rank_sum_start(rank_sum *sum, float *data, size_t at, size_t count)
@@ -81,15 +92,24 @@ size_t rank_sum_test(rank_sum *sum)
     return sum->ended;
 }
 
-/* All that are under way have to go on meanwhile, which a wait for one of them would not see to. */
+/* All that are under way go on, whichever of their messages comes next. */
+static void wait_for_one(rank_sum *sum)
+{
+    int index;
+    MPI_CALL(MPI_Waitany, (int)request_count(sum), sum->requests, &index, MPI_STATUS_IGNORE);
+    rank_sum_test(sum);
+}
+
 void rank_sum_wait_for_room(rank_sum *sum)
 {
-    while (!rank_sum_has_room(sum)) rank_sum_test(sum);
+    rank_sum_test(sum);
+    while (!rank_sum_has_room(sum)) wait_for_one(sum);
 }
 
 void rank_sum_wait(rank_sum *sum)
 {
-    while (sum->ended < sum->started) rank_sum_test(sum);
+    rank_sum_test(sum);
+    while (sum->ended < sum->started) wait_for_one(sum);
 }
 
 void rank_sum_run(rank_sum *sum, float *data)
