@@ -3,15 +3,15 @@
 #include "dist/rank_sum.h"
 
 /* Where MPI cannot do it, 4 MiB at a time keep what comes in within the cache until it is added. */
-enum { PIECE_FLOATS = 1 << 20, UNDER_WAY = 2 };
+enum { PIECE_FLOATS = 1 << 20 };
 
 /* MPI promises no order of the sum, and knows no bf16. */
 static bool mpi_can(const exchange *ex) { return ex->config.slices == 0 && !exchange_wire_is_narrow(ex); }
 
 static vgg_status open_sum(exchange *ex)
 {
-    size_t count = ex->config.count;
-    rank_sum_plan plan = {ex->c->world, count, count < PIECE_FLOATS ? count : PIECE_FLOATS, UNDER_WAY};
+    size_t count = ex->config.count, piece = rank_sum_piece(ex->c->size, PIECE_FLOATS);
+    rank_sum_plan plan = {ex->c->world, count, count < piece ? count : piece};
     rank_sum *sum = NULL;
     vgg_status status = rank_sum_open(ex, &plan, &sum);
     ex->state = sum;

@@ -2,8 +2,8 @@
 #include "dist/exchange_impl.h"
 
 const exchange_row exchange_rows[] = {
-    {"node", "several ranks share a node: each adds its slice from its neighbours' memory; one set of weights a node", &exchange_node},
-    {"overlap", "one rank a node, or no shared memory: buckets are all-reduced while the backward walk goes on", &exchange_overlap},
+    {"node", "shared memory in a node: each rank adds a slice; one set of weights; between nodes while backward goes on", &exchange_node},
+    {"overlap", "no shared memory: buckets of the gradient are summed over all ranks while backward goes on", &exchange_overlap},
     {"allreduce", "reference: MPI_Allreduce after backward; each rank keeps and updates everything", &exchange_allreduce},
 };
 

@@ -11,7 +11,7 @@
 
 #include "vgg11/base/clock.h"
 
-enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2, UNDER_WAY = 16 };
+enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2 };
 
 /* A larger bucket has to be so much faster to be taken: the last one is hidden behind nothing. */
 static const double WORTH_DOUBLING = 1.1, WINDOW_S = 0.1;
@@ -31,9 +31,9 @@ typedef struct {
     rank_sum *sum;
 } overlap_state;
 
-static vgg_status open_sum(exchange *ex, size_t longest, size_t buckets, rank_sum **out)
+static vgg_status open_sum(exchange *ex, size_t longest, rank_sum **out)
 {
-    rank_sum_plan plan = {ex->c->world, ex->config.count, longest, buckets < UNDER_WAY ? buckets : UNDER_WAY};
+    rank_sum_plan plan = {ex->c->world, ex->config.count, longest};
     return rank_sum_open(ex, &plan, out);
 }
 
@@ -43,7 +43,7 @@ static double time_window(exchange *ex, size_t window, size_t mib)
     size_t floats = mib * MIB_FLOATS;
     rank_sum *sum = NULL;
     double seconds = INFINITY;
-    if (comm_agree(ex->c, open_sum(ex, floats, window / mib, &sum)) == VGG_OK) {
+    if (comm_agree(ex->c, open_sum(ex, floats, &sum)) == VGG_OK) {
         comm_barrier(ex->c);
         double start = clock_now_s();
         for (size_t at = 0; at < window * MIB_FLOATS; at += floats) {
@@ -109,7 +109,7 @@ static vgg_status open_buckets(exchange *ex, overlap_state *overlap)
         *b = cut_bucket(&ex->blocks, end, (size_t)ex->bucket_mib * MIB_FLOATS);
         if (b->floats.count > longest) longest = b->floats.count;
     }
-    return open_sum(ex, longest, overlap->count, &overlap->sum);
+    return open_sum(ex, longest, &overlap->sum);
 }
 
 static vgg_status overlap_open(exchange *ex)

@@ -6,8 +6,8 @@
 #include "dist/rank_sum.h"
 #include "dist/sum.h"
 
-/* A piece is long enough for each node's part of it to be worth a message, and short enough for the first to leave early. */
-enum { PIECE_FLOATS_LEAST = 1 << 18, PART_FLOATS_LEAST = 1 << 14, UNDER_WAY = 8 };
+/* 1 MiB: the first piece leaves early. */
+enum { PIECE_FLOATS = 1 << 18 };
 
 /* Floats that on this node lie in the slice of rank `owner`, and cross the wire in the lane of rank `lane`. */
 typedef struct {
@@ -53,11 +53,7 @@ static vgg_range slice_floats(const exchange *ex, int ranks, int rank)
     return blocks_floats(&ex->blocks, blocks_part(&ex->blocks, (size_t)ranks, (size_t)rank));
 }
 
-static size_t longest_piece(const exchange *ex)
-{
-    size_t worth = (size_t)ex->c->node_count * PART_FLOATS_LEAST;
-    return worth > PIECE_FLOATS_LEAST ? worth : PIECE_FLOATS_LEAST;
-}
+static size_t longest_piece(const exchange *ex) { return rank_sum_piece(ex->c->node_count, PIECE_FLOATS); }
 
 /* The last float before `end` where some node's slice begins, or the longest piece would. */
 static size_t previous_cut(const exchange *ex, size_t end)
@@ -105,8 +101,7 @@ static vgg_status open_lane(exchange *ex, lanes *between, int lane_count)
     if (between->ranks == MPI_COMM_NULL) return VGG_OK;
     between->floats = slice_floats(ex, lane_count, ex->c->node_rank);
     size_t floats = between->floats.count, longest = longest_piece(ex);
-    size_t pieces = longest > 0 ? floats / longest + 1 : 1;
-    rank_sum_plan plan = {between->ranks, floats, floats < longest ? floats : longest, pieces < UNDER_WAY ? pieces : UNDER_WAY};
+    rank_sum_plan plan = {between->ranks, floats, floats < longest ? floats : longest};
     return rank_sum_open(ex, &plan, &between->sum);
 }
 

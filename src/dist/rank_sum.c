@@ -6,17 +6,25 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-enum { TAG_FIRST = 2 };
+/* So many messages of a rank fill any link; more are only more to look after. */
+enum { TAG_FIRST = 2, PART_FLOATS_LEAST = 1 << 14, MESSAGES = 16, UNDER_WAY_LEAST = 2 };
 
 struct rank_sum {
     rank_sum_plan plan;
     direct_group group;
-    rank_direct *jobs;     /* [plan.under_way]: sum i is job i % under_way */
-    MPI_Request *requests; /* [plan.under_way][DIRECT_REQUESTS] */
+    size_t under_way;      /* sums at a time */
+    rank_direct *jobs;     /* [under_way]: sum i is job i % under_way */
+    MPI_Request *requests; /* [under_way][DIRECT_REQUESTS] */
     size_t started;
     size_t ended;
     void *memory;      /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
 };
+
+size_t rank_sum_piece(int ranks, size_t least)
+{
+    size_t worth = (size_t)ranks * PART_FLOATS_LEAST;
+    return worth > least ? worth : least;
+}
 
 static size_t errors_bytes(const rank_sum *sum) { return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0; }
 
@@ -27,13 +35,21 @@ static size_t out_bytes(const rank_sum *sum)
     return sum->group.narrow ? vgg_round_up(sum->plan.longest * sizeof(uint16_t), VGG_ALIGNMENT_BYTES) : 0;
 }
 
+static size_t sums_at_a_time(const rank_sum *sum)
+{
+    size_t others = (size_t)sum->group.size - 1, batch = others < DIRECT_BATCH ? others : DIRECT_BATCH;
+    size_t filling = batch > 0 && MESSAGES / batch > UNDER_WAY_LEAST ? MESSAGES / batch : UNDER_WAY_LEAST;
+    size_t pieces = sum->plan.longest > 0 ? sum->plan.count / sum->plan.longest + 1 : 1;
+    return pieces < filling ? pieces : filling;
+}
+
 static size_t memory_bytes(const rank_sum *sum)
 {
     if (sum->group.size == 1) return 0;
-    return 2 * errors_bytes(sum) + sum->plan.under_way * (in_bytes(sum) + out_bytes(sum));
+    return 2 * errors_bytes(sum) + sum->under_way * (in_bytes(sum) + out_bytes(sum));
 }
 
-static size_t request_count(const rank_sum *sum) { return sum->plan.under_way * DIRECT_REQUESTS; }
+static size_t request_count(const rank_sum *sum) { return sum->under_way * DIRECT_REQUESTS; }
 
 vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum **out)
 {
@@ -44,11 +60,12 @@ vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum
     sum->group = (direct_group){.ranks = plan->ranks, .threads = ex->config.threads, .narrow = exchange_wire_is_narrow(ex)};
     MPI_CALL(MPI_Comm_rank, plan->ranks, &sum->group.rank);
     MPI_CALL(MPI_Comm_size, plan->ranks, &sum->group.size);
-    sum->jobs = calloc(plan->under_way, sizeof *sum->jobs);
+    sum->under_way = sums_at_a_time(sum);
+    sum->jobs = calloc(sum->under_way, sizeof *sum->jobs);
     sum->requests = calloc(request_count(sum), sizeof(MPI_Request));
     sum->group.sources = calloc((size_t)sum->group.size, sizeof *sum->group.sources);
     if (!sum->jobs || !sum->requests || !sum->group.sources)
-        return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu sums over ranks", plan->under_way);
+        return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu sums over ranks", sum->under_way);
     for (size_t i = 0; i < request_count(sum); i++) sum->requests[i] = MPI_REQUEST_NULL;
     return vgg_map(memory_bytes(sum), &sum->memory);
 }
@@ -63,9 +80,9 @@ void rank_sum_close(rank_sum *sum)
     free(sum);
 }
 
-static rank_direct *job_of(const rank_sum *sum, size_t index) { return &sum->jobs[index % sum->plan.under_way]; }
+static rank_direct *job_of(const rank_sum *sum, size_t index) { return &sum->jobs[index % sum->under_way]; }
 
-bool rank_sum_has_room(const rank_sum *sum) { return sum->started - sum->ended < sum->plan.under_way; }
+bool rank_sum_has_room(const rank_sum *sum) { return sum->started - sum->ended < sum->under_way; }
 
 static direct_memory memory_of(const rank_sum *sum, size_t job, size_t at)
 {
@@ -81,7 +98,7 @@ static direct_memory memory_of(const rank_sum *sum, size_t job, size_t at)
 
 void rank_sum_start(rank_sum *sum, float *data, size_t at, size_t count)
 {
-    size_t job = sum->started++ % sum->plan.under_way;
+    size_t job = sum->started++ % sum->under_way;
     rank_direct_start(&sum->jobs[job], &sum->group, memory_of(sum, job, at), data, count, TAG_FIRST + (int)job);
 }
 

@@ -8,11 +8,13 @@
 typedef struct rank_sum rank_sum;
 
 typedef struct {
-    MPI_Comm ranks;    /* must outlive the sums */
-    size_t count;      /* floats of the whole that is summed piece by piece */
-    size_t longest;    /* floats of a piece */
-    size_t under_way;  /* pieces at a time */
+    MPI_Comm ranks; /* must outlive the sums */
+    size_t count;   /* floats of the whole that is summed piece by piece */
+    size_t longest; /* floats of a piece */
 } rank_sum_plan;
+
+/* A piece of at least `least` floats, and so long that each of so many ranks' part of it is worth a message. */
+size_t rank_sum_piece(int ranks, size_t least);
 
 /* Not collective: the caller has to agree on the status, and to call rank_sum_close() after a failure too. NULL is fine. */
 vgg_status rank_sum_open(const exchange *ex, const rank_sum_plan *plan, rank_sum **out);
