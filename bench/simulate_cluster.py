@@ -120,7 +120,7 @@ def write_table(folder, options, links, compute_s, bandwidth):
         for ranks in options.ranks:
             nodes = max(1, ranks // options.ranks_per_node)
             for gigabits in links:
-                for name in STRATEGIES:
+                for name in options.strategies:
                     try:
                         step_s = simulate(folder, options, ranks, nodes, gigabits, name, compute_s, bandwidth)
                     except subprocess.TimeoutExpired:
@@ -132,11 +132,11 @@ def write_table(folder, options, links, compute_s, bandwidth):
                           f"efficiency {100 * alone / step_s:5.1f} %", flush=True)
 
 
-def plot(folder, path, links):
+def plot(folder, path, links, strategies):
     panels = []
     for gigabits in links:
         series = ", ".join(f"'{path}' using (stringcolumn(3) eq '{name}' && $2 == {gigabits} ? $1 : NaN):(100 * $5) "
-                           f"with linespoints title '{name}'" for name in STRATEGIES)
+                           f"with linespoints title '{name}'" for name in strategies)
         panels.append(f"set title '{gigabits} Gb/s'\nplot {series}")
     script = folder / "plot.gp"
     script.write_text(f"""set terminal svg size {420 * len(links)},380 font 'sans,11' background rgb 'white'
@@ -155,13 +155,22 @@ set multiplot layout 1,{len(links)}
     print(f"picture: {path.with_suffix('.svg')}")
 
 
+def check_name(name):
+    if name not in STRATEGIES:
+        raise argparse.ArgumentTypeError(f"there is no {name!r}: give some of {', '.join(STRATEGIES)}")
+    return name
+
+
 def parse():
     numbers = lambda text: [float(part) if "." in part else int(part) for part in text.split(",")]
+    names = lambda text: [check_name(part) for part in text.split(",")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=ROOT / "build/release/src/app/vgg11_dist", help="the built vgg11_dist")
     parser.add_argument("--ranks", type=numbers, default="8,16,32,64,128,256,512,1024", help="rank counts to simulate")
     parser.add_argument("--ranks-per-node", type=int, default=8)
     parser.add_argument("--links", type=numbers, default="10,25,100", help="Gb/s of each node's link")
+    parser.add_argument("--strategies", type=names, default="flat,node,node bf16",
+                        help=f"of {', '.join(STRATEGIES)}; the second takes very long beyond 128 ranks")
     parser.add_argument("--latency", type=float, default=20, help="microseconds of a link")
     parser.add_argument("--batch", type=int, default=32, help="images a rank and step")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -193,7 +202,7 @@ def main():
             compare(folder, options, bandwidth)
         write_table(folder, options, options.links, compute_s, bandwidth)
         if shutil.which("gnuplot"):
-            plot(folder, options.output.resolve(), options.links)
+            plot(folder, options.output.resolve(), options.links, options.strategies)
     print(f"table: {options.output}")
     print("good for the order of strategies and the place of the knee; a single figure to some tens of percent (--help says why)")
 

@@ -18,8 +18,9 @@ class Simulation(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         table = pathlib.Path(cls.folder.name) / "table.csv"
-        done = subprocess.run([sys.executable, os.environ["SIMULATE"], "--ranks", str(RANKS), "--ranks-per-node", str(PER_NODE), "--links",
-                               "10,100", "--compute-ms", str(1e3 * COMPUTE_S), "--bandwidth", "100", "--output", table], text=True, capture_output=True, check=False)
+        options = ["--ranks", str(RANKS), "--ranks-per-node", str(PER_NODE), "--links", "10,100", "--strategies",
+                   "flat,flat bf16,node,node bf16", "--compute-ms", str(1e3 * COMPUTE_S), "--bandwidth", "100", "--output", table]
+        done = subprocess.run([sys.executable, os.environ["SIMULATE"], *options], text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         with open(table, encoding="utf-8") as file:
             cls.steps = {(row["strategy"], int(row["gigabits"])): float(row["step_s"]) for row in csv.DictReader(file)}
