@@ -74,7 +74,8 @@ def simulate(folder, options, ranks, nodes, gigabits, strategy, compute_s, bandw
     (folder / "hosts").write_text("".join(f"node-{rank * nodes // ranks}\n" for rank in range(ranks)))
     out = run(["smpirun", "-np", ranks, "-platform", folder / "platform.xml", "-hostfile", folder / "hosts",
                "--cfg=smpi/simulate-computation:no", "--cfg=smpi/coll-selector:ompi", "--cfg=smpi/display-timing:no",
-               "--cfg=network/crosstraffic:no", "--cfg=smpi/test:0", f"--cfg=smpi/shared-malloc-blocksize:{64 << 20}", "--log=root.thres:error",
+               "--cfg=network/crosstraffic:no", "--cfg=smpi/test:0", f"--cfg=smpi/shared-malloc-blocksize:{64 << 20}",
+               "--log=root.thres:error",
                folder / "simulate", *STRATEGIES[strategy], options.steps, bandwidth, compute_s],
               timeout=options.timeout, env={**os.environ, "TMPDIR": str(folder)})
     return float(out.strip().splitlines()[-1].split(",")[2])

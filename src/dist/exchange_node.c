@@ -68,9 +68,8 @@ static vgg_status node_open(exchange *ex)
     if (node) node->sources = calloc((size_t)c->node_size, sizeof *node->sources);
     if (!node || !node->sources) status = vgg_fail(VGG_UNAVAILABLE, "no memory for the node exchange");
     VGG_TRY(comm_agree(c, status));
-    if (c->node_count > 1) VGG_TRY(lanes_open(ex, &node->between));
+    if (c->node_count > 1) VGG_TRY(lanes_open(ex, node->sources, &node->between));
     VGG_TRY(open_memory(ex, node));
-    if (node->between) lanes_bind(node->between, node->sources);
     node->run = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
     ex->owned = blocks_floats(&ex->blocks, node->run);
     ex->leaf = c->node_rank;

@@ -105,7 +105,7 @@ static vgg_status open_lane(exchange *ex, lanes *between, int lane_count)
     return rank_sum_open(ex, &plan, &between->sum);
 }
 
-vgg_status lanes_open(exchange *ex, lanes **out)
+vgg_status lanes_open(exchange *ex, const float *const *gradients, lanes **out)
 {
     comm *c = ex->c;
     int lane_count = smallest_node(c);
@@ -117,7 +117,8 @@ vgg_status lanes_open(exchange *ex, lanes **out)
     if (!between) status = vgg_fail(VGG_UNAVAILABLE, "no memory for the exchange between nodes");
     VGG_TRY(comm_agree(c, status));
     *out = between;
-    *between = (lanes){.are_slices = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads};
+    *between = (lanes){.are_slices = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads,
+                       .gradients = gradients};
     MPI_CALL(MPI_Comm_split, c->world, c->node_rank < lane_count ? c->node_rank : MPI_UNDEFINED, c->node_index, &between->ranks);
     VGG_TRY(comm_agree(c, open_lane(ex, between, lane_count)));
     return comm_shared_open(c, between->piece_count * sizeof(piece_counts), &between->counts);
@@ -132,8 +133,6 @@ void lanes_close(lanes *between)
     free(between->pieces);
     free(between);
 }
-
-void lanes_bind(lanes *between, const float *const *gradients) { between->gradients = gradients; }
 
 bool lanes_are_slices(const lanes *between) { return between->are_slices; }
 

@@ -11,13 +11,11 @@
 
 typedef struct lanes lanes;
 
-/* Collective, for more than one node. VGG_DECLINED where slices are asked for and nodes are unequal. lanes_close() frees (NULL
+/* gradients[node_size][count], from the first step on, in memory that the node's ranks share: rank r's slice becomes the sum in
+ * gradients[r]. Collective, for more than one node. VGG_DECLINED where slices are asked for and nodes are unequal. lanes_close() frees (NULL
  * is fine), collective too. */
-vgg_status lanes_open(exchange *ex, lanes **out);
+vgg_status lanes_open(exchange *ex, const float *const *gradients, lanes **out);
 void lanes_close(lanes *between);
-
-/* gradients[node_size][count], in memory that the node's ranks share: rank r's slice becomes the sum in gradients[r]. */
-void lanes_bind(lanes *between, const float *const *gradients);
 
 /* Each rank's lane is what its slice is: no rank touches another's slice. */
 bool lanes_are_slices(const lanes *between);
