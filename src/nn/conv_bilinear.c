@@ -3,15 +3,23 @@
 
 #include <omp.h>
 
-enum { TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 3 << 20, FETCHES_OF_ROWS = 2 };
+enum { PER_WORD_MAX = 2, TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 3 << 20, FETCHES_OF_ROWS = 2 };
 
 /* A share has at least so many tiles for the rows of the kernel; as many images of a share are even enough with one more. */
 enum { SHARE_ROW_TILES = 4, ENOUGH_IMAGES = 16 };
 
+size_t bilinear_words(const bilinear_shape *shape, size_t count)
+{
+    size_t per_word = (size_t)shape->kernels->per_word;
+    return (count + per_word - 1) / per_word;
+}
+
+/* Whole words of tiles, so that every tile has its partner in its group, if there is one. */
 static void cut_groups(bilinear_shape *shape)
 {
     shape->group_tiles = (size_t)shape->kernels->rows * GROUP_ROW_TILES;
     if (shape->group_tiles > shape->tiles) shape->group_tiles = shape->tiles;
+    shape->group_tiles = bilinear_words(shape, shape->group_tiles) * (size_t)shape->kernels->per_word;
     shape->groups = (shape->tiles + shape->group_tiles - 1) / shape->group_tiles;
 }
 
@@ -19,7 +27,8 @@ bilinear_shape bilinear_shape_of(const conv_plan *plan, size_t n)
 {
     const conv_problem *p = &plan->problem;
     bool transposed = plan->pass == CONV_INPUT_GRADIENT;
-    bilinear_shape s = {.kernels = simd_kernels_select(), .form = plan->state, .side = p->side};
+    const simd_bilinear *form = plan->state;
+    bilinear_shape s = {.kernels = form->kernels, .form = form, .side = p->side};
     s.in = (size_t)(transposed ? p->out : p->in);
     s.out = (size_t)(transposed ? p->in : p->out);
     s.map_tiles = (size_t)((p->side + s.form->tile - 1) / s.form->tile);
@@ -46,10 +55,16 @@ bilinear_shape bilinear_share(const bilinear_shape *shape, size_t parts, size_t 
     return share;
 }
 
-bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width)
+bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width, bilinear_sum sum)
 {
-    bilinear_layout layout = {.width = width, .blocks = (channels + width - 1) / width};
-    layout.point_stride = shape->group_tiles * width + LINE_FLOATS;
+    size_t per_word = (size_t)shape->kernels->per_word;
+    bilinear_layout layout = {.width = width, .channels = width, .tiles = 1};
+    if (sum == SUM_CHANNELS)
+        layout.channels *= per_word;
+    else
+        layout.tiles *= per_word;
+    layout.blocks = (channels + layout.channels - 1) / layout.channels;
+    layout.point_stride = shape->group_tiles / layout.tiles * width + LINE_FLOATS;
     layout.block_stride = (size_t)shape->form->points * layout.point_stride;
     layout.group_stride = layout.blocks * layout.block_stride;
     return layout;
@@ -93,38 +108,46 @@ simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *ma
     return tile;
 }
 
-/* Tile i of the wave. */
-static inline void spread_tile(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
-                               bilinear_spread_function spread, int margin, float *points, size_t i)
+/* Row i of the wave: a tile, or as many as make words. Where there is one too few, there are zeros. */
+static inline void spread_row(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
+                              bilinear_spread_function spread, int margin, float *points, size_t i)
 {
-    size_t group = i / shape->group_tiles, row = i % shape->group_tiles;
+    size_t first = i * layout->tiles, group = first / shape->group_tiles;
+    size_t row = first % shape->group_tiles / layout->tiles;
+    vgg_range tiles = bilinear_group(shape, wave.first + group);
     float *to = points + group * layout->group_stride + row * layout->width;
     for (size_t b = 0; b < layout->blocks; b++) {
-        simd_map_tile tile = bilinear_tile(shape, maps, bilinear_group(shape, wave.first).first + i, b * layout->width, layout->width);
-        tile.row -= margin;
-        tile.column -= margin;
-        spread(to + b * layout->block_stride, layout->point_stride, &tile, layout->width);
+        simd_map_tile tile[PER_WORD_MAX];
+        for (size_t t = 0; t < layout->tiles; t++) {
+            size_t at = row * layout->tiles + t;
+            bool there = at < tiles.count;
+            tile[t] = bilinear_tile(shape, maps, tiles.first + (there ? at : 0), b * layout->channels, there ? layout->channels : 0);
+            tile[t].row -= margin;
+            tile[t].column -= margin;
+        }
+        spread(to + b * layout->block_stride, layout->point_stride, tile, layout->width);
     }
 }
 
-static size_t wave_tiles(const bilinear_shape *shape, vgg_range wave)
+static size_t wave_rows(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave)
 {
-    return (wave.count - 1) * shape->group_tiles + bilinear_group(shape, wave.first + wave.count - 1).count;
+    size_t tiles = (wave.count - 1) * shape->group_tiles + bilinear_group(shape, wave.first + wave.count - 1).count;
+    return (tiles + layout->tiles - 1) / layout->tiles;
 }
 
 void bilinear_spread_alone(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                            bilinear_spread_function spread, int margin, float *points)
 {
-    for (size_t i = 0, tiles = wave_tiles(shape, wave); i < tiles; i++)
-        spread_tile(shape, layout, wave, maps, spread, margin, points, i);
+    for (size_t i = 0, rows = wave_rows(shape, layout, wave); i < rows; i++)
+        spread_row(shape, layout, wave, maps, spread, margin, points, i);
 }
 
 void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                      bilinear_spread_function spread, int margin, float *points)
 {
-    size_t tiles = wave_tiles(shape, wave);
+    size_t rows = wave_rows(shape, layout, wave);
 #pragma omp for schedule(guided)
-    for (size_t i = 0; i < tiles; i++) spread_tile(shape, layout, wave, maps, spread, margin, points, i);
+    for (size_t i = 0; i < rows; i++) spread_row(shape, layout, wave, maps, spread, margin, points, i);
 }
 
 /* Forward and input gradient: the latter is the former with the kernel turned round and its channels exchanged. */
@@ -150,11 +173,12 @@ typedef struct {
 static gather gather_of(const conv_plan *plan, const bilinear_shape *shape, size_t shares)
 {
     gather g = {.shape = *shape, .transposed = plan->pass == CONV_INPUT_GRADIENT};
-    g.source = bilinear_layout_of(&g.shape, g.shape.in, BILINEAR_DEPTH);
+    g.source = bilinear_layout_of(&g.shape, g.shape.in, BILINEAR_DEPTH, SUM_CHANNELS);
     bilinear_set_wave(&g.shape, g.source.group_stride * shares, 0);
     g.panel = (size_t)g.shape.kernels->panel;
     g.panels = simd_panels(g.shape.kernels, g.shape.out);
-    g.tap_stride = g.kernel_stride = BILINEAR_DEPTH * g.panel + LINE_FLOATS;
+    g.tap_stride = g.source.channels * g.panel + LINE_FLOATS;
+    g.kernel_stride = BILINEAR_DEPTH * g.panel + LINE_FLOATS;
     g.sum_stride = g.shape.group_tiles * g.panel + LINE_FLOATS;
     return g;
 }
@@ -186,8 +210,8 @@ typedef struct {
 
 static kernel_block kernel_block_at(const gather *g, size_t panel, size_t block)
 {
-    kernel_block k = {.channel = block * BILINEAR_DEPTH, .column = panel * g->panel};
-    k.depth = minimum(g->shape.in - k.channel, BILINEAR_DEPTH);
+    kernel_block k = {.channel = block * g->source.channels, .column = panel * g->panel};
+    k.depth = minimum(g->shape.in - k.channel, g->source.channels);
     k.columns = minimum(g->shape.out - k.column, g->panel);
     return k;
 }
@@ -230,8 +254,8 @@ static size_t fetch_after(const gather *g, size_t point, const float *a, const k
     return 1 + FETCHES_OF_ROWS;
 }
 
-static void multiply_points(const gather *g, vgg_range wave, size_t group, size_t block, const kernel_block *next,
-                            const float *w, const gather_memory *memory)
+static void multiply_points(const gather *g, vgg_range wave, size_t group, size_t block, const kernel_block *now,
+                            const kernel_block *next, const float *w, const gather_memory *memory)
 {
     const float *source =
         memory->source + (group - wave.first) * g->source.group_stride + block * g->source.block_stride;
@@ -242,7 +266,7 @@ static void multiply_points(const gather *g, vgg_range wave, size_t group, size_
                           .b = memory->kernel + p * g->kernel_stride,
                           .c = memory->sums + p * g->sum_stride,
                           .c_stride = g->panel,
-                          .depth = minimum(g->shape.in - block * BILINEAR_DEPTH, BILINEAR_DEPTH),
+                          .depth = bilinear_words(&g->shape, now->depth),
                           .accumulate = block > 0};
         size_t count = fetch_after(g, p, tile.a, next, w, fetches);
         simd_product_by_rows(g->shape.kernels, &tile, bilinear_group(&g->shape, group).count, fetches, count);
@@ -275,7 +299,7 @@ static void multiply_unit(const gather *g, vgg_range wave, size_t unit, const co
         size_t next_panel = minimum((unit + (block + 1) / blocks) / wave.count, g->panels - 1);
         kernel_block next = kernel_block_at(g, next_panel, (block + 1) % blocks);
         if (panel != *packed_panel || blocks > 1) spread_kernel(g, &now, a->w, memory);
-        multiply_points(g, wave, group, block, &next, a->w, memory);
+        multiply_points(g, wave, group, block, &now, &next, a->w, memory);
     }
     *packed_panel = panel;
     collect_outputs(g, group, panel, memory->sums, a, problem);
@@ -295,7 +319,7 @@ static void run_wave(const gather_work *work, vgg_range wave, const gather_memor
     const gather *g = work->g;
     const simd_bilinear *form = g->shape.form;
     size_t packed_panel = g->panels;
-    bilinear_spread(&g->shape, &g->source, wave, &work->source, form->spread_input, form->margin, memory->source);
+    bilinear_spread(&g->shape, &g->source, wave, &work->source, form->spread_channels, form->margin, memory->source);
 #pragma omp for schedule(guided)
     for (size_t unit = 0; unit < g->panels * wave.count; unit++)
         multiply_unit(g, wave, unit, work->arguments, memory, work->problem, &packed_panel);
@@ -306,7 +330,7 @@ static void run_wave_alone(const gather_work *work, vgg_range wave, const gather
     const gather *g = work->g;
     const simd_bilinear *form = g->shape.form;
     size_t packed_panel = g->panels;
-    bilinear_spread_alone(&g->shape, &g->source, wave, &work->source, form->spread_input, form->margin, memory->source);
+    bilinear_spread_alone(&g->shape, &g->source, wave, &work->source, form->spread_channels, form->margin, memory->source);
     for (size_t unit = 0; unit < g->panels * wave.count; unit++)
         multiply_unit(g, wave, unit, work->arguments, memory, work->problem, &packed_panel);
 }

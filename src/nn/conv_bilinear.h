@@ -11,8 +11,8 @@
 #include "vgg11/base/range.h"
 #include "vgg11/nn/conv.h"
 
-/* Channels in a block of the source's points: with the rows of a group 16 KiB, half the L1 cache. */
-enum { BILINEAR_DEPTH = SIMD_BLOCK_MAX };
+/* Words in a row of a block of the source's points: with the rows of a group 16 KiB, half the L1 cache. */
+enum { BILINEAR_DEPTH = 64 };
 
 static inline size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -29,10 +29,15 @@ typedef struct {
     size_t wave_groups;    /* groups whose points are in memory together: as many as the L3 cache holds */
 } bilinear_shape;
 
-/* Where the points of one map lie. Strides in floats, not multiples of a power of two, so that the points of a tile do not
+/* Over what the products sum that read a map's points: there, numbers pair up to words. */
+typedef enum { SUM_CHANNELS, SUM_TILES } bilinear_sum;
+
+/* Where the points of one map lie. Strides in words, not multiples of a power of two, so that the points of a tile do not
  * fall into the same cache set. */
 typedef struct {
-    size_t width;          /* channels in a block; the last is filled up with zeros */
+    size_t width;          /* words in a row of a block; the last block is filled up with zeros */
+    size_t channels;       /* in a row */
+    size_t tiles;          /* in a row */
     size_t blocks;
     size_t point_stride;
     size_t block_stride;
@@ -50,7 +55,10 @@ bool bilinear_shares_pay(const bilinear_shape *shape, size_t threads);
 /* Part `index` of `parts` of the images. */
 bilinear_shape bilinear_share(const bilinear_shape *shape, size_t parts, size_t index);
 
-bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width);
+bilinear_layout bilinear_layout_of(const bilinear_shape *shape, size_t channels, size_t width, bilinear_sum sum);
+
+/* Words that hold `count` numbers of the summed index. */
+size_t bilinear_words(const bilinear_shape *shape, size_t count);
 void bilinear_set_wave(bilinear_shape *shape, size_t group_floats, size_t kept_floats);
 size_t bilinear_layout_floats(const bilinear_shape *shape, const bilinear_layout *layout);
 
@@ -66,13 +74,13 @@ typedef struct {
     size_t channels;
 } bilinear_maps;
 
-/* Tile `index` of the maps, from channel `channel` on, `width` or as many as there are. */
+/* Tile `index` of the maps (any for width 0), from channel `channel` on, `width` or as many as there are. */
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width);
 
 /* Spreads a wave's tiles of the maps with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
  * bilinear_spread() is to be called by all threads of a parallel region, and ends with a barrier; bilinear_spread_alone() does all
  * of it. */
-typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+typedef void (*bilinear_spread_function)(float *points, size_t stride, const simd_map_tile *tiles, size_t padded);
 void bilinear_spread_alone(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,
                            bilinear_spread_function spread, int margin, float *points);
 void bilinear_spread(const bilinear_shape *shape, const bilinear_layout *layout, vgg_range wave, const bilinear_maps *maps,

@@ -25,8 +25,8 @@ static scatter scatter_of(const conv_plan *plan, size_t n)
 {
     scatter s = {.shape = bilinear_shape_of(plan, n)};
     s.panel = (size_t)s.shape.kernels->panel;
-    s.x = bilinear_layout_of(&s.shape, s.shape.in, BILINEAR_DEPTH);
-    s.dy = bilinear_layout_of(&s.shape, s.shape.out, s.panel);
+    s.x = bilinear_layout_of(&s.shape, s.shape.in, BILINEAR_DEPTH, SUM_TILES);
+    s.dy = bilinear_layout_of(&s.shape, s.shape.out, s.panel, SUM_TILES);
     s.sum_stride = BILINEAR_DEPTH * s.panel + LINE_FLOATS;
     size_t sums = s.x.blocks * s.dy.blocks * (size_t)s.shape.form->points * s.sum_stride;
     bilinear_set_wave(&s.shape, s.x.group_stride + s.dy.group_stride, sums);
@@ -47,7 +47,7 @@ static void sum_products(const scatter *s, vgg_range wave, const float *x, const
                               .b = dy + group * s->dy.group_stride + p * s->dy.point_stride,
                               .c = sums + p * s->sum_stride,
                               .c_stride = s->panel,
-                              .depth = bilinear_group(&s->shape, wave.first + group).count,
+                              .depth = bilinear_words(&s->shape, bilinear_group(&s->shape, wave.first + group).count),
                               .accumulate = wave.first + group > 0};
             simd_product_by_columns(s->shape.kernels, &tile, channels);
         }

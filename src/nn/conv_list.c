@@ -19,6 +19,7 @@
 #define CONV_ALGORITHM_LIST(X)                                                                                         \
     WITH_X86(X(conv_bf16_avx512))                                                                                      \
     WITH_ONEDNN(X(conv_bf16_onednn))                                                                                   \
+    X(conv_winograd_bf16)                                                                                              \
     X(conv_bf16_portable)                                                                                              \
     X(conv_direct_1ch)                                                                                                 \
     X(conv_toeplitz)                                                                                                   \

@@ -169,38 +169,71 @@ SIMD_INLINE void load_square(simd_value *to, const simd_square *square, size_t c
     }
 }
 
-/* Both spreads: `size` pixels per side at the tile's corner become points x points rows of `padded` floats. */
-SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile *tile, size_t padded, const int size,
-                        const int count, const line_transform line)
+SIMD_INLINE void transform_tile(simd_value *result, const simd_square *at, const simd_map_tile *tile, size_t c, const int size,
+                                const int count, const line_transform line)
 {
-    simd_square at;
-    locate_square(&at, tile, size);
-    for (size_t c = 0; c < padded; c += SIMD_WIDTH) {
-        simd_value square[POINTS_MAX * POINTS_MAX];
-        simd_value result[POINTS_MAX * POINTS_MAX];
-        size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
-        SIMD_UNROLL for (int p = 0; p < count * count; p++) __builtin_prefetch(points + (size_t)p * point_stride + c + SIMD_WIDTH, 1);
-        SIMD_UNROLL for (int p = 0; p < size * size; p++) __builtin_prefetch(at.pixel[p] + c + SIMD_WIDTH);
-        if (left == SIMD_WIDTH)
-            load_square(square, &at, c, SIMD_WIDTH, tile->pooled, size);
-        else
-            load_square(square, &at, c, left, tile->pooled, size);
-        transform_square(result, square, count, size, line);
-        SIMD_UNROLL for (int p = 0; p < count * count; p++) store(points + (size_t)p * point_stride + c, result[p]);
+    simd_value square[POINTS_MAX * POINTS_MAX];
+    size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
+    SIMD_UNROLL for (int p = 0; p < size * size; p++) __builtin_prefetch(at->pixel[p] + c + SIMD_WIDTH);
+    if (left == SIMD_WIDTH)
+        load_square(square, at, c, SIMD_WIDTH, tile->pooled, size);
+    else
+        load_square(square, at, c, left, tile->pooled, size);
+    transform_square(result, square, count, size, line);
+}
+
+/* Which numbers make a word, where one holds several: neighbours among a tile's channels, or one channel of several tiles. */
+typedef enum { WORDS_OF_CHANNELS, WORDS_OF_TILES } simd_words;
+
+/* Results p of SIMD_PER_WORD transforms, as one vector of words. */
+SIMD_INLINE void store_words(float *points, size_t point_stride, const simd_value results[][POINTS_MAX * POINTS_MAX],
+                             const int count, const simd_words words)
+{
+    SIMD_UNROLL for (int p = 0; p < count * count; p++)
+    {
+        simd_value numbers[SIMD_PER_WORD];
+        SIMD_UNROLL for (int i = 0; i < SIMD_PER_WORD; i++) numbers[i] = results[i][p];
+        store(points + (size_t)p * point_stride, words == WORDS_OF_CHANNELS ? SIMD_BESIDE(numbers) : SIMD_PAIRED(numbers));
+    }
+}
+
+/* All spreads: `size` pixels per side at the corner of one tile, or of as many as words hold, become points x points rows of
+ * `padded` words. */
+SIMD_INLINE void spread(float *points, size_t point_stride, const simd_map_tile *tiles, size_t padded, const int size,
+                        const int count, const line_transform line, const simd_words words)
+{
+    const int tile_count = words == WORDS_OF_TILES ? SIMD_PER_WORD : 1;
+    simd_square at[SIMD_PER_WORD];
+    SIMD_UNROLL for (int i = 0; i < tile_count; i++) locate_square(&at[i], &tiles[i], size);
+    for (size_t word = 0; word < padded; word += SIMD_WIDTH) {
+        simd_value results[SIMD_PER_WORD][POINTS_MAX * POINTS_MAX];
+        SIMD_UNROLL for (int p = 0; p < count * count; p++)
+            __builtin_prefetch(points + (size_t)p * point_stride + word + SIMD_WIDTH, 1);
+        SIMD_UNROLL for (int i = 0; i < SIMD_PER_WORD; i++)
+        {
+            int tile = i % tile_count;
+            size_t c = words == WORDS_OF_TILES ? word : word * SIMD_PER_WORD + (size_t)i * SIMD_WIDTH;
+            transform_tile(results[i], &at[tile], &tiles[tile], c, size, count, line);
+        }
+        store_words(points + word, point_stride, results, count, words);
     }
 }
 
 SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *taps, size_t tap_stride, size_t rows,
                                size_t row_stride, const int count, const line_transform line)
 {
-    for (size_t i = 0; i < rows * 2; i++) {
-        const float *first = taps + i / 2 * row_stride + i % 2 * SIMD_WIDTH;
-        simd_value square[TAPS * TAPS];
-        simd_value result[POINTS_MAX * POINTS_MAX];
-        SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) square[t] = load(first + (size_t)t * tap_stride);
-        transform_square(result, square, count, TAPS, line);
-        SIMD_UNROLL for (int p = 0; p < count * count; p++)
-            store(points + (size_t)p * point_stride + i * SIMD_WIDTH, result[p]);
+    for (size_t i = 0; i < (rows + SIMD_PER_WORD - 1) / SIMD_PER_WORD * 2; i++) {
+        simd_value results[SIMD_PER_WORD][POINTS_MAX * POINTS_MAX];
+        SIMD_UNROLL for (size_t j = 0; j < SIMD_PER_WORD; j++)
+        {
+            size_t row = i / 2 * SIMD_PER_WORD + j;
+            const float *first = taps + row * row_stride + i % 2 * SIMD_WIDTH;
+            simd_value square[TAPS * TAPS];
+            SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++)
+                square[t] = row < rows ? load(first + (size_t)t * tap_stride) : (simd_value){0};
+            transform_square(results[j], square, count, TAPS, line);
+        }
+        store_words(points + i * SIMD_WIDTH, point_stride, results, count, WORDS_OF_TILES);
     }
 }
 
@@ -277,13 +310,17 @@ SIMD_INLINE void collect_kernel(float *dw, size_t tap_stride, const float *point
 }
 
 #define SIMD_BILINEAR(form, tile_side, input_side, point_count)                                                        \
-    static void form##_spread_input(float *points, size_t stride, const simd_map_tile *tile, size_t padded)            \
+    static void form##_spread_channels(float *points, size_t stride, const simd_map_tile *tile, size_t padded)         \
     {                                                                                                                  \
-        spread(points, stride, tile, padded, input_side, point_count, form##_inputs);                                  \
+        spread(points, stride, tile, padded, input_side, point_count, form##_inputs, WORDS_OF_CHANNELS);               \
     }                                                                                                                  \
-    static void form##_spread_output(float *points, size_t stride, const simd_map_tile *tile, size_t padded)           \
+    static void form##_spread_input(float *points, size_t stride, const simd_map_tile *tiles, size_t padded)           \
     {                                                                                                                  \
-        spread(points, stride, tile, padded, tile_side, point_count, form##_outputs_transposed);                       \
+        spread(points, stride, tiles, padded, input_side, point_count, form##_inputs, WORDS_OF_TILES);                 \
+    }                                                                                                                  \
+    static void form##_spread_output(float *points, size_t stride, const simd_map_tile *tiles, size_t padded)          \
+    {                                                                                                                  \
+        spread(points, stride, tiles, padded, tile_side, point_count, form##_outputs_transposed, WORDS_OF_TILES);      \
     }                                                                                                                  \
     static void form##_spread_kernel(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows,  \
                                      size_t row_stride)                                                                \
@@ -306,8 +343,8 @@ SIMD_BILINEAR(toeplitz, 2, 2, 3)
 
 #define SIMD_BILINEAR_ROW(form, tile_side, input_margin, point_count)                                                  \
     {                                                                                                                  \
-        .tile = tile_side, .margin = input_margin, .points = (point_count) * (point_count),                            \
-        .spread_input = form##_spread_input, .spread_output = form##_spread_output,                                    \
-        .spread_kernel = form##_spread_kernel, .collect_output = form##_collect_output,                                \
-        .collect_kernel = form##_collect_kernel,                                                                       \
+        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .points = (point_count) * (point_count),    \
+        .spread_channels = form##_spread_channels, .spread_input = form##_spread_input,                                \
+        .spread_output = form##_spread_output, .spread_kernel = form##_spread_kernel,                                  \
+        .collect_output = form##_collect_output, .collect_kernel = form##_collect_kernel,                              \
     }

@@ -5,6 +5,14 @@
 #define SIMD_INLINE static inline __attribute__((always_inline))
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
 
+/* Words are floats, unless the instruction set's file says that they are pairs of bfloat16. */
+#ifndef SIMD_PER_WORD
+#define SIMD_PER_WORD 1
+#define SIMD_MULTIPLY_ADD(sum, factor, b) ((sum) + (factor) * (b))
+#define SIMD_BESIDE(numbers) (numbers)[0]
+#define SIMD_PAIRED(numbers) (numbers)[0]
+#endif
+
 enum { SIMD_PANEL = 2 * SIMD_WIDTH };
 
 /* Loads and stores may be unaligned: on the processors meant here that costs nothing where the address is aligned. */
@@ -83,8 +91,8 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
         SIMD_UNROLL for (int m = 0; m < rows; m++)
         {
             float factor = form == FORM_COLUMNS ? columns[m] : base[m / 3][(size_t)(m % 3) * stride];
-            sum[m][0] += factor * b0;
-            sum[m][1] += factor * b1;
+            sum[m][0] = SIMD_MULTIPLY_ADD(sum[m][0], factor, b0);
+            sum[m][1] = SIMD_MULTIPLY_ADD(sum[m][1], factor, b1);
         }
         if (form == FORM_COLUMNS) columns += stride;
         SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3]++;

@@ -16,7 +16,7 @@
 enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
 
 /* Most channels that one call spreads. */
-enum { SIMD_BLOCK_MAX = 64 };
+enum { SIMD_BLOCK_MAX = 128 };
 
 /* Where floats lie that will be wanted soon, so that a tile can fetch them into the L2 cache while it computes: step k
  * touches `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
@@ -68,19 +68,25 @@ typedef struct {
     bool relu;
 } simd_output;
 
+typedef struct simd_kernels simd_kernels;
+
 /* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `points` products instead of 9 tile^2. Spreading
  * makes `points` values of each channel (or of each pair of channels, for kernels), collecting makes the results of the
- * summed products. Value p lies p * stride floats after value 0. */
+ * summed products. Value p lies p * stride words after value 0. */
 typedef struct {
+    const simd_kernels *kernels; /* the table that this belongs to, whose products multiply the points */
     int tile;
     int margin; /* inputs that a tile needs before its first output */
     int points;
-    /* x tile -> points[points][padded]: `padded` whole vectors, at most SIMD_BLOCK_MAX floats, zeros from tile->count on. */
-    void (*spread_input)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
-    /* dy tile -> points, likewise. */
-    void (*spread_output)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+    /* x tile -> points[points][padded], for products that sum over channels: `padded` words in whole vectors, at most
+     * SIMD_BLOCK_MAX numbers, zeros from tile->count on. */
+    void (*spread_channels)(float *points, size_t stride, const simd_map_tile *tile, size_t padded);
+    /* x tiles [per_word] -> points, likewise, for products that sum over tiles. */
+    void (*spread_input)(float *points, size_t stride, const simd_map_tile *tiles, size_t padded);
+    /* dy tiles [per_word] -> points, likewise. */
+    void (*spread_output)(float *points, size_t stride, const simd_map_tile *tiles, size_t padded);
     /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are points,
-     * packed. */
+     * packed in words that hold per_word rows. */
     void (*spread_kernel)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
     /* points -> the tile's part of the output. */
     void (*collect_output)(const simd_map_tile *tile, const simd_output *output, const float *points, size_t stride);
@@ -89,8 +95,11 @@ typedef struct {
     void (*collect_kernel)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, bool stream);
 } simd_bilinear;
 
-typedef struct {
+/* What the products multiply and what bilinear forms spread are words of four bytes: a float, or a pair of bfloat16 numbers that
+ * are neighbours along the summed index. C is fp32, and so is all else. */
+struct simd_kernels {
     const char *name;
+    int per_word; /* numbers */
     int width; /* floats per vector */
     int rows;  /* most rows of a tile */
     int panel; /* columns of a tile: two vectors */
@@ -121,12 +130,16 @@ typedef struct {
 
     simd_bilinear winograd; /* F(4x4,3x3) */
     simd_bilinear toeplitz; /* maps of 2x2 pixels, whole */
-} simd_kernels;
+};
 
 /* The widest table that cpu_detect() allows. */
 const simd_kernels *simd_kernels_select(void);
 
+/* That of bfloat16 pairs; NULL where the processor has no products of them. */
+const simd_kernels *simd_kernels_select_bf16(void);
+
 extern const simd_kernels simd_kernels_avx512;
+extern const simd_kernels simd_kernels_avx512_bf16; /* where cpu_detect()->avx512_bf16 */
 extern const simd_kernels simd_kernels_avx2;
 extern const simd_kernels simd_kernels_portable;
 

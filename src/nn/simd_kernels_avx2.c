@@ -3,6 +3,7 @@
 
 #include "nn/simd_kernels.h"
 
+#define SIMD_TABLE simd_kernels_avx2
 #define SIMD_WIDTH 8
 #define SIMD_ROWS 6
 #define SIMD_STREAM(to, value) _mm256_stream_ps((to), (__m256)(value))

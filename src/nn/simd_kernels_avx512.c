@@ -3,6 +3,7 @@
 
 #include "nn/simd_kernels.h"
 
+#define SIMD_TABLE simd_kernels_avx512
 #define SIMD_WIDTH 16
 #define SIMD_ROWS 14
 #define SIMD_STREAM(to, value) _mm512_stream_ps((to), (__m512)(value))

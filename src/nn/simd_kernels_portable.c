@@ -3,6 +3,7 @@
 
 #include "nn/simd_kernels.h"
 
+#define SIMD_TABLE simd_kernels_portable
 #define SIMD_WIDTH 4
 #define SIMD_ROWS 6
 #define SIMD_STREAM(to, value) store((to), (value))
@@ -31,4 +32,12 @@ const simd_kernels *simd_kernels_select(void)
     if (cpu->avx2) return &simd_kernels_avx2;
 #endif
     return &simd_kernels_portable;
+}
+
+const simd_kernels *simd_kernels_select_bf16(void)
+{
+#if defined(__x86_64__)
+    if (cpu_detect()->avx512_bf16) return &simd_kernels_avx512_bf16;
+#endif
+    return NULL;
 }

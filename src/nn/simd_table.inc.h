@@ -1,4 +1,5 @@
 /* Template: the fields of a simd_kernels table that every instruction set fills alike. */
+    .per_word = SIMD_PER_WORD,
     .width = SIMD_WIDTH,
     .rows = SIMD_ROWS,
     .panel = SIMD_PANEL,

@@ -77,6 +77,9 @@ typedef struct {
     /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where
      * its terms cancel, to the root of their number times their size). */
     float tolerance[CONV_PASSES];
+    /* Of a bf16 row: rounds what a transform made of the operands. The others round the operands themselves, so that those which
+     * are bfloat16 already lose nothing. */
+    bool rounds_transforms;
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
      * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
      * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but
