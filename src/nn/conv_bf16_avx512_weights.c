@@ -166,7 +166,7 @@ static void multiply_share(const weight_work *work, int thread, int threads)
     vgg_range own = range_part((size_t)work->panels * work->tiles * taps, threads, thread);
     for (int chunk = 0; chunk < work->chunks; chunk++) {
         for (int item = (int)own.first; item < (int)(own.first + own.count); item++) {
-            multiply(work, chunk, item / taps / work->tiles, item / taps % work->tiles, item % taps);
+            multiply(work, chunk, item / taps % work->panels, item / taps / work->panels, item % taps);
             between_tiles();
         }
     }
