@@ -242,16 +242,21 @@ static void spread_kernel(const gather *g, const kernel_block *k, const float *w
     form->spread_kernel(memory->kernel, g->kernel_stride, memory->taps, g->tap_stride, k->depth, g->panel);
 }
 
-/* What the tiles of a point fetch: the first a ninth of the weights that come next, the others the next point's rows. */
+/* What the tiles of a point fetch: one tap's part of the weights that come next, until all are fetched, and the next point's
+ * rows. A tile fetches as many rows as its product is deep. */
 static size_t fetch_after(const gather *g, size_t point, const float *a, const kernel_block *next, const float *w,
                           simd_prefetch *fetches)
 {
-    size_t rows_floats = BILINEAR_DEPTH * g->panel, tap = minimum(point, TAPS - 1);
-    fetches[0] = simd_prefetch_block(g->shape.kernels, tap_weights(g, next, tap, w),
-                                     g->transposed ? g->shape.in : g->shape.out, g->transposed);
-    for (size_t i = 1; i <= FETCHES_OF_ROWS; i++)
-        fetches[i] = simd_prefetch_block(g->shape.kernels, a + g->source.point_stride + (i - 1) * rows_floats, g->panel, false);
-    return 1 + FETCHES_OF_ROWS;
+    size_t rows_floats = BILINEAR_DEPTH * g->panel, part = point / TAPS * BILINEAR_DEPTH, count = 0;
+    if (part < next->depth) {
+        kernel_block from = *next;
+        from.channel += part;
+        fetches[count++] = simd_prefetch_block(g->shape.kernels, tap_weights(g, &from, point % TAPS, w),
+                                               g->transposed ? g->shape.in : g->shape.out, g->transposed);
+    }
+    for (size_t i = 0; i < FETCHES_OF_ROWS; i++)
+        fetches[count++] = simd_prefetch_block(g->shape.kernels, a + g->source.point_stride + i * rows_floats, g->panel, false);
+    return count;
 }
 
 static void multiply_points(const gather *g, vgg_range wave, size_t group, size_t block, const kernel_block *now,
