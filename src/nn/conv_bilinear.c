@@ -2,6 +2,7 @@
 #include "nn/conv_bilinear.h"
 
 #include <omp.h>
+#include <stdint.h>
 
 enum { PER_WORD_MAX = 2, TAPS = 9, LINE_FLOATS = 16, GROUP_ROW_TILES = 5, WAVE_BYTES = 3 << 20, FETCHES_OF_ROWS = 2 };
 
@@ -94,13 +95,21 @@ vgg_range bilinear_group(const bilinear_shape *shape, size_t group)
     return (vgg_range){shape->first_tile + first, left < shape->group_tiles ? left : shape->group_tiles};
 }
 
+static size_t map_bytes(const bilinear_maps *maps, size_t numbers) { return numbers * (maps->narrow ? sizeof(uint16_t) : sizeof(float)); }
+
+size_t bilinear_offset(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel)
+{
+    size_t side = (size_t)(maps->pooled ? shape->side / 2 : shape->side);
+    return index / (shape->map_tiles * shape->map_tiles) * side * side * maps->channels + channel;
+}
+
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width)
 {
-    size_t per_map = shape->map_tiles * shape->map_tiles, place = index % per_map, left = maps->channels - channel;
-    size_t side = (size_t)(maps->pooled ? shape->side / 2 : shape->side);
-    size_t first = index / per_map * side * side * maps->channels + channel;
+    size_t place = index % (shape->map_tiles * shape->map_tiles), left = maps->channels - channel;
+    size_t first = bilinear_offset(shape, maps, index, channel);
     simd_map_tile tile = {.side = shape->side, .channels = maps->channels, .count = left < width ? left : width};
-    tile.map = maps->values + first;
+    tile.map = (const char *)maps->values + map_bytes(maps, first);
+    tile.narrow = maps->narrow;
     tile.pooled = maps->pooled;
     tile.chosen = maps->chosen ? maps->chosen + first : NULL;
     tile.row = (int)(place / shape->map_tiles) * shape->form->tile;
@@ -155,6 +164,7 @@ typedef struct {
     bilinear_shape shape;
     bilinear_layout source;
     bool transposed;
+    bool narrow;          /* maps of bfloat16 */
     size_t panel;
     size_t panels;
     size_t tap_stride;    /* of one block's packed weights */
@@ -172,7 +182,7 @@ typedef struct {
 /* Of a pass over the shape's tiles; threads with shares of their own have waves that together are as large as a common one. */
 static gather gather_of(const conv_plan *plan, const bilinear_shape *shape, size_t shares)
 {
-    gather g = {.shape = *shape, .transposed = plan->pass == CONV_INPUT_GRADIENT};
+    gather g = {.shape = *shape, .transposed = plan->pass == CONV_INPUT_GRADIENT, .narrow = plan->narrow};
     g.source = bilinear_layout_of(&g.shape, g.shape.in, BILINEAR_DEPTH, SUM_CHANNELS);
     bilinear_set_wave(&g.shape, g.source.group_stride * shares, 0);
     g.panel = (size_t)g.shape.kernels->panel;
@@ -282,14 +292,15 @@ static void collect_outputs(const gather *g, size_t group, size_t panel, const f
                             const conv_problem *problem)
 {
     vgg_range tiles = bilinear_group(&g->shape, group);
-    bilinear_maps maps = {g->transposed ? a->dx : a->y, NULL, problem->pool && !g->transposed, g->shape.out};
+    void *result = g->transposed ? (void *)a->dx : (void *)a->y;
+    bilinear_maps maps = {result, g->narrow, NULL, problem->pool && !g->transposed, g->shape.out};
     simd_output output = {.relu = problem->relu && !g->transposed, .bias = g->transposed ? NULL : a->b + panel * g->panel};
     for (size_t i = 0; i < tiles.count; i++) {
         simd_map_tile tile = bilinear_tile(&g->shape, &maps, tiles.first + i, panel * g->panel, g->panel);
-        size_t first = (size_t)(tile.map - maps.values);
-        output.map = (g->transposed ? a->dx : a->y) + first;
+        size_t first = bilinear_offset(&g->shape, &maps, tiles.first + i, panel * g->panel);
+        output.map = (char *)result + map_bytes(&maps, first);
         output.chosen = maps.pooled && a->chosen ? a->chosen + first : NULL;
-        output.positive = g->transposed && problem->rectified ? a->x + first : NULL;
+        output.positive = g->transposed && problem->rectified ? (const char *)a->x + map_bytes(&maps, first) : NULL;
         g->shape.form->collect_output(&tile, &output, sums + i * g->panel, g->sum_stride);
     }
 }
@@ -363,8 +374,8 @@ static void run_gather(const conv_plan *plan, const conv_arguments *a)
     const bilinear_shape all = bilinear_shape_of(plan, (size_t)a->n);
     size_t threads = (size_t)plan->problem.threads, shares = bilinear_shares_pay(&all, threads) ? threads : 1;
     const gather g = gather_of_share(plan, (size_t)a->n, shares);
-    gather_work work = {&g, a, &plan->problem, {a->x, NULL, false, g.shape.in}};
-    if (g.transposed) work.source = (bilinear_maps){a->dy, a->chosen, plan->problem.pool, g.shape.in};
+    gather_work work = {&g, a, &plan->problem, {a->x, g.narrow, NULL, false, g.shape.in}};
+    if (g.transposed) work.source = (bilinear_maps){a->dy, g.narrow, a->chosen, plan->problem.pool, g.shape.in};
 #pragma omp parallel num_threads(plan->problem.threads)
     {
         gather_memory memory = memory_of(&g, a->workspace, shares);
@@ -395,6 +406,7 @@ void bilinear_plan(conv_plan *plan, const simd_bilinear *form)
 {
     plan->state = (void *)form;
     plan->pools = plan->masks = true;
+    plan->narrow = form->kernels->per_word > 1 && plan->problem.bf16_x && plan->problem.bf16_y;
     if (plan->pass == CONV_WEIGHT_GRADIENT) {
         bilinear_plan_weight_gradient(plan);
         return;

@@ -68,7 +68,8 @@ vgg_range bilinear_group(const bilinear_shape *shape, size_t group);
 
 /* Maps of all images: a pass' source or result. */
 typedef struct {
-    const float *values;
+    const void *values;    /* floats, or bfloat16 if `narrow` */
+    bool narrow;
     const uint8_t *chosen; /* of pooled maps that are read */
     bool pooled;
     size_t channels;
@@ -76,6 +77,9 @@ typedef struct {
 
 /* Tile `index` of the maps (any for width 0), from channel `channel` on, `width` or as many as there are. */
 simd_map_tile bilinear_tile(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel, size_t width);
+
+/* Where that tile's corner lies: numbers from the maps' first. */
+size_t bilinear_offset(const bilinear_shape *shape, const bilinear_maps *maps, size_t index, size_t channel);
 
 /* Spreads a wave's tiles of the maps with one of the form's two functions, whose tiles begin `margin` pixels before the outputs.
  * bilinear_spread() is to be called by all threads of a parallel region, and ends with a barrier; bilinear_spread_alone() does all

@@ -85,6 +85,12 @@ static void sum_wave(const scatter *s, vgg_range wave, const scatter_memory *mem
     }
 }
 
+static void sum_dy(const conv_plan *plan, const conv_arguments *a, size_t pixels, vgg_range channels)
+{
+    if (plan->narrow) conv_sum_rows_bf16(a->dy16, (size_t)plan->problem.out, pixels, channels, a->db);
+    else conv_sum_rows(a->dy, (size_t)plan->problem.out, pixels, channels, a->db);
+}
+
 static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 {
     scatter s = scatter_of(plan, (size_t)a->n);
@@ -92,7 +98,8 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
     scatter_memory memory = {.x = a->workspace};
     memory.dy = memory.x + bilinear_layout_floats(&s.shape, &s.x);
     memory.sums = memory.dy + bilinear_layout_floats(&s.shape, &s.dy);
-    bilinear_maps x = {a->x, NULL, false, s.shape.in}, dy = {a->dy, a->chosen, plan->problem.pool, s.shape.out};
+    bilinear_maps x = {a->x, plan->narrow, NULL, false, s.shape.in};
+    bilinear_maps dy = {a->dy, plan->narrow, a->chosen, plan->problem.pool, s.shape.out};
     size_t threads = (size_t)plan->problem.threads, pixels = (size_t)(a->n * plan->problem.side * plan->problem.side);
     if (dy.pooled) pixels /= 4;
 #pragma omp parallel num_threads(plan->problem.threads)
@@ -105,8 +112,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
         }
         s.shape.kernels->finish_streams();
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < threads; i++)
-            conv_sum_rows(a->dy, s.shape.out, pixels, range_part(s.shape.out, threads, i), a->db);
+        for (size_t i = 0; i < threads; i++) sum_dy(plan, a, pixels, range_part(s.shape.out, threads, i));
     }
 }
 

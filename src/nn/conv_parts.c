@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "nn/bf16.h"
+
 enum { COLUMN_UNIT = 16, SUM_ROWS = 256, SUM_COLUMNS = 64 };
 
 static size_t ceil_divide(size_t value, size_t by) { return (value + by - 1) / by; }
@@ -20,25 +22,42 @@ void conv_add_bias(float *y, size_t stride, size_t rows, size_t columns, const f
     }
 }
 
-static void sum_columns(const float *values, size_t stride, size_t rows, size_t columns, float *total)
+/* `narrow`, a constant, says what the values are. */
+static inline float value_at(const void *values, size_t index, bool narrow)
 {
-    memset(total, 0, columns * sizeof *total);
+    return narrow ? bf16_widen(((const bf16 *)values)[index]) : ((const float *)values)[index];
+}
+
+static inline void sum_columns(const void *values, bool narrow, size_t stride, size_t rows, vgg_range columns, float *total)
+{
+    memset(total, 0, columns.count * sizeof *total);
     for (size_t first = 0; first < rows; first += SUM_ROWS) {
         size_t last = first + SUM_ROWS < rows ? first + SUM_ROWS : rows;
         float block[SUM_COLUMNS] = {0};
         for (size_t i = first; i < last; i++) {
-            for (size_t k = 0; k < columns; k++) block[k] += values[i * stride + k];
+            for (size_t k = 0; k < columns.count; k++) block[k] += value_at(values, i * stride + columns.first + k, narrow);
         }
-        for (size_t k = 0; k < columns; k++) total[k] += block[k];
+        for (size_t k = 0; k < columns.count; k++) total[k] += block[k];
+    }
+}
+
+static inline void sum_rows(const void *values, bool narrow, size_t stride, size_t rows, vgg_range columns, float *total)
+{
+    for (size_t done = 0; done < columns.count; done += SUM_COLUMNS) {
+        size_t count = columns.count - done < SUM_COLUMNS ? columns.count - done : SUM_COLUMNS;
+        vgg_range block = {columns.first + done, count};
+        sum_columns(values, narrow, stride, rows, block, total + block.first);
     }
 }
 
 void conv_sum_rows(const float *values, size_t stride, size_t rows, vgg_range columns, float *total)
 {
-    for (size_t done = 0; done < columns.count; done += SUM_COLUMNS) {
-        size_t count = columns.count - done < SUM_COLUMNS ? columns.count - done : SUM_COLUMNS;
-        sum_columns(values + columns.first + done, stride, rows, count, total + columns.first + done);
-    }
+    sum_rows(values, false, stride, rows, columns, total);
+}
+
+void conv_sum_rows_bf16(const bf16 *values, size_t stride, size_t rows, vgg_range columns, float *total)
+{
+    sum_rows(values, true, stride, rows, columns, total);
 }
 
 /* Whether cells of equal size, shared out among the threads, leave none idle for more than a sixteenth of the time. */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "nn/bf16.h"
 #include "vgg11/base/range.h"
 
 /* y[i][k] = relu(y[i][k] + b[k]) for a block of rows x columns whose rows lie `stride` floats apart. NaN stays NaN. */
@@ -13,6 +14,7 @@ void conv_add_bias(float *y, size_t stride, size_t rows, size_t columns, const f
 /* total[k] = sum over rows of values[i][k], for columns k of the range: in blocks of rows, so that long sums keep their
  * accuracy, always in the same order. */
 void conv_sum_rows(const float *values, size_t stride, size_t rows, vgg_range columns, float *total);
+void conv_sum_rows_bf16(const bf16 *values, size_t stride, size_t rows, vgg_range columns, float *total);
 
 /* A grid of row tiles x column blocks over a matrix, each cell one thread's work at a time. */
 typedef struct {

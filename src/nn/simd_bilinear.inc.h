@@ -127,10 +127,28 @@ SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const 
     }
 }
 
+/* Maps are floats, but where words are pairs they may be bfloat16. */
+SIMD_INLINE bool is_narrow(const simd_map_tile *tile) { return SIMD_PER_WORD > 1 && tile->narrow; }
+
+SIMD_INLINE size_t map_bytes(bool narrow, size_t numbers) { return numbers * (narrow ? sizeof(uint16_t) : sizeof(float)); }
+
+SIMD_INLINE simd_value load_map(const void *map, bool narrow, size_t at, size_t count)
+{
+    return narrow ? load_halves((const uint16_t *)map + at, count) : load_most((const float *)map + at, count);
+}
+
+SIMD_INLINE void store_map(void *map, bool narrow, size_t at, simd_value value, size_t count)
+{
+    if (narrow)
+        store_halves((uint16_t *)map + at, value, count);
+    else
+        store_most((float *)map + at, value, count);
+}
+
 /* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. Of a pooled map, that is the pixel's
  * window; the pixel is zero unless its place in the window is the one that mark[] points at. */
 typedef struct {
-    const float *pixel[POINTS_MAX * POINTS_MAX];
+    const void *pixel[POINTS_MAX * POINTS_MAX];
     const uint8_t *mark[POINTS_MAX * POINTS_MAX];
     int place[POINTS_MAX * POINTS_MAX];
 } simd_square;
@@ -148,37 +166,48 @@ SIMD_INLINE void locate_square(simd_square *square, const simd_map_tile *tile, c
             int column = tile->column + j, p = i * size + j;
             bool inside = row_inside && column >= 0 && column < tile->side;
             size_t pixel = inside ? (size_t)(row >> shift) * (size_t)(tile->side >> shift) + (size_t)(column >> shift) : 0;
-            square->pixel[p] = inside ? tile->map + pixel * tile->channels : zeros;
+            const char *map = tile->map;
+            square->pixel[p] = inside ? map + map_bytes(is_narrow(tile), pixel * tile->channels) : (const char *)zeros;
             square->mark[p] = tile->pooled ? tile->chosen + pixel * tile->channels : NULL;
             square->place[p] = 2 * (row & 1) + (column & 1);
         }
     }
 }
 
-/* `count` is SIMD_WIDTH as a constant where that is so. */
-SIMD_INLINE void load_square(simd_value *to, const simd_square *square, size_t channel, size_t count, bool pooled, const int size)
+/* `count` is SIMD_WIDTH as a constant where that is so, and `narrow` a constant. */
+SIMD_INLINE void load_square(simd_value *to, const simd_square *square, bool narrow, size_t channel, size_t count, bool pooled,
+                             const int size)
 {
     if (pooled) {
         SIMD_UNROLL for (int i = 0; i < size * size; i++)
         {
             simd_indices here = load_marks(square->mark[i] + channel, count) == square->place[i];
-            to[i] = (simd_value)((simd_indices)load_most(square->pixel[i] + channel, count) & here);
+            to[i] = (simd_value)((simd_indices)load_map(square->pixel[i], narrow, channel, count) & here);
         }
     } else {
-        SIMD_UNROLL for (int i = 0; i < size * size; i++) to[i] = load_most(square->pixel[i] + channel, count);
+        SIMD_UNROLL for (int i = 0; i < size * size; i++) to[i] = load_map(square->pixel[i], narrow, channel, count);
     }
+}
+
+SIMD_INLINE void load_tile(simd_value *to, const simd_square *at, const simd_map_tile *tile, bool narrow, size_t c, const int size)
+{
+    size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
+    SIMD_UNROLL for (int p = 0; p < size * size; p++)
+        __builtin_prefetch((const char *)at->pixel[p] + map_bytes(narrow, c + SIMD_WIDTH));
+    if (left == SIMD_WIDTH)
+        load_square(to, at, narrow, c, SIMD_WIDTH, tile->pooled, size);
+    else
+        load_square(to, at, narrow, c, left, tile->pooled, size);
 }
 
 SIMD_INLINE void transform_tile(simd_value *result, const simd_square *at, const simd_map_tile *tile, size_t c, const int size,
                                 const int count, const line_transform line)
 {
     simd_value square[POINTS_MAX * POINTS_MAX];
-    size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
-    SIMD_UNROLL for (int p = 0; p < size * size; p++) __builtin_prefetch(at->pixel[p] + c + SIMD_WIDTH);
-    if (left == SIMD_WIDTH)
-        load_square(square, at, c, SIMD_WIDTH, tile->pooled, size);
+    if (is_narrow(tile))
+        load_tile(square, at, tile, true, c, size);
     else
-        load_square(square, at, c, left, tile->pooled, size);
+        load_tile(square, at, tile, false, c, size);
     transform_square(result, square, count, size, line);
 }
 
@@ -240,13 +269,14 @@ SIMD_INLINE void spread_kernel(float *points, size_t point_stride, const float *
 SIMD_INLINE void store_square(const simd_map_tile *tile, const simd_output *output, size_t channel, const simd_value *from,
                               const int size, size_t count)
 {
+    const bool narrow = is_narrow(tile);
     SIMD_UNROLL for (int i = 0; i < size * size; i++)
     {
         int row = tile->row + i / size, column = tile->column + i % size;
         if (row >= tile->side || column >= tile->side) continue;
         size_t at = ((size_t)row * (size_t)tile->side + (size_t)column) * tile->channels + channel;
-        simd_value value = output->positive ? keep_where(from[i], load_most(output->positive + at, count)) : from[i];
-        store_most(output->map + at, value, count);
+        simd_value value = output->positive ? keep_where(from[i], load_map(output->positive, narrow, at, count)) : from[i];
+        store_map(output->map, narrow, at, value, count);
     }
 }
 
@@ -262,7 +292,7 @@ SIMD_INLINE void store_pooled(const simd_map_tile *tile, const simd_output *outp
         simd_value values[4] = {window[0], window[1], window[size], window[size + 1]};
         simd_indices place;
         simd_value best = largest(values, &place);
-        store_most(output->map + at, best, count);
+        store_map(output->map, is_narrow(tile), at, best, count);
         if (output->chosen) store_marks(output->chosen + at, place, count);
     }
 }

@@ -49,21 +49,22 @@ typedef void (*simd_tile_function)(const simd_tile *tile);
  * If `pooled`, the map in memory is what 2x2 pooling makes of that one, [side / 2][side / 2][channels]: a source then has its
  * values at the chosen pixels and zeros between them, and of a result the largest of each window is kept. */
 typedef struct {
-    const float *map; /* from the first channel in question */
+    const void *map; /* from the first channel in question: floats, or bfloat16 if `narrow` */
+    bool narrow;     /* only for the table of bfloat16 pairs */
     const uint8_t *chosen; /* of a pooled source, laid out like the map: 2 * row + column in the window */
     bool pooled;
     int side;
     int row;
     int column;
     size_t channels;
-    size_t count;     /* channels in question, from map[0] on */
+    size_t count;     /* channels in question, from the first on */
 } simd_map_tile;
 
 /* What becomes of a tile of results: plus bias, rectified, pooled, and zero where another map is not positive. */
 typedef struct {
-    float *map;            /* of the tile, writable; the others are laid out like it */
+    void *map;             /* of the tile, writable; the others are laid out like it */
     uint8_t *chosen;       /* of a pooled tile, or NULL */
-    const float *positive; /* the result is 0 where this is <= 0; NULL: nowhere. Not for pooled tiles */
+    const void *positive;  /* the result is 0 where this is <= 0, a map as narrow as the tile's; NULL: nowhere. Not for pooled tiles */
     const float *bias;     /* [tile->count] or NULL */
     bool relu;
 } simd_output;

@@ -11,6 +11,7 @@
     (simd_value)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)_mm512_set1_ps(factor), (__m512bh)(b))
 #define SIMD_BESIDE(numbers) (simd_value)_mm512_cvtne2ps_pbh((__m512)(numbers)[1], (__m512)(numbers)[0])
 #define SIMD_PAIRED(numbers) pair(SIMD_BESIDE(numbers))
+#define SIMD_ROUND(value) (simd_halves)_mm512_cvtneps_pbh((__m512)(value))
 #define SIMD_STREAM(to, value) _mm512_stream_ps((to), (__m512)(value))
 #define SIMD_FENCE() _mm_sfence()
 #define SIMD_INTERLEAVE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23

@@ -81,35 +81,42 @@ static void unpool(float *const window[4], const float *y, const uint8_t *chosen
 typedef uint16_t simd_halves __attribute__((vector_size(SIMD_WIDTH * 2)));
 typedef uint32_t simd_bits __attribute__((vector_size(SIMD_WIDTH * 4)));
 
-/* As bf16_round(). */
+/* As bf16_round(), unless the instruction set's file has an instruction for it. */
 SIMD_INLINE simd_halves round_halves(simd_value value)
 {
+#ifdef SIMD_ROUND
+    return SIMD_ROUND(value);
+#else
     simd_bits bits = (simd_bits)value;
     simd_bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, quiet = (bits >> 16) | 0x40u;
     simd_bits nan = (simd_bits)((bits & 0x7fffffffu) > 0x7f800000u);
     return __builtin_convertvector((quiet & nan) | (rounded & ~nan), simd_halves);
+#endif
+}
+
+SIMD_INLINE void store_halves(uint16_t *to, simd_value value, size_t count)
+{
+    simd_halves halves = round_halves(value);
+    memcpy(to, &halves, count == SIMD_WIDTH ? sizeof halves : count * sizeof *to);
+}
+
+SIMD_INLINE simd_value load_halves(const uint16_t *from, size_t count)
+{
+    simd_halves halves = {0};
+    memcpy(&halves, from, count == SIMD_WIDTH ? sizeof halves : count * sizeof *from);
+    return (simd_value)(__builtin_convertvector(halves, simd_bits) << 16);
 }
 
 static void narrow(uint16_t *to, const float *from, size_t count)
 {
     size_t i = 0;
-    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) {
-        simd_halves halves = round_halves(load(from + i));
-        memcpy(to + i, &halves, sizeof halves);
-    }
-    simd_halves halves = round_halves(load_part(from + i, count - i));
-    memcpy(to + i, &halves, (count - i) * sizeof *to);
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store_halves(to + i, load(from + i), SIMD_WIDTH);
+    store_halves(to + i, load_part(from + i, count - i), count - i);
 }
 
 static void widen(float *to, const uint16_t *from, size_t count)
 {
     size_t i = 0;
-    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) {
-        simd_halves halves;
-        memcpy(&halves, from + i, sizeof halves);
-        store(to + i, (simd_value)(__builtin_convertvector(halves, simd_bits) << 16));
-    }
-    simd_halves halves = {0};
-    memcpy(&halves, from + i, (count - i) * sizeof *from);
-    store_part(to + i, (simd_value)(__builtin_convertvector(halves, simd_bits) << 16), count - i);
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store(to + i, load_halves(from + i, SIMD_WIDTH));
+    store_part(to + i, load_halves(from + i, count - i), count - i);
 }
