@@ -19,6 +19,7 @@ vgg_status cmd_bench(comm *c, const options *o)
         .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
         .slices = (int)o->slices,
         .bucket_mib = (int)o->bucket,
+        .factors = !o->no_factors,
         .threads = plan.threads,
         .json = o->json,
         .plot = o->plot,

@@ -91,6 +91,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
         .slices = (int)o->slices,
         .bucket_mib = (int)o->bucket,
+        .factors = !o->no_factors,
         .threads = threads,
         .check_every = (uint32_t)o->check_every,
         .output = folder->path,

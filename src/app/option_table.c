@@ -162,6 +162,9 @@ const option_row option_table[] = {
              "ranks; 0: as many as ranks"},
     {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
      .help = "MiB that --exchange overlap sends at once; 0: timed at the start"},
+    {FLAG("no-factors", no_factors), IN(PARALLEL, TRAIN | BENCH),
+     .help = "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
+             "of the large ones stay products of two thin matrices until weights are updated with them"},
     {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
      .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,

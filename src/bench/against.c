@@ -9,9 +9,9 @@ static void set_layer(const bench_config *config, bench_result *result, int laye
     m->limit_s = work_layer_limit_s(&result->limits, config->precision, m->work);
 }
 
-static void set_moving(bench_result *result, measurement *m)
+static void set_moving(const bench_result *result, const bool in_factors[MODEL_LAYERS], measurement *m)
 {
-    m->work = work_of_exchange_and_update(result->ranks, result->nodes);
+    m->work = work_of_exchange_and_update(result->ranks, result->nodes, in_factors);
     m->limit_s = work_update_limit_s(&result->limits, m->work);
 }
 
@@ -24,7 +24,14 @@ static void add(measurement *sum, const measurement *piece)
     sum->limit_s += piece->limit_s;
 }
 
-static void set_step(bench_result *result)
+static void add_factors(const bench_config *config, const bench_result *result, int layer, measurement *sum)
+{
+    measurement made = {.work = work_of_factors(layer, config->batch_size, result->ranks, config->precision)};
+    made.limit_s = work_layer_limit_s(&result->limits, config->precision, made.work);
+    add(sum, &made);
+}
+
+static void set_step(const bench_config *config, bench_result *result)
 {
     measurement *step = result->step, *whole = &step[STEP_WHOLE];
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
@@ -32,7 +39,9 @@ static void set_step(bench_result *result)
         add(&step[STEP_BACKWARD], &result->layers[layer][CONV_INPUT_GRADIENT]);
         add(&step[STEP_BACKWARD], &result->layers[layer][CONV_WEIGHT_GRADIENT]);
     }
-    set_moving(result, &step[STEP_MOVING]);
+    set_moving(result, result->in_update, &step[STEP_MOVING]);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++)
+        if (result->in_update[layer]) add_factors(config, result, layer, &step[STEP_MOVING]);
     add(whole, &step[STEP_FORWARD]);
     add(whole, &step[STEP_BACKWARD]);
     add(whole, &step[STEP_MOVING]);
@@ -44,7 +53,8 @@ void bench_set_limits(const bench_config *config, bench_result *result)
         for (int pass = 0; pass < CONV_PASSES; pass++)
             set_layer(config, result, layer, (conv_pass)pass);
     }
-    set_step(result);
+    set_step(config, result);
+    const bool none[MODEL_LAYERS] = {false};
     for (int i = 0; i < result->strategy_count; i++)
-        set_moving(result, &result->strategies[i].total);
+        set_moving(result, none, &result->strategies[i].total);
 }

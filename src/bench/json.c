@@ -102,6 +102,14 @@ static void put_cost(json_t *object, const exchange_costs *cost)
     put_count(object, "memory_node_bytes", cost->memory_node_bytes);
 }
 
+static json_t *in_update_array(const bench_result *result)
+{
+    json_t *array = json_array();
+    for (int layer = 0; layer < MODEL_LAYERS; layer++)
+        if (result->in_update[layer]) json_array_append_new(array, json_string(model_layers[layer].name));
+    return array;
+}
+
 static json_t *step_object(const bench_config *config, const bench_result *result)
 {
     json_t *object = json_object();
@@ -110,6 +118,7 @@ static json_t *step_object(const bench_config *config, const bench_result *resul
     put_real(object, "images_per_second", config->batch_size / result->step[STEP_WHOLE].median_s);
     put_count(object, "network_bytes", result->network_bytes);
     put_cost(object, &result->cost);
+    put(object, "weight_gradients_in_update", in_update_array(result));
     put(object, "parts", parts_object(result));
     put(object, "seconds", seconds_array(config, result));
     return object;

@@ -3,15 +3,15 @@
 #define VGG11_BENCH_MOVING_H
 
 #include "vgg11/bench/bench.h"
-#include "vgg11/train/optimizer.h"
+#include "vgg11/train/weight_step.h"
 
-/* Collective. The strategy `name` over the model's tensors; status as exchange_create(). */
-vgg_status moving_open(comm *c, const bench_config *config, const char *name, exchange **out);
+/* Collective. The strategy `name`, with factors if config->factors; status as exchange_create(). */
+vgg_status moving_open(comm *c, const bench_config *config, const char *name, weight_step *out);
 
 /* Collective. Initial weights on all ranks. */
 void moving_start(comm *c, exchange *ex, uint64_t seed);
 
 /* Collective, after exchange_finish(): norm, clipping, Nesterov update of what this rank owns, publication. */
-void moving_update(exchange *ex, int threads);
+void moving_update(const weight_step *step, const factor_batch *batch, int threads);
 
 #endif

@@ -22,7 +22,7 @@ typedef enum {
     STEP_FORWARD,
     STEP_BACKWARD, /* with the loss; without the exchange's share */
     STEP_EXCHANGE, /* what of it is not hidden behind backward */
-    STEP_UPDATE,   /* norm, clipping, new weights and velocity, their publication */
+    STEP_UPDATE,   /* norm, clipping, gradients in factors, new weights and velocity, their publication */
     STEP_MOVING,   /* exchange and update */
     STEP_WHOLE,
     STEP_PARTS
@@ -45,6 +45,7 @@ typedef struct {
     machine_limits limits;
     measurement layers[MODEL_LAYERS][CONV_PASSES];
     char algorithms[MODEL_LAYERS][CONV_PASSES][32];
+    bool in_update[MODEL_LAYERS]; /* the kernel's gradient is in factors, and made in the update: no time of its own */
     measurement step[STEP_PARTS];
     double *step_seconds; /* [repeats]: each whole step, in order; malloc'd */
     char reason[512];     /* why this one */

@@ -23,7 +23,8 @@ typedef struct {
     comm *c;
     const bench_config *config;
     network *net;
-    exchange *ex;
+    weight_step weights;
+    exchange *ex;    /* weights.ex */
     vgg_arena arena;
     float *input;    /* [share.count][32][32][1] */
     float *dlogits;  /* [capacity][10] */
@@ -85,7 +86,8 @@ static vgg_range slice_of(const session *s, int index)
 
 static vgg_status session_open(session *s)
 {
-    VGG_TRY(moving_open(s->c, s->config, s->config->exchange, &s->ex));
+    VGG_TRY(moving_open(s->c, s->config, s->config->exchange, &s->weights));
+    s->ex = s->weights.ex;
     vgg_range first = slice_of(s, 0), last = slice_of(s, (int)exchange_slices(s->ex).count - 1);
     s->share = (vgg_range){first.first, last.first + last.count - first.first};
     s->capacity = first.count > 0 ? (int)first.count : 1; /* no slice is larger than one before it */
@@ -97,14 +99,14 @@ static vgg_status session_open(session *s)
 
 static void session_close(session *s)
 {
-    exchange_destroy(s->ex);
+    weight_step_close(&s->weights);
     network_destroy(s->net);
     arena_close(&s->arena);
     free(s->samples);
 }
 
 /* Forward and backward over slice `index`; seconds of the forward pass. */
-static double compute_slice(session *s, int index)
+static double compute_slice(session *s, int index, const factor_batch *factors)
 {
     exchanged_slice exchanged = {s->ex, index};
     const network_hooks hooks = slice_hooks(&exchanged);
@@ -116,7 +118,8 @@ static double compute_slice(session *s, int index)
     double forward_s = clock_now_s() - start;
     loss_softmax_cross_entropy(logits, s->labels + before, (int)slice.count, 1.0f / (float)s->config->batch_size,
                                s->dlogits);
-    network_backward(s->net, exchange_weights(s->ex), s->dlogits, exchange_slice_gradient(s->ex, index), &hooks);
+    network_backward(s->net, exchange_weights(s->ex), s->dlogits, exchange_slice_gradient(s->ex, index), factors,
+                     &hooks);
     return forward_s;
 }
 
@@ -126,12 +129,13 @@ static void run_step(session *s, double parts[STEP_PARTS])
     double start = clock_now_s(), forward_s = 0;
     network_prepare(s->net, exchange_weights(s->ex));
     double prepared = clock_now_s();
+    factor_batch factors = weight_step_batch(&s->weights, s->config->batch_size, s->config->threads);
     exchange_begin(s->ex);
     for (int i = 0; i < (int)exchange_slices(s->ex).count; i++)
-        forward_s += compute_slice(s, i);
+        forward_s += compute_slice(s, i, &factors);
     exchange_finish(s->ex);
     double finished = clock_now_s();
-    moving_update(s->ex, s->config->threads);
+    moving_update(&s->weights, &factors, s->config->threads);
     double end = clock_now_s();
     parts[STEP_PREPARE] = prepared - start;
     parts[STEP_FORWARD] = forward_s;
@@ -191,6 +195,8 @@ static void take_layers(const session *s, bench_result *result)
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             if (layer == 0 && pass == CONV_INPUT_GRADIENT) continue;
             measurement *m = &result->layers[layer][pass];
+            result->in_update[layer] = factors_hold(s->weights.f, layer);
+            if (pass == CONV_WEIGHT_GRADIENT && result->in_update[layer]) continue;
             measurement_take(m, series_of_layer(s, layer, pass), s->config->repeats);
             snprintf(result->algorithms[layer][pass], sizeof result->algorithms[layer][pass], "%s",
                      network_algorithm(s->net, layer, pass));

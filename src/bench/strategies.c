@@ -37,8 +37,9 @@ static void report_final(exchange *ex)
     }
 }
 
-static void run_once(comm *c, exchange *ex, int threads, double *exchange_s, double *update_s)
+static void run_once(comm *c, const weight_step *step, int threads, double *exchange_s, double *update_s)
 {
+    exchange *ex = step->ex;
     exchange_begin(ex);
     write_gradient(ex, threads);
     comm_barrier(c);
@@ -46,7 +47,7 @@ static void run_once(comm *c, exchange *ex, int threads, double *exchange_s, dou
     report_final(ex);
     exchange_finish(ex);
     double finished = clock_now_s();
-    moving_update(ex, threads);
+    moving_update(step, NULL, threads);
     *exchange_s = finished - start;
     *update_s = clock_now_s() - finished;
 }
@@ -57,13 +58,13 @@ static double mean_over_ranks(comm *c, double value)
     return value / comm_size(c);
 }
 
-static void run_all(comm *c, const bench_config *config, exchange *ex, const strategy_samples *samples)
+static void run_all(comm *c, const bench_config *config, const weight_step *step, const strategy_samples *samples)
 {
     double exchange_s, update_s;
     for (int i = 0; i < WARM_UP_STEPS; i++)
-        run_once(c, ex, config->threads, &exchange_s, &update_s);
+        run_once(c, step, config->threads, &exchange_s, &update_s);
     for (uint32_t i = 0; i < config->repeats; i++) {
-        run_once(c, ex, config->threads, &exchange_s, &update_s);
+        run_once(c, step, config->threads, &exchange_s, &update_s);
         samples->total_s[i] = comm_max(c, exchange_s + update_s);
         samples->exchange_s[i] = mean_over_ranks(c, exchange_s);
         samples->update_s[i] = mean_over_ranks(c, update_s);
@@ -90,19 +91,22 @@ static void take(const bench_config *config, const exchange *ex, const strategy_
 static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples,
                               strategy_result *strategy)
 {
-    exchange *ex = NULL;
-    vgg_status status = moving_open(c, config, strategy->name, &ex);
+    weight_step step;
+    bench_config whole = *config;
+    whole.factors = false;
+    vgg_status status = moving_open(c, &whole, strategy->name, &step);
     if (status == VGG_UNAVAILABLE) {
         snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1,
                  vgg_message());
         return VGG_OK;
     }
-    VGG_TRY(status);
-    moving_start(c, ex, config->seed);
-    run_all(c, config, ex, samples);
-    take(config, ex, samples, strategy);
-    exchange_destroy(ex);
-    return VGG_OK;
+    if (status == VGG_OK) {
+        moving_start(c, step.ex, config->seed);
+        run_all(c, config, &step, samples);
+        take(config, step.ex, samples, strategy);
+    }
+    weight_step_close(&step);
+    return status;
 }
 
 static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples,

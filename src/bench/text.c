@@ -79,6 +79,17 @@ static void print_layers(const bench_result *result)
     }
 }
 
+/* They have no line of their own among the layers. */
+static void print_in_update(const bench_result *result)
+{
+    int count = 0;
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        if (!result->in_update[layer]) continue;
+        printf(count++ == 0 ? "\nweight gradients made in the update: %s" : ", %s", model_layers[layer].name);
+    }
+    if (count > 0) printf(" (--no-factors: in backward)\n");
+}
+
 static void print_step(const bench_config *config, const bench_result *result)
 {
     print_columns("step", "part", "");
@@ -86,6 +97,7 @@ static void print_step(const bench_config *config, const bench_result *result)
         printf("%-6s %-18s %-16s", "", bench_step_names[part], part == STEP_MOVING ? result->exchange : "");
         print_measurement(&result->step[part]);
     }
+    print_in_update(result);
     printf("\nexchange %s\n%.1f images/s at batch %u in %s\n", result->reason,
            config->batch_size / result->step[STEP_WHOLE].median_s, config->batch_size,
            config->precision == PRECISION_BF16 ? "bf16" : "fp32");

@@ -47,10 +47,19 @@ work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, n
     return work;
 }
 
-work_amount work_of_exchange_and_update(int ranks, int nodes)
+work_amount work_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS])
 {
-    double buffer = (double)model_flat_count() * sizeof(float);
-    return (work_amount){.bytes_read = (ranks + 2.0 * nodes) * buffer, .bytes_written = 2.0 * nodes * buffer};
+    double buffer = (double)model_flat_count() * sizeof(float), summed = buffer;
+    for (int layer = 0; layer < MODEL_LAYERS; layer++)
+        if (in_factors[layer]) summed -= (double)model_tensors()[2 * layer].count * sizeof(float);
+    return (work_amount){.bytes_read = ranks * summed + 2.0 * nodes * buffer, .bytes_written = 2.0 * nodes * buffer};
+}
+
+work_amount work_of_factors(int layer, double images, int ranks, network_precision precision)
+{
+    work_amount work = work_of_layer(layer, CONV_WEIGHT_GRADIENT, images, ranks, precision);
+    work.bytes_written = 0;
+    return work;
 }
 
 double work_bytes(work_amount work)

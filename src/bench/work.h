@@ -5,6 +5,7 @@
 
 #include "bench/limits.h"
 #include "vgg11/nn/conv.h"
+#include "vgg11/nn/model.h"
 
 /* Of all ranks together. */
 typedef struct {
@@ -20,9 +21,12 @@ typedef struct {
  * rank (2 bytes in bf16), weight gradients (4 bytes). What stays in a cache between layers can pass 100 %. */
 work_amount work_of_layer(int layer, conv_pass pass, double images, int ranks, network_precision precision);
 
-/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, and on each node
- * weights and velocity read and written once. The network between nodes does not count. */
-work_amount work_of_exchange_and_update(int ranks, int nodes);
+/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, but for kernels in factors, and on
+ * each node weights and velocity read and written once. The network between nodes does not count. */
+work_amount work_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS]);
+
+/* The products of a weight gradient in factors, whose maps are read and which is never written. */
+work_amount work_of_factors(int layer, double images, int ranks, network_precision precision);
 
 double work_bytes(work_amount work);
 

@@ -6,19 +6,36 @@
 
 enum { CUT_FLOATS = 16, BLOCKS_AT_ONCE = 4 };
 
-/* Appends the blocks of first .. end-1 (both multiples of 16), the first `used` of which are the segment's. */
-static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment)
+/* As many rows as fit, but at least so many that a block is a multiple of CUT_FLOATS. */
+static size_t row_block(size_t row)
 {
-    for (size_t at = first; at < end; at += BLOCK_FLOATS) {
-        size_t floats = end - at < BLOCK_FLOATS ? end - at : BLOCK_FLOATS;
+    size_t unit = row;
+    while (unit % CUT_FLOATS != 0) unit *= 2;
+    return unit < BLOCK_FLOATS ? BLOCK_FLOATS / unit * unit : unit;
+}
+
+/* Appends the blocks of first .. end-1 (both multiples of 16), the first `used` of which are the segment's. */
+static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment, size_t row)
+{
+    size_t size = row > 0 ? row_block(row) : BLOCK_FLOATS;
+    for (size_t at = first; at < end; at += size) {
+        size_t floats = end - at < size ? end - at : size;
         size_t rest = used - (at - first < used ? at - first : used);
-        table->blocks[table->count++] = (float_block){at, rest < floats ? rest : floats, segment};
+        table->blocks[table->count++] = (float_block){at, rest < floats ? rest : floats, segment, row > 0};
     }
 }
 
-vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, size_t segment_count)
+static size_t most_blocks(size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count)
 {
     size_t most = floats / BLOCK_FLOATS + 2 * segment_count + 2;
+    for (size_t i = 0; i < segment_count; i++)
+        if (rows && rows[i] > 0) most += segments[i].count / row_block(rows[i]);
+    return most;
+}
+
+vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count)
+{
+    size_t most = most_blocks(floats, segments, rows, segment_count);
     *table = (block_table){.blocks = calloc(most, sizeof *table->blocks), .sums = calloc(most, sizeof *table->sums)};
     if (!table->blocks || !table->sums) {
         blocks_close(table);
@@ -27,12 +44,12 @@ vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segme
     size_t at = 0;
     for (size_t i = 0; i < segment_count; i++) {
         size_t end = vgg_round_up(segments[i].first + segments[i].count, CUT_FLOATS);
-        append(table, at, segments[i].first, 0, BLOCK_NO_SEGMENT);
-        append(table, segments[i].first, end, segments[i].count, i);
+        append(table, at, segments[i].first, 0, BLOCK_NO_SEGMENT, 0);
+        append(table, segments[i].first, end, segments[i].count, i, rows ? rows[i] : 0);
         at = end;
     }
-    append(table, at, floats, 0, BLOCK_NO_SEGMENT);
-    table->blocks[table->count] = (float_block){floats, 0, BLOCK_NO_SEGMENT};
+    append(table, at, floats, 0, BLOCK_NO_SEGMENT, 0);
+    table->blocks[table->count] = (float_block){floats, 0, BLOCK_NO_SEGMENT, false};
     return VGG_OK;
 }
 
@@ -70,11 +87,19 @@ vgg_range blocks_floats(const block_table *table, vgg_range blocks)
     return (vgg_range){first, table->blocks[blocks.first + blocks.count].first - first};
 }
 
+size_t blocks_summed_floats(const block_table *table, vgg_range blocks)
+{
+    size_t floats = 0;
+    for (size_t i = blocks.first; i < blocks.first + blocks.count; i++)
+        if (!table->blocks[i].apart) floats += table->blocks[i + 1].first - table->blocks[i].first;
+    return floats;
+}
+
 void blocks_square_sums(const block_table *table, const float *values, vgg_range run, int threads, double *sums)
 {
     #pragma omp parallel for schedule(dynamic, BLOCKS_AT_ONCE) num_threads(threads)
     for (size_t i = run.first; i < run.first + run.count; i++)
-        sums[i] = square_sum(values + table->blocks[i].first, table->blocks[i].count);
+        sums[i] = table->blocks[i].apart ? 0 : square_sum(values + table->blocks[i].first, table->blocks[i].count);
 }
 
 void blocks_add_segments(const block_table *table, const double *sums, double *segment_sums, size_t segment_count)

@@ -5,6 +5,7 @@
 #ifndef VGG11_DIST_BLOCKS_H
 #define VGG11_DIST_BLOCKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vgg11/base/range.h"
@@ -20,6 +21,7 @@ typedef struct {
     size_t first;   /* multiple of 16; a block ends where the next begins */
     size_t count;   /* its segment's floats in it; the rest is padding */
     size_t segment; /* index, or BLOCK_NO_SEGMENT */
+    bool apart;     /* its gradient is not in the buffer: never summed, its square sum 0 */
 } float_block;
 
 typedef struct {
@@ -28,11 +30,15 @@ typedef struct {
     double *sums; /* [count]: sum of squares of each, in memory of this process */
 } block_table;
 
-vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, size_t segment_count);
+/* `rows` as exchange_config has it: a segment with rows is apart, and its blocks are whole rows of it. */
+vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count);
 void blocks_close(block_table *table);
 
 /* Part `index` of `parts` of the blocks: a run of them with about as many floats as any other; may be empty. */
 vgg_range blocks_part(const block_table *table, size_t parts, size_t index);
+
+/* Floats of a run of blocks that are not apart. */
+size_t blocks_summed_floats(const block_table *table, vgg_range blocks);
 
 /* The floats of a run of blocks. */
 vgg_range blocks_floats(const block_table *table, vgg_range blocks);

@@ -9,10 +9,17 @@
 
 static void destroy_common(exchange *ex)
 {
+    comm_shared_close(ex->common);
     blocks_close(&ex->blocks);
     slices_close(&ex->slices);
     free((void *)ex->config.segments);
     free(ex);
+}
+
+/* Common memory has to be everybody's, and the sum over slices has an order of its own. */
+static bool has_common(const comm *c, const exchange_config *config, const exchange_row *row)
+{
+    return config->common_bytes > 0 && config->slices == 0 && (c->size == 1 || (row->shares_memory && c->node_count == 1));
 }
 
 static vgg_status create_common(comm *c, const exchange_config *config, const exchange_row *row, exchange **out)
@@ -27,7 +34,9 @@ static vgg_status create_common(comm *c, const exchange_config *config, const ex
     if (config->segment_count) memcpy(segments, config->segments, config->segment_count * sizeof *segments);
     *ex = (exchange){.row = row, .c = c, .config = *config};
     ex->config.segments = segments;
-    vgg_status status = blocks_open(&ex->blocks, config->count, segments, config->segment_count);
+    ex->config.rows = NULL;
+    const size_t *rows = has_common(c, config, row) ? config->rows : NULL;
+    vgg_status status = blocks_open(&ex->blocks, config->count, segments, rows, config->segment_count);
     if (status == VGG_OK) status = slices_open(&ex->slices, config, c->size);
     if (status != VGG_OK) {
         destroy_common(ex);
@@ -41,6 +50,7 @@ vgg_status exchange_open_row(comm *c, const exchange_config *config, const excha
 {
     exchange *ex = NULL;
     vgg_status status = comm_agree(c, create_common(c, config, row, &ex));
+    if (status == VGG_OK && has_common(c, config, row)) status = comm_shared_open(c, config->common_bytes, &ex->common);
     if (status == VGG_OK) status = row->functions->open(ex);
     if (status != VGG_OK) {
         exchange_destroy(ex);
@@ -117,6 +127,7 @@ const char *exchange_reason(const exchange *ex) { return ex->reason; }
 float *exchange_gradient(exchange *ex) { return ex->gradient; }
 float *exchange_weights(exchange *ex) { return ex->weights; }
 float *exchange_velocity(exchange *ex) { return ex->velocity; }
+void *exchange_common(exchange *ex) { return ex->common ? comm_shared_memory(ex->common) : NULL; }
 vgg_range exchange_owned(const exchange *ex) { return ex->owned; }
 exchange_costs exchange_cost(const exchange *ex) { return ex->cost; }
 double exchange_exposed_s(const exchange *ex) { return ex->exposed_s; }

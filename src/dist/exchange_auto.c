@@ -46,6 +46,7 @@ static double try_row(comm *c, const exchange_config *config, const exchange_row
     vgg_range whole = {0, trial.count};
     trial.segments = &whole;
     trial.segment_count = 1;
+    trial.common_bytes = 0;
     exchange *ex;
     if (exchange_open_row(c, &trial, row, &ex) != VGG_OK) return INFINITY;
     double best = INFINITY;

@@ -17,7 +17,7 @@ typedef struct {
     void (*begin)(exchange *ex);                                   /* NULL: nothing to reset */
     void (*range_final)(exchange *ex, size_t first, size_t count); /* NULL: waits for finish() */
     void (*poll)(exchange *ex);                                    /* NULL: nothing goes on meanwhile */
-    void (*finish)(exchange *ex);
+    void (*finish)(exchange *ex);                                  /* leaves alone the blocks that are apart */
     const double *(*square_sums)(exchange *ex); /* sum of squares of each block of ex->blocks */
     void (*publish)(exchange *ex);              /* NULL: every rank updates everything */
     void (*distribute)(exchange *ex, float *buffer);
@@ -28,6 +28,7 @@ typedef struct {
     const char *name;
     const char *good_when;
     const exchange_functions *functions;
+    bool shares_memory; /* its finish(), square_sums() and publish() are fences for ex->common, too */
 } exchange_row;
 
 /* All strategies, fastest first by expectation, the reference last. */
@@ -42,7 +43,7 @@ extern const exchange_functions exchange_allreduce;
 struct exchange {
     const exchange_row *row;
     comm *c;
-    exchange_config config; /* segments: a copy */
+    exchange_config config; /* segments: a copy; rows: gone */
     block_table blocks;
     slice_tree slices;
     float *gradient;
@@ -52,6 +53,7 @@ struct exchange {
     int bucket_mib; /* in use; 0 for a strategy that has no buckets */
     int leaf; /* this rank's place in the tree of slices */
     exchange_costs cost;
+    comm_shared *common; /* config.common_bytes, or NULL */
     void *state; /* the strategy's own */
     double exposed_s;
     char reason[512];

@@ -2,9 +2,9 @@
 #include "dist/exchange_impl.h"
 
 const exchange_row exchange_rows[] = {
-    {"node", "shared memory in a node: each rank adds a slice; one set of weights; between nodes while backward goes on", &exchange_node},
-    {"overlap", "no shared memory: buckets of the gradient are summed over all ranks while backward goes on", &exchange_overlap},
-    {"allreduce", "reference: MPI_Allreduce after backward; each rank keeps and updates everything", &exchange_allreduce},
+    {"node", "shared memory in a node: each rank adds a slice; one set of weights; between nodes while backward goes on", &exchange_node, true},
+    {"overlap", "no shared memory: buckets of the gradient are summed over all ranks while backward goes on", &exchange_overlap, false},
+    {"allreduce", "reference: MPI_Allreduce after backward; each rank keeps and updates everything", &exchange_allreduce, false},
 };
 
 enum { ROWS = sizeof exchange_rows / sizeof exchange_rows[0] };

@@ -25,10 +25,10 @@ static double *block_sums(const node_state *node) { return comm_shared_memory(no
 static void node_sync(exchange *ex)
 {
     node_state *node = ex->state;
-    comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums};
-    for (size_t i = 0; i < 4; i++) shared_fence(blocks[i]);
+    comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums, ex->common};
+    for (size_t i = 0; i < 4 + (ex->common != NULL); i++) shared_fence(blocks[i]);
     comm_node_barrier(ex->c);
-    for (size_t i = 0; i < 4; i++) shared_fence(blocks[i]);
+    for (size_t i = 0; i < 4 + (ex->common != NULL); i++) shared_fence(blocks[i]);
 }
 
 static vgg_status open_memory(exchange *ex, node_state *node)
@@ -44,17 +44,17 @@ static vgg_status open_memory(exchange *ex, node_state *node)
     ex->velocity = comm_shared_memory(node->velocity);
     for (size_t rank = 0; rank < ranks; rank++)
         node->sources[rank] = (float *)comm_shared_memory(node->gradients) + rank * ex->config.count;
-    ex->cost.memory_node_bytes = (ranks + 2) * bytes + sums;
+    ex->cost.memory_node_bytes = (ranks + 2) * bytes + sums + (ex->common ? ex->config.common_bytes : 0);
     return VGG_OK;
 }
 
-/* A slice is read from every neighbour and written once; the norm is taken while it is in the cache; then the update's three
- * reads and two writes. */
+/* A slice is read from every neighbour and written once; the norm is taken while it is in the cache; then the update reads it,
+ * and reads and writes weights and velocity. */
 static void count_cost(exchange *ex)
 {
     const node_state *node = ex->state;
-    size_t slice = ex->owned.count * sizeof(float), ranks = (size_t)ex->c->node_size;
-    ex->cost.bytes_touched = (ranks + 1 + 5) * slice;
+    size_t slice = ex->owned.count * sizeof(float), summed = blocks_summed_floats(&ex->blocks, node->run) * sizeof(float);
+    ex->cost.bytes_touched = ((size_t)ex->c->node_size + 2) * summed + 4 * slice;
     ex->cost.bytes_sent = lanes_bytes_sent(node->between);
     ex->cost.memory_rank_bytes = lanes_memory_bytes(node->between);
 }
@@ -99,6 +99,8 @@ static void add_own_slice(exchange *ex)
     #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
     for (size_t i = node->run.first; i < node->run.first + node->run.count; i++) {
         const float_block *block = &ex->blocks.blocks[i];
+        sums[i] = 0;
+        if (block->apart) continue;
         float *sum = ex->gradient + block->first;
         sum_tree(sum, node->sources, ex->c->node_size, block->first, block[1].first - block->first);
         sums[i] = square_sum(sum, block->count);

@@ -4,12 +4,15 @@
 #include "vgg11/base/memory.h"
 
 /* An all-reduce at its least: every element but this rank's own part is sent twice, once to be added (two reads, a write) and
- * once to be kept (a read, a write); then one read for the norm, and three reads and two writes for the update. */
+ * once to be kept (a read, a write); then one read for the norm and one for the update, which also reads and writes weights and
+ * velocity. */
 static void count_cost(exchange *ex, size_t bytes)
 {
-    size_t ranks = (size_t)ex->c->size, moved = bytes / ranks * (ranks - 1);
+    vgg_range all = {0, ex->blocks.count};
+    size_t ranks = (size_t)ex->c->size, summed = blocks_summed_floats(&ex->blocks, all) * sizeof(float);
+    size_t moved = summed / ranks * (ranks - 1);
     ex->cost.bytes_sent = 2 * moved;
-    ex->cost.bytes_touched = 5 * moved + 6 * bytes;
+    ex->cost.bytes_touched = 5 * moved + 2 * summed + 4 * bytes;
     ex->cost.memory_rank_bytes = 3 * bytes;
 }
 

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "nn/between_tiles.h"
+#include "nn/conv_parts.h"
 #include "nn/network_impl.h"
 #include "vgg11/base/clock.h"
+#include "vgg11/nn/factors.h"
 
 void network_prepare(network *net, const float *weights)
 {
@@ -62,21 +64,44 @@ static void report(const network_layer *layer, const network_hooks *hooks)
     if (hooks->poll) hooks->poll(hooks->context);
 }
 
+static void sum_bias_gradient(const network *net, const network_layer *layer, const void *dy, float *db)
+{
+    size_t out = (size_t)layer->row->out, n = (size_t)net->n;
+    vgg_range all = {0, out};
+    if (layer->slots[CONV_WEIGHT_GRADIENT].plan.problem.bf16_y)
+        conv_sum_rows_bf16(dy, out, n, all, db);
+    else
+        conv_sum_rows(dy, out, n, all, db);
+}
+
+static void weight_gradient(network *net, int i, const void *x, const void *dy, float *gradient, const factor_batch *factors)
+{
+    network_layer *layer = &net->layers[i];
+    float *dw = gradient + layer->kernel->offset, *db = gradient + layer->bias->offset;
+    if (factors && factors_hold(factors->f, i)) {
+        factors_write(factors, i, x, dy);
+        sum_bias_gradient(net, layer, dy, db);
+    } else {
+        run_slot(net, &layer->slots[CONV_WEIGHT_GRADIENT],
+                 (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen, .dw = dw, .db = db});
+    }
+    zero_padding(layer, gradient);
+}
+
 /* `dy` is the gradient with respect to the layer's output, zero where its ReLU stopped it. The weight gradient comes first, so
  * that it can be exchanged while the rest is computed. */
-static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const network_hooks *hooks)
+static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const factor_batch *factors,
+                           const network_hooks *hooks)
 {
     network_layer *layer = &net->layers[i];
     const void *x = i > 0 ? net->layers[i - 1].output : net->input;
-    network_slot *weight_slot = &layer->slots[CONV_WEIGHT_GRADIENT], *input_slot = &layer->slots[CONV_INPUT_GRADIENT];
     double start = now(net);
-    run_slot(net, weight_slot, (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen,
-                                                .dw = gradient + layer->kernel->offset, .db = gradient + layer->bias->offset});
-    zero_padding(layer, gradient);
-    weight_slot->seconds += now(net) - start;
+    weight_gradient(net, i, x, dy, gradient, factors);
+    layer->slots[CONV_WEIGHT_GRADIENT].seconds += now(net) - start;
     report(layer, hooks);
     if (i == 0) return;
     start = now(net);
+    network_slot *input_slot = &layer->slots[CONV_INPUT_GRADIENT];
     run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .chosen = layer->chosen,
                                                .dx = net->gradient[i % 2]});
     input_slot->seconds += now(net) - start;
@@ -89,7 +114,8 @@ static void zero_gradient(network *net, float *gradient, const network_hooks *ho
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) report(&net->layers[i], hooks);
 }
 
-void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const network_hooks *hooks)
+void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
+                      const network_hooks *hooks)
 {
     assert(net->config.training);
     if (net->n == 0) {
@@ -99,7 +125,7 @@ void network_backward(network *net, const float *weights, const float *dlogits, 
     const void *dy = dlogits;
     between_tiles_begin(hooks);
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
-        backward_layer(net, i, weights, dy, gradient, hooks);
+        backward_layer(net, i, weights, dy, gradient, factors, hooks);
         dy = net->gradient[i % 2];
     }
     between_tiles_end();

@@ -39,11 +39,19 @@ SIMD_INLINE simd_value keep_where(simd_value x, simd_value positive)
     return (simd_value)((simd_indices)x & ~(positive <= 0.0f));
 }
 
-typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_ROWS_PACKING, FORM_COLUMNS } tile_form;
+typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_ROWS_PACKING, FORM_COLUMNS, FORM_COLUMNS_FETCHING } tile_form;
 
 SIMD_INLINE void fetch(const simd_prefetch *next, size_t k)
 {
     const float *from = next->first + (k & next->row_mask) * next->stride + (k >> next->row_shift) * SIMD_PANEL;
+    for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
+    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
+}
+
+/* Row `index` of both arrays' rows, one array after the other. */
+SIMD_INLINE void fetch_beside(const simd_prefetch_rows *rows, size_t index)
+{
+    const float *from = index < rows->count ? rows->first[0] + index * rows->stride : rows->first[1] + (index - rows->count) * rows->stride;
     for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
     __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
 }
@@ -79,10 +87,16 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
     SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3] = tile->a + (size_t)m * stride;
     const float *b = form == FORM_ROWS_PACKING ? tile->unpacked : tile->b;
     float *packed = tile->packed;
+    const bool by_columns = form == FORM_COLUMNS || form == FORM_COLUMNS_FETCHING;
+    const size_t fetches = form == FORM_COLUMNS_FETCHING ? 2 * tile->beside.count : 0;
+    const size_t fetches_a_step = fetches > 0 ? (fetches + tile->depth - 1) / tile->depth : 0;
+    size_t fetched = 0;
     for (size_t k = 0; k < tile->depth; k++) {
         simd_value b0 = load(b);
         simd_value b1 = load(b + SIMD_WIDTH);
         if (form == FORM_ROWS_FETCHING || form == FORM_ROWS_PACKING) fetch(&tile->next, k);
+        if (form == FORM_COLUMNS_FETCHING)
+            for (size_t last = fetched + fetches_a_step; fetched < last && fetched < fetches; fetched++) fetch_beside(&tile->beside, fetched);
         if (form == FORM_ROWS_PACKING) {
             store(packed, b0);
             store(packed + SIMD_WIDTH, b1);
@@ -90,11 +104,11 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
         }
         SIMD_UNROLL for (int m = 0; m < rows; m++)
         {
-            float factor = form == FORM_COLUMNS ? columns[m] : base[m / 3][(size_t)(m % 3) * stride];
+            float factor = by_columns ? columns[m] : base[m / 3][(size_t)(m % 3) * stride];
             sum[m][0] = SIMD_MULTIPLY_ADD(sum[m][0], factor, b0);
             sum[m][1] = SIMD_MULTIPLY_ADD(sum[m][1], factor, b1);
         }
-        if (form == FORM_COLUMNS) columns += stride;
+        if (by_columns) columns += stride;
         SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3]++;
         b += form == FORM_ROWS_PACKING ? tile->unpacked_stride : SIMD_PANEL;
     }
@@ -105,7 +119,8 @@ SIMD_INLINE void multiply(const simd_tile *tile, const int rows, const tile_form
     static void by_rows_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS); }                             \
     static void by_rows_fetching_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS_FETCHING); }           \
     static void by_rows_packing_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_ROWS_PACKING); }             \
-    static void by_columns_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_COLUMNS); }
+    static void by_columns_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_COLUMNS); }                       \
+    static void by_columns_fetching_##rows(const simd_tile *tile) { multiply(tile, rows, FORM_COLUMNS_FETCHING); }
 
 static void finish_streams(void) { SIMD_FENCE(); }
 

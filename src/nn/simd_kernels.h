@@ -27,6 +27,14 @@ typedef struct {
     unsigned row_shift;
 } simd_prefetch;
 
+/* Rows that two arrays have at the same places, `count` of them one panel wide: by_columns_fetching touches them all, some in each
+ * step, since a crowd of fetches at once would hold up the products. */
+typedef struct {
+    const float *first[2];
+    size_t stride;
+    size_t count;
+} simd_prefetch_rows;
+
 typedef struct {
     const float *a;     /* element (m, k) at a[m * a_stride + k] (by_rows) or a[m + k * a_stride] (by_columns) */
     size_t a_stride;
@@ -37,6 +45,7 @@ typedef struct {
     bool accumulate;    /* start from c instead of zero */
     bool stream;        /* store past the caches: c and c_stride must be 64-byte aligned */
     simd_prefetch next; /* by_rows_fetching and by_rows_packing fetch it */
+    simd_prefetch_rows beside; /* by_columns_fetching fetches it */
     /* by_rows_packing reads these instead of b, and leaves them packed for the tiles that follow. */
     const float *unpacked; /* row k at k * unpacked_stride */
     size_t unpacked_stride;
@@ -109,6 +118,7 @@ struct simd_kernels {
     simd_tile_function by_rows_fetching[SIMD_ROWS_MAX + 1];
     simd_tile_function by_rows_packing[SIMD_ROWS_MAX + 1];
     simd_tile_function by_columns[SIMD_ROWS_MAX + 1];
+    simd_tile_function by_columns_fetching[SIMD_ROWS_MAX + 1];
     /* Makes this thread's streaming stores visible before what it stores next. */
     void (*finish_streams)(void);
 

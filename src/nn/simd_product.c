@@ -53,6 +53,7 @@ void simd_product_by_columns(const simd_kernels *kernels, const simd_tile *tile,
         simd_tile one = *tile;
         one.a += part.first;
         one.c += part.first * tile->c_stride;
-        kernels->by_columns[part.count](&one);
+        bool fetches = i == 0 && tile->beside.count > 0;
+        (fetches ? kernels->by_columns_fetching : kernels->by_columns)[part.count](&one);
     }
 }

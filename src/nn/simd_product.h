@@ -20,7 +20,7 @@ simd_prefetch simd_prefetch_block(const simd_kernels *kernels, const float *firs
 void simd_product_by_rows(const simd_kernels *kernels, const simd_tile *tile, size_t rows, const simd_prefetch *next,
                           size_t next_count);
 
-/* The same for A stored by columns: row m at a + m. */
+/* The same for A stored by columns: row m at a + m. The first register tile fetches tile->beside, if that has any rows. */
 void simd_product_by_columns(const simd_kernels *kernels, const simd_tile *tile, size_t rows);
 
 #endif

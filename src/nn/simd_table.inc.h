@@ -7,6 +7,7 @@
     .by_rows_fetching = SIMD_TILES(by_rows_fetching),
     .by_rows_packing = SIMD_TILES(by_rows_packing),
     .by_columns = SIMD_TILES(by_columns),
+    .by_columns_fetching = SIMD_TILES(by_columns_fetching),
     .finish_streams = finish_streams,
     .pack = pack,
     .pack_transposed = pack_transposed,

@@ -4,7 +4,7 @@
 
 #include "vgg11/base/range.h"
 
-enum { CHUNK_FLOATS = 16384, CHUNKS_AT_ONCE = 4 };
+enum { CHUNK_FLOATS = 16384, CHUNKS_AT_ONCE = 4, TILES_IN_A_ROW = 32 };
 
 static float scale_of(const optimizer_config *config, double norm)
 {
@@ -35,8 +35,8 @@ typedef struct {
     float gradient_factor;
 } update_terms;
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-update_chunk(update_terms t, size_t count, float *restrict weights, float *restrict velocity, const float *restrict gradient)
+static inline __attribute__((always_inline)) void
+update_floats(update_terms t, size_t count, float *restrict weights, float *restrict velocity, const float *restrict gradient)
 {
     for (size_t i = 0; i < count; i++) {
         float push = t.lr * (t.scale * gradient[i] + t.decay * weights[i]);
@@ -44,6 +44,12 @@ update_chunk(update_terms t, size_t count, float *restrict weights, float *restr
         velocity[i] = v;
         weights[i] += t.velocity_factor * v - t.gradient_factor * push;
     }
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void
+update_chunk(update_terms t, size_t count, float *restrict weights, float *restrict velocity, const float *restrict gradient)
+{
+    update_floats(t, count, weights, velocity, gradient);
 }
 
 static update_terms terms_of(const optimizer_config *config, const clip_result *clip, float lr, int tensor)
@@ -64,26 +70,67 @@ static vgg_range intersection(vgg_range a, vgg_range b)
     return (vgg_range){first, end > first ? end - first : 0};
 }
 
-/* To be called by all threads of a parallel region; does not wait for the others. From the end to the beginning: the norm was
- * summed from the beginning to the end, and what it read last is still in the cache. */
-static void update_tensor(const update_terms *terms, vgg_range part, float *weights, float *velocity, const float *gradient)
+/* To be called by all threads of a parallel region, as the next; neither waits for the others. From the end to the beginning: the
+ * norm was summed from the beginning to the end, and what it read last is still in the cache. */
+static void update_tensor(const update_terms *terms, vgg_range part, const optimizer_buffers *buffers)
 {
     size_t chunks = (part.count + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
 #pragma omp for schedule(dynamic, CHUNKS_AT_ONCE) nowait
     for (size_t i = 0; i < chunks; i++) {
         size_t chunk = chunks - 1 - i, first = part.first + chunk * CHUNK_FLOATS, left = part.first + part.count - first;
-        update_chunk(*terms, left < CHUNK_FLOATS ? left : CHUNK_FLOATS, weights + first, velocity + first, gradient + first);
+        update_chunk(*terms, left < CHUNK_FLOATS ? left : CHUNK_FLOATS, buffers->weights + first, buffers->velocity + first,
+                     buffers->gradient + first);
     }
 }
 
-void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, float *weights,
-                      float *velocity, const float *gradient)
+typedef struct {
+    const factor_batch *factors;
+    update_terms terms;
+    int layer;
+    vgg_range rows;  /* of the kernel */
+    float *weights;  /* of the whole kernel, as the next */
+    float *velocity;
+} kernel_update;
+
+/* A tile of the gradient is made when its weights are updated, and is never in memory. */
+static void update_tile(const kernel_update *k, size_t index, bool last)
+{
+    _Alignas(64) float gradient[FACTOR_ROWS * FACTOR_COLUMNS];
+    const float *arrays[2] = {k->weights, k->velocity};
+    factor_tile tile = factor_tile_at(k->layer, k->rows, index), next = tile;
+    if (!last) next = factor_tile_at(k->layer, k->rows, index + 1);
+    factors_multiply(k->factors, k->layer, &tile, last ? NULL : &next, arrays, gradient);
+    size_t out = (size_t)model_layers[k->layer].out, first = tile.rows.first * out + tile.columns.first;
+    for (size_t row = 0; row < tile.rows.count; row++, first += out)
+        update_chunk(k->terms, tile.columns.count, k->weights + first, k->velocity + first, gradient + row * FACTOR_COLUMNS);
+}
+
+static void update_kernel(const update_terms *terms, int layer, vgg_range part, const optimizer_buffers *buffers)
+{
+    size_t kernel = model_tensors()[2 * layer].offset, out = (size_t)model_layers[layer].out;
+    kernel_update k = {.factors = buffers->factors, .terms = *terms, .layer = layer};
+    k.weights = buffers->weights + kernel;
+    k.velocity = buffers->velocity + kernel;
+    if (part.count > 0) k.rows = (vgg_range){(part.first - kernel) / out, part.count / out};
+    size_t tiles = factor_tile_count(layer, k.rows), runs = (tiles + TILES_IN_A_ROW - 1) / TILES_IN_A_ROW;
+#pragma omp for schedule(dynamic) nowait
+    for (size_t run = 0; run < runs; run++) {
+        vgg_range own = range_part(tiles, runs, run);
+        for (size_t i = 0; i < own.count; i++) update_tile(&k, own.first + i, i + 1 == own.count);
+    }
+}
+
+void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, const optimizer_buffers *buffers)
 {
     const tensor_view *tensors = model_tensors();
+    const factor_set *f = buffers->factors ? buffers->factors->f : NULL;
 #pragma omp parallel num_threads(config->threads)
     for (int t = MODEL_TENSORS - 1; t >= 0; t--) {
         vgg_range part = intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count});
         update_terms terms = terms_of(config, clip, lr, t);
-        update_tensor(&terms, part, weights, velocity, gradient);
+        if (tensors[t].kernel && factors_hold(f, t / 2))
+            update_kernel(&terms, t / 2, part, buffers);
+        else
+            update_tensor(&terms, part, buffers);
     }
 }

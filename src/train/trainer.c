@@ -21,7 +21,7 @@ typedef struct {
 } step_times;
 
 /* Forward and backward over slice `index` of this rank: its images' share of the mean gradient over the global batch. */
-static void compute_slice(trainer *t, vgg_range batch, int index, step_report *report)
+static void compute_slice(trainer *t, vgg_range batch, int index, const factor_batch *factors, step_report *report)
 {
     vgg_range slices = exchange_slices(t->ex);
     size_t parts = t->config->slices > 0 ? (size_t)t->config->slices : (size_t)comm_size(t->c);
@@ -32,7 +32,7 @@ static void compute_slice(trainer *t, vgg_range batch, int index, step_report *r
     loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
     exchanged_slice slice = {t->ex, index};
     network_hooks hooks = slice_hooks(&slice);
-    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_slice_gradient(t->ex, index), &hooks);
+    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_slice_gradient(t->ex, index), factors, &hooks);
     report->loss_sum += loss.loss_sum;
     report->correct += loss.correct;
 }
@@ -49,20 +49,6 @@ static void share_reports(trainer *t, step_report *report)
         report->correct += all[rank].correct;
         report->stop |= all[rank].stop;
     }
-}
-
-static clip_result update_weights(trainer *t, double lr)
-{
-    double square_sums[MODEL_TENSORS];
-    clip_result clip;
-    exchange_square_sums(t->ex, square_sums);
-    optimizer_clip(&t->config->optimizer, square_sums, &clip);
-    if (isfinite(clip.norm)) {
-        optimizer_update(&t->config->optimizer, &clip, (float)lr, exchange_owned(t->ex), exchange_weights(t->ex),
-                         exchange_velocity(t->ex), exchange_gradient(t->ex));
-    }
-    exchange_publish(t->ex);
-    return clip;
 }
 
 /* A loss far above what guessing costs, and above where it began, for many steps in a row: nothing good comes of it. */
@@ -121,13 +107,14 @@ static vgg_status train_step(trainer *t, bool *stop)
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
     step_report report = {0};
     report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->steps_total, t->at.step);
+    factor_batch factors = weight_step_batch(&t->weights, batch.count, t->config->threads);
     exchange_begin(t->ex);
-    for (int i = 0; i < (int)exchange_slices(t->ex).count; i++) compute_slice(t, batch, i, &report);
+    for (int i = 0; i < (int)exchange_slices(t->ex).count; i++) compute_slice(t, batch, i, &factors, &report);
     double computed = clock_now_s(), hidden_s = exchange_exposed_s(t->ex);
     exchange_finish(t->ex);
     share_reports(t, &report);
     double exchanged = clock_now_s();
-    clip_result clip = update_weights(t, report.lr);
+    clip_result clip = weight_step_run(&t->weights, &factors, &t->config->optimizer, report.lr);
     VGG_TRY(check_loss(t, report.loss_sum / (double)batch.count, clip.norm));
     network_prepare(t->net, exchange_weights(t->ex));
     double updated = clock_now_s();

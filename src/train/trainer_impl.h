@@ -8,6 +8,7 @@
 #include "vgg11/train/schedule.h"
 #include "vgg11/train/shared_dataset.h"
 #include "vgg11/train/trainer.h"
+#include "vgg11/train/weight_step.h"
 
 enum { RECIPE_MAX = 512, SETTING_MAX = 256, EXCHANGE_NAME_MAX = 64 };
 
@@ -48,8 +49,10 @@ typedef struct {
     shared_dataset train;
     shared_dataset test;
     normalization pixels;
-    exchange *ex;
+    weight_step weights;
+    exchange *ex; /* weights.ex */
     network *net;
+    size_t largest_batch; /* most images in one step on all ranks */
     int capacity;     /* most images in one forward on this rank */
     uint32_t *order;  /* [train.set.count] of the current epoch */
     float *input;     /* [capacity][32][32][1] */

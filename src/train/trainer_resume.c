@@ -20,9 +20,9 @@ static void write_setting(trainer *t)
 {
     const train_config *config = t->config;
     const cpu_features *cpu = cpu_detect();
-    snprintf(t->setting, sizeof t->setting, "precision=%s conv=%.64s wire=%s cpu=%s%s%s%s%s",
+    snprintf(t->setting, sizeof t->setting, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s%s%s%s",
              config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->conv ? config->conv : "auto",
-             config->wire == WIRE_BF16 ? "bf16" : "fp32", cpu->avx2 ? "" : "portable", cpu->avx2 ? "avx2" : "",
+             config->wire == WIRE_BF16 ? "bf16" : "fp32", config->factors, cpu->avx2 ? "" : "portable", cpu->avx2 ? "avx2" : "",
              cpu->avx512 ? "+avx512" : "", cpu->avx512_bf16 ? "+avx512_bf16" : "", cpu->amx_bf16 ? "+amx_bf16" : "");
 }
 

@@ -26,8 +26,8 @@ static void count_steps(trainer *t)
     t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
     int parts = config->slices > 0 ? config->slices : comm_size(t->c);
-    uint32_t largest = config->batch_size < t->train.set.count ? config->batch_size : t->train.set.count;
-    t->capacity = (int)range_part(largest, (size_t)parts, 0).count;
+    t->largest_batch = config->batch_size < t->train.set.count ? config->batch_size : t->train.set.count;
+    t->capacity = (int)range_part(t->largest_batch, (size_t)parts, 0).count;
 }
 
 /* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations. What is refused here
@@ -43,37 +43,37 @@ static vgg_status check_memory(trainer *t)
                     comm_host(t->c), comm_node_size(t->c), t->capacity, needed >> 20, available >> 20);
 }
 
-/* Collective. The checkpoint's, where it is to be had; else what the user asked for. */
-static vgg_status create_exchange(trainer *t, exchange_config config)
+/* Collective. The checkpoint's exchange, where it is to be had; else what the user asked for. */
+static vgg_status open_weight_step(trainer *t)
 {
+    const train_config *config = t->config;
     const char *recorded = trainer_recorded_exchange(t);
+    weight_step_config wanted = {.factors = config->factors,
+                                 .precision = config->precision,
+                                 .conv = config->conv,
+                                 .images = t->largest_batch,
+                                 .exchange = {.name = config->exchange,
+                                              .wire = config->wire,
+                                              .threads = config->threads,
+                                              .slices = config->slices,
+                                              .bucket_mib = config->bucket_mib}};
     if (recorded) {
-        config.name = recorded;
-        config.because = "as before it was resumed";
-        vgg_status status = exchange_create(t->c, &config, &t->ex);
+        wanted.exchange.name = recorded;
+        wanted.exchange.because = "as before it was resumed";
+        vgg_status status = weight_step_open(t->c, &wanted, &t->weights);
         if (status != VGG_UNAVAILABLE) return status;
         vgg_log(VGG_LOG_DEBUG, "the checkpoint's exchange is not to be had: %s", vgg_message());
-        config.name = t->config->exchange;
-        config.because = NULL;
+        weight_step_close(&t->weights);
+        wanted.exchange.name = config->exchange;
+        wanted.exchange.because = NULL;
     }
-    return exchange_create(t->c, &config, &t->ex);
+    return weight_step_open(t->c, &wanted, &t->weights);
 }
 
 static vgg_status open_exchange(trainer *t)
 {
-    vgg_range segments[MODEL_TENSORS];
-    const tensor_view *views = model_tensors();
-    for (int i = 0; i < MODEL_TENSORS; i++) segments[i] = (vgg_range){views[i].offset, views[i].count};
-    exchange_config config = {.name = t->config->exchange,
-                              .count = model_flat_count(),
-                              .segments = segments,
-                              .segment_count = MODEL_TENSORS,
-                              .wire = t->config->wire,
-                              .threads = t->config->threads,
-                              .slices = t->config->slices,
-                              .bucket_mib = t->config->bucket_mib};
-    VGG_TRY(create_exchange(t, config));
-    vgg_log(VGG_LOG_DEBUG, "exchange: %s", exchange_reason(t->ex));
+    VGG_TRY(open_weight_step(t));
+    t->ex = t->weights.ex;
     return VGG_OK;
 }
 
@@ -157,7 +157,7 @@ void trainer_close(trainer *t)
     free(t->labels);
     free(t->reports);
     network_destroy(t->net);
-    exchange_destroy(t->ex);
+    weight_step_close(&t->weights);
     shared_dataset_close(&t->test);
     shared_dataset_close(&t->train);
 }

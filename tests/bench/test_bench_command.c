@@ -1,6 +1,7 @@
 /* The bench command as a user runs it: its JSON, and its refusals. */
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,10 +52,12 @@ static void check_limits(const json_t *result)
     ck_assert_double_gt(number(limits, "update_bytes_per_s"), 0);
 }
 
-static void check_layers(const json_t *result)
+static void check_layers(const json_t *result, bool factors)
 {
     const json_t *layers = json_object_get(result, "layers");
-    ck_assert_uint_eq(json_array_size(layers), 12 * 3 - 1);
+    const json_t *in_update = json_object_get(json_object_get(result, "step"), "weight_gradients_in_update");
+    ck_assert_uint_eq(json_array_size(layers) + json_array_size(in_update), 12 * 3 - 1);
+    ck_assert_uint_eq(json_array_size(in_update), factors ? 3 : 0);
     for (size_t i = 0; i < json_array_size(layers); i++) {
         json_t *line = json_array_get(layers, i);
         check_numbers(line, "");
@@ -90,23 +93,23 @@ static void check_strategies(const json_t *result)
     }
 }
 
-static void check_all(int ranks, const char *options, int batch, size_t repeats)
+static void check_all(int ranks, const char *options, int batch, size_t repeats, bool factors)
 {
     json_t *result = run_json(ranks, options);
     ck_assert_double_eq(number(result, "ranks"), ranks);
     ck_assert_double_eq(number(result, "batch_size"), batch);
     check_limits(result);
-    check_layers(result);
+    check_layers(result, factors);
     check_step(result, repeats);
     check_strategies(result);
     json_decref(result);
 }
 
-START_TEST(everything_on_one_rank) { check_all(1, "--batch-size 2 --repeats 2", 2, 2); }
+START_TEST(everything_on_one_rank) { check_all(1, "--batch-size 2 --repeats 2", 2, 2, true); }
 END_TEST
 
 /* One rank has two images, the other one. */
-START_TEST(everything_on_two_ranks) { check_all(2, "--conv im2col --batch-size 3 --repeats 3", 3, 3); }
+START_TEST(everything_on_two_ranks) { check_all(2, "--conv im2col --batch-size 3 --repeats 3", 3, 3, false); }
 END_TEST
 
 START_TEST(a_rank_without_images)

@@ -54,9 +54,12 @@ END_TEST
 
 START_TEST(one_rank_moves_five_streams)
 {
+    const bool whole[MODEL_LAYERS] = {false}, fc2_in_factors[MODEL_LAYERS] = {[9] = true};
     double buffer = 4.0 * (double)model_flat_count();
-    ck_assert_double_eq(work_bytes(work_of_exchange_and_update(1, 1)), 5 * buffer);
-    ck_assert_double_eq(work_bytes(work_of_exchange_and_update(8, 2)), (8 + 4 * 2) * buffer);
+    ck_assert_double_eq(work_bytes(work_of_exchange_and_update(1, 1, whole)), 5 * buffer);
+    ck_assert_double_eq(work_bytes(work_of_exchange_and_update(8, 2, whole)), (8 + 4 * 2) * buffer);
+    ck_assert_double_eq(work_bytes(work_of_exchange_and_update(8, 1, fc2_in_factors)), (8 + 4) * buffer - 8 * 4.0 * 4096 * 4096);
+    ck_assert_double_eq(work_of_factors(9, 32, 2, PRECISION_FP32).bytes_written, 0);
 }
 END_TEST
 
@@ -109,7 +112,7 @@ START_TEST(step_limits_add_up)
         for (int pass = 0; pass < CONV_PASSES; pass++) sum += result.layers[layer][pass].limit_s;
     }
     ck_assert_double_eq(result.layers[0][CONV_INPUT_GRADIENT].limit_s, 0);
-    sum += work_bytes(work_of_exchange_and_update(1, 1)) / made_up.update_bytes;
+    sum += work_bytes(work_of_exchange_and_update(1, 1, result.in_update)) / made_up.update_bytes;
     ck_assert_double_eq_tol(result.step[STEP_WHOLE].limit_s, sum, 1e-9 * sum);
     ck_assert_double_eq_tol(result.step[STEP_WHOLE].work.flops,
                             result.step[STEP_FORWARD].work.flops + result.step[STEP_BACKWARD].work.flops, 1);

@@ -12,7 +12,7 @@ enum { SEGMENTS = sizeof awkward / sizeof awkward[0], FLOATS = 98304 };
 static block_table open_awkward(void)
 {
     block_table table;
-    ck_assert_int_eq(blocks_open(&table, FLOATS, awkward, SEGMENTS), VGG_OK);
+    ck_assert_int_eq(blocks_open(&table, FLOATS, awkward, NULL, SEGMENTS), VGG_OK);
     return table;
 }
 

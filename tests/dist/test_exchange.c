@@ -272,6 +272,52 @@ START_TEST(distribute_and_collect)
 }
 END_TEST
 
+/* A segment with rows is left out of sums where common memory takes its place, and no row of it has two owners; elsewhere it is a
+ * segment like any other. What ranks write to that memory, all of them see. */
+START_TEST(common_memory_takes_a_segments_place)
+{
+    enum { ROW = 1001, COUNT = 16 * 50 * ROW, FIRST = 640, END = 1 << 20, APART = 1 };
+    const exchange_entry *entries;
+    exchange_entries(&entries);
+    layout l = {"with rows", END, {{0, 576}, {FIRST, COUNT}, {FIRST + COUNT + 16, 9000}}, 3};
+    const size_t rows[3] = {0, ROW, 0};
+    int rank = comm_rank(ranks), size = comm_size(ranks);
+    exchange_config config = {.name = entries[_i].name, .count = END, .segments = l.segments, .segment_count = 3, .threads = 1, .rows = rows,
+                              .common_bytes = (size_t)size * sizeof(int)};
+    exchange *ex = NULL;
+    ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
+    int *common = exchange_common(ex);
+    bool shared = size == 1 || (strcmp(entries[_i].name, "node") == 0 && comm_node_count(ranks) == 1);
+    ranks_assert((common != NULL) == shared, "common memory where all ranks share it");
+    exchange_begin(ex);
+    fill(exchange_gradient(ex), &l, rank, 0);
+    if (common) common[rank] = 100 + rank;
+    if (common) exchange_gradient(ex)[FIRST + 5] = NAN;
+    tell_ranges(ex, l.count, 0);
+    exchange_finish(ex);
+    bool right = true;
+    for (int r = 0; common && r < size; r++) right &= common[r] == 100 + r;
+    comm_barrier(ranks);
+    if (common) common[(rank + 1) % size] = 200 + rank;
+    double sums[3], *expected = expected_sum(&l, 0);
+    exchange_square_sums(ex, sums);
+    for (int r = 0; common && r < size; r++) right &= common[(r + 1) % size] == 200 + r;
+    ranks_assert(right, "all ranks see what each wrote");
+    ranks_assert(common ? sums[APART] == 0 : sums[APART] > 1, "square sum of the segment with rows");
+    vgg_range owned = exchange_owned(ex);
+    size_t edges[2] = {owned.first, owned.first + owned.count};
+    for (int i = 0; i < 2; i++) right &= !common || edges[i] <= FIRST || edges[i] >= FIRST + COUNT || (edges[i] - FIRST) % ROW == 0;
+    for (size_t i = owned.first; i < edges[1]; i++) {
+        bool apart = i >= FIRST && i < FIRST + COUNT;
+        right &= (common && apart) || fabs(exchange_gradient(ex)[i] - expected[i]) <= 1e-6 * size;
+    }
+    ranks_assert(right, "whole rows are owned, and the rest is summed");
+    exchange_publish(ex);
+    free(expected);
+    exchange_destroy(ex);
+}
+END_TEST
+
 START_TEST(unknown_name_is_refused)
 {
     exchange_config config = {.name = "pigeon", .count = 16, .threads = 1};
@@ -307,6 +353,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, costs_are_told, 0, rows);
     tcase_add_loop_test(tests, buckets_of_any_size_sum, 0, sizeof bucket_sizes / sizeof bucket_sizes[0]);
     tcase_add_test(tests, auto_takes_a_row);
+    tcase_add_loop_test(tests, common_memory_takes_a_segments_place, 0, rows);
     tcase_add_test(tests, unknown_name_is_refused);
     if (comm_size(ranks) == 2 && comm_node_count(ranks) == 1) tcase_add_loop_test(tests, every_row_sums_the_whole_model, 0, rows);
     suite_add_tcase(suite, tests);

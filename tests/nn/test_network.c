@@ -44,7 +44,7 @@ static void gradient_at(network *net, const float *weights, float *gradient)
 {
     float dlogits[BATCH * MODEL_CLASSES];
     loss_at(net, weights, dlogits);
-    network_backward(net, weights, dlogits, gradient, NULL);
+    network_backward(net, weights, dlogits, gradient, NULL, NULL);
 }
 
 /* He's weights, and biases that are not zero. */
@@ -140,7 +140,7 @@ static void check_hooks(network *net, const float *weights, float *gradient, int
     memset(gradient, 0xFF, model_flat_count() * sizeof *gradient);
     network_prepare(net, weights);
     network_forward(net, weights, input, n);
-    network_backward(net, weights, dlogits, gradient, &hooks);
+    network_backward(net, weights, dlogits, gradient, NULL, &hooks);
     ck_assert_msg(w.in_order && w.begin == 0, "ranges leave gaps, overlap or go upward (at %zu)", w.begin);
     ck_assert_msg(w.final, "a range was reported before it was written");
     ck_assert_int_ge(w.ranges, MODEL_LAYERS);
@@ -173,7 +173,7 @@ START_TEST(passes_give_turns_between_tiles)
         loss_at(net, weights, dlogits);
         turns t = {.right_thread = true};
         for (int trial = 0; trial < TRIALS && t.in_a_pass == 0; trial++)
-            network_backward(net, weights, dlogits, gradient, &(network_hooks){.context = &t, .poll = note_turn});
+            network_backward(net, weights, dlogits, gradient, NULL, &(network_hooks){.context = &t, .poll = note_turn});
         ck_assert_msg(t.in_a_pass > 0 && t.right_thread, "%s", names[i] ? names[i] : "as expected");
         network_destroy(net);
     }
@@ -257,7 +257,7 @@ START_TEST(gradients_add_up)
     loss_at(net, weights, dlogits);
     for (int first = 0, n = 1; first < BATCH; first += n, n = BATCH - 1) {
         network_forward(net, weights, input + first * PIXELS, n);
-        network_backward(net, weights, dlogits + first * MODEL_CLASSES, part, NULL);
+        network_backward(net, weights, dlogits + first * MODEL_CLASSES, part, NULL, NULL);
         for (size_t i = 0; i < model_flat_count(); i++) sum[i] += part[i];
     }
     for (int t = 0; t < MODEL_TENSORS; t++) {

@@ -55,6 +55,7 @@ train_config runs_config(uint32_t samples, uint32_t batch)
                           .schedule = "constant",
                           .shuffle = true,
                           .exchange = "allreduce",
+                          .factors = true,
                           .threads = 1,
                           .check_every = 1};
 }

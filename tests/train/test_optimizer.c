@@ -45,7 +45,7 @@ static void check_update(const optimizer_config *config, float lr)
     for (int t = 0; t < MODEL_TENSORS; t++) total += sums[t];
     optimizer_clip(config, sums, &clip);
     ck_assert_double_eq_tol(clip.norm, sqrt(total), 1e-9 * sqrt(total));
-    optimizer_update(config, &clip, lr, (vgg_range){0, model_flat_count()}, weights, velocity, gradient);
+    optimizer_update(config, &clip, lr, (vgg_range){0, model_flat_count()}, &(optimizer_buffers){weights, velocity, gradient, NULL});
     for (int t = 0; t < MODEL_TENSORS; t++) {
         const tensor_view *view = &model_tensors()[t];
         double norm = sqrt(config->mode == CLIP_TENSOR ? sums[t] : total);
@@ -84,13 +84,53 @@ START_TEST(only_the_owned_range_changes)
     clip_result clip;
     vgg_range owned = {1000016, 5000000};
     optimizer_clip(&config, sums, &clip);
-    optimizer_update(&config, &clip, 0.1f, owned, weights, velocity, gradient);
+    optimizer_update(&config, &clip, 0.1f, owned, &(optimizer_buffers){weights, velocity, gradient, NULL});
     for (size_t i = 0; i < model_flat_count(); i++) {
         bool inside = i >= owned.first && i < owned.first + owned.count;
         if (!inside && (weights[i] != old_weights[i] || velocity[i] != old_velocity[i])) ck_abort_msg("[%zu] changed outside", i);
     }
     ck_assert_float_ne(weights[owned.first], old_weights[owned.first]);
     ck_assert_float_ne(weights[owned.first + owned.count - 1], old_weights[owned.first + owned.count - 1]);
+    close_buffers();
+}
+END_TEST
+
+/* The same images' gradient, from factors and written out: what one does to fc3's kernel, the other does, and to nothing else. */
+START_TEST(factors_do_what_the_whole_gradient_does)
+{
+    enum { FC3 = 10, IMAGES = 5 };
+    const tensor_view *kernel = &model_tensors()[2 * FC3];
+    size_t in = kernel->shape[0], out = kernel->shape[1], end = kernel->offset + kernel->count;
+    static float x[IMAGES * 4096], dy[IMAGES * 1000];
+    factor_set *set;
+    void *memory;
+    open_buffers();
+    support_fill(x, IMAGES * in, 5), support_fill(dy, IMAGES * out, 6);
+    ck_assert_int_eq(factors_open(&(factors_config){PRECISION_FP32, IMAGES, 1}, &set), VGG_OK);
+    ck_assert_int_eq(vgg_map(factors_bytes(set), &memory), VGG_OK);
+    factor_batch batch = {set, memory, IMAGES, 0, 1 + 2 * _i};
+    factors_write(&batch, FC3, x, dy);
+    for (size_t c = 0; c < in; c++) {
+        for (size_t k = 0; k < out; k++) {
+            double sum = 0;
+            for (size_t i = 0; i < IMAGES; i++) sum += (double)x[i * in + c] * dy[i * out + k];
+            gradient[kernel->offset + c * out + k] = (float)sum;
+        }
+    }
+    optimizer_config config = {.momentum = 0.9f, .nesterov = true, .weight_decay = 0.01f, .threads = 1 + 2 * _i};
+    double sums[MODEL_TENSORS] = {1};
+    clip_result clip;
+    vgg_range owned = {kernel->offset + 48 * out, end - kernel->offset - 48 * out};
+    optimizer_clip(&config, sums, &clip);
+    optimizer_update(&config, &clip, 0.1f, owned, &(optimizer_buffers){weights, velocity, gradient, NULL});
+    for (size_t i = kernel->offset; i < end; i++) gradient[i] = NAN;
+    optimizer_update(&config, &clip, 0.1f, owned, &(optimizer_buffers){old_weights, old_velocity, gradient, &batch});
+    for (size_t i = 0; i < model_flat_count(); i++) {
+        bool same = fabsf(weights[i] - old_weights[i]) <= 2e-6f && fabsf(velocity[i] - old_velocity[i]) <= 2e-6f;
+        if (!same) ck_abort_msg("[%zu]: w %g, expected %g", i, old_weights[i], weights[i]);
+    }
+    vgg_unmap(memory, factors_bytes(set));
+    factors_close(set);
     close_buffers();
 }
 END_TEST
@@ -103,10 +143,10 @@ START_TEST(threads_and_parts_give_the_same_bits)
     clip_result clip;
     three.threads = 3;
     optimizer_clip(&one, sums, &clip);
-    optimizer_update(&one, &clip, 0.1f, (vgg_range){0, model_flat_count()}, weights, velocity, gradient);
+    optimizer_update(&one, &clip, 0.1f, (vgg_range){0, model_flat_count()}, &(optimizer_buffers){weights, velocity, gradient, NULL});
     size_t half = 12345680;
-    optimizer_update(&three, &clip, 0.1f, (vgg_range){0, half}, old_weights, old_velocity, gradient);
-    optimizer_update(&three, &clip, 0.1f, (vgg_range){half, model_flat_count() - half}, old_weights, old_velocity, gradient);
+    optimizer_update(&three, &clip, 0.1f, (vgg_range){0, half}, &(optimizer_buffers){old_weights, old_velocity, gradient, NULL});
+    optimizer_update(&three, &clip, 0.1f, (vgg_range){half, model_flat_count() - half}, &(optimizer_buffers){old_weights, old_velocity, gradient, NULL});
     ck_assert_mem_eq(weights, old_weights, model_flat_count() * sizeof(float));
     ck_assert_mem_eq(velocity, old_velocity, model_flat_count() * sizeof(float));
     close_buffers();
@@ -143,6 +183,7 @@ int main(void)
     tcase_set_timeout(tests, 0);
     tcase_add_loop_test(tests, update_is_keras_nesterov, 0, 16);
     tcase_add_test(tests, only_the_owned_range_changes);
+    tcase_add_loop_test(tests, factors_do_what_the_whole_gradient_does, 0, 2);
     tcase_add_test(tests, threads_and_parts_give_the_same_bits);
     tcase_add_loop_test(tests, norm_that_is_not_finite_shows, 0, 2);
     tcase_add_loop_test(tests, zero_gradient_is_not_scaled, 0, 2);

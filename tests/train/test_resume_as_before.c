@@ -16,6 +16,7 @@ static train_config config_of(void)
     config.max_steps = STEPS;
     config.output = runs_fresh_folder();
     config.checkpoint_steps = 1;
+    config.factors = false; /* as where an algorithm is named */
     return config;
 }
 

@@ -54,6 +54,7 @@ typedef struct {
     char *wire;
     uint64_t slices;
     uint64_t bucket;
+    bool no_factors;
     uint64_t threads;
     uint64_t check_every;
 

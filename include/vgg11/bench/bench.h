@@ -34,6 +34,7 @@ typedef struct {
     exchange_wire wire;
     int slices;             /* as exchange_config has it, and so the next */
     int bucket_mib;
+    bool factors;           /* as train_config has it */
     int threads;            /* per rank, >= 1 */
     const char *plan_cache; /* as network_config has it */
     bool json;              /* JSON on standard output instead of tables */

@@ -58,9 +58,14 @@ typedef struct {
     network_poll poll;               /* may be NULL */
 } network_hooks;
 
+/* A batch whose dense kernels' gradients are kept as factors: factors.h. */
+typedef struct factor_batch factor_batch;
+
 /* Overwrites gradient (all of it, padding with zeros) with the sum over the last forward's samples of the gradient that
- * dlogits[n][10] starts. n == 0 gives zeros and still calls the hooks. */
-void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const network_hooks *hooks);
+ * dlogits[n][10] starts. n == 0 gives zeros and still calls the hooks. With `factors` (or NULL) the kernels that they hold are
+ * written there, and their place in gradient is left as it is. */
+void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
+                      const network_hooks *hooks);
 
 /* One line per layer and pass: algorithm chosen, time, reasons declined. Calls `line` for each. */
 void network_describe(const network *net, void (*line)(void *context, const char *text), void *context);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "vgg11/base/range.h"
+#include "vgg11/nn/factors.h"
 #include "vgg11/nn/model.h"
 
 typedef enum { CLIP_GLOBAL, CLIP_TENSOR } clip_mode;
@@ -30,8 +31,15 @@ typedef struct {
 /* From the sums of squares of each tensor's mean gradient. The same bits everywhere for the same sums. */
 void optimizer_clip(const optimizer_config *config, const double square_sums[MODEL_TENSORS], clip_result *result);
 
-/* Updates weights and velocity on `owned`. OpenMP-parallel; each element depends on its own inputs alone. */
-void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, float *weights,
-                      float *velocity, const float *gradient);
+typedef struct {
+    float *weights;
+    float *velocity;
+    const float *gradient;
+    const factor_batch *factors; /* or NULL, or one without factors: where the kernels that it holds have their gradient */
+} optimizer_buffers;
+
+/* Updates weights and velocity on `owned`, which has whole rows of kernels in factors. OpenMP-parallel; each element depends on
+ * its own inputs alone. */
+void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, const optimizer_buffers *buffers);
 
 #endif

@@ -41,6 +41,7 @@ typedef struct {
     exchange_wire wire;
     int slices;             /* 0: as many as ranks */
     int bucket_mib;         /* of the exchange; 0: timed */
+    bool factors;           /* see weight_step.h */
     int threads;            /* per rank, >= 1 */
     uint32_t check_every;   /* steps between replica checks; 0 for none */
     const char *output;     /* run folder, exists; NULL: write nothing */
