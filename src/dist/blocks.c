@@ -6,36 +6,21 @@
 
 enum { CUT_FLOATS = 16, BLOCKS_AT_ONCE = 4 };
 
-/* As many rows as fit, but at least so many that a block is a multiple of CUT_FLOATS. */
-static size_t row_block(size_t row)
-{
-    size_t unit = row;
-    while (unit % CUT_FLOATS != 0) unit *= 2;
-    return unit < BLOCK_FLOATS ? BLOCK_FLOATS / unit * unit : unit;
-}
-
 /* Appends the blocks of first .. end-1 (both multiples of 16), the first `used` of which are the segment's. */
-static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment, size_t row)
+static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment, bool apart)
 {
-    size_t size = row > 0 ? row_block(row) : BLOCK_FLOATS;
-    for (size_t at = first; at < end; at += size) {
-        size_t floats = end - at < size ? end - at : size;
+    for (size_t at = first; at < end; at += BLOCK_FLOATS) {
+        size_t floats = end - at < BLOCK_FLOATS ? end - at : BLOCK_FLOATS;
         size_t rest = used - (at - first < used ? at - first : used);
-        table->blocks[table->count++] = (float_block){at, rest < floats ? rest : floats, segment, row > 0};
+        float_block *block = &table->blocks[table->count++];
+        *block = (float_block){at, rest < floats ? rest : floats, segment, apart, block->before};
+        block[1].before = block->before + (apart ? 0 : floats);
     }
 }
 
-static size_t most_blocks(size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count)
+vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const bool *apart, size_t segment_count)
 {
     size_t most = floats / BLOCK_FLOATS + 2 * segment_count + 2;
-    for (size_t i = 0; i < segment_count; i++)
-        if (rows && rows[i] > 0) most += segments[i].count / row_block(rows[i]);
-    return most;
-}
-
-vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count)
-{
-    size_t most = most_blocks(floats, segments, rows, segment_count);
     *table = (block_table){.blocks = calloc(most, sizeof *table->blocks), .sums = calloc(most, sizeof *table->sums)};
     if (!table->blocks || !table->sums) {
         blocks_close(table);
@@ -44,12 +29,12 @@ vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segme
     size_t at = 0;
     for (size_t i = 0; i < segment_count; i++) {
         size_t end = vgg_round_up(segments[i].first + segments[i].count, CUT_FLOATS);
-        append(table, at, segments[i].first, 0, BLOCK_NO_SEGMENT, 0);
-        append(table, segments[i].first, end, segments[i].count, i, rows ? rows[i] : 0);
+        append(table, at, segments[i].first, 0, BLOCK_NO_SEGMENT, false);
+        append(table, segments[i].first, end, segments[i].count, i, apart && apart[i]);
         at = end;
     }
-    append(table, at, floats, 0, BLOCK_NO_SEGMENT, 0);
-    table->blocks[table->count] = (float_block){floats, 0, BLOCK_NO_SEGMENT, false};
+    append(table, at, floats, 0, BLOCK_NO_SEGMENT, false);
+    table->blocks[table->count] = (float_block){floats, 0, BLOCK_NO_SEGMENT, false, table->blocks[table->count].before};
     return VGG_OK;
 }
 
@@ -60,13 +45,13 @@ void blocks_close(block_table *table)
     *table = (block_table){0};
 }
 
-/* The first block that begins at `target` or later. */
+/* The first block before which `target` floats or more are to be summed. */
 static size_t block_at(const block_table *table, size_t target)
 {
     size_t low = 0, high = table->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (table->blocks[middle].first < target)
+        if (table->blocks[middle].before < target)
             low = middle + 1;
         else
             high = middle;
@@ -76,7 +61,7 @@ static size_t block_at(const block_table *table, size_t target)
 
 vgg_range blocks_part(const block_table *table, size_t parts, size_t index)
 {
-    vgg_range target = range_part(table->blocks[table->count].first, parts, index);
+    vgg_range target = range_part(table->blocks[table->count].before, parts, index);
     size_t first = block_at(table, target.first);
     return (vgg_range){first, block_at(table, target.first + target.count) - first};
 }
@@ -89,10 +74,7 @@ vgg_range blocks_floats(const block_table *table, vgg_range blocks)
 
 size_t blocks_summed_floats(const block_table *table, vgg_range blocks)
 {
-    size_t floats = 0;
-    for (size_t i = blocks.first; i < blocks.first + blocks.count; i++)
-        if (!table->blocks[i].apart) floats += table->blocks[i + 1].first - table->blocks[i].first;
-    return floats;
+    return table->blocks[blocks.first + blocks.count].before - table->blocks[blocks.first].before;
 }
 
 void blocks_square_sums(const block_table *table, const float *values, vgg_range run, int threads, double *sums)

@@ -22,6 +22,7 @@ typedef struct {
     size_t count;   /* its segment's floats in it; the rest is padding */
     size_t segment; /* index, or BLOCK_NO_SEGMENT */
     bool apart;     /* its gradient is not in the buffer: never summed, its square sum 0 */
+    size_t before;  /* floats of blocks before it that are not apart */
 } float_block;
 
 typedef struct {
@@ -30,11 +31,11 @@ typedef struct {
     double *sums; /* [count]: sum of squares of each, in memory of this process */
 } block_table;
 
-/* `rows` as exchange_config has it: a segment with rows is apart, and its blocks are whole rows of it. */
-vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const size_t *rows, size_t segment_count);
+/* `apart` as exchange_config has it. */
+vgg_status blocks_open(block_table *table, size_t floats, const vgg_range *segments, const bool *apart, size_t segment_count);
 void blocks_close(block_table *table);
 
-/* Part `index` of `parts` of the blocks: a run of them with about as many floats as any other; may be empty. */
+/* Part `index` of `parts` of the blocks: a run of them with about as many floats to be summed as any other; may be empty. */
 vgg_range blocks_part(const block_table *table, size_t parts, size_t index);
 
 /* Floats of a run of blocks that are not apart. */

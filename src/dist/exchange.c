@@ -34,9 +34,9 @@ static vgg_status create_common(comm *c, const exchange_config *config, const ex
     if (config->segment_count) memcpy(segments, config->segments, config->segment_count * sizeof *segments);
     *ex = (exchange){.row = row, .c = c, .config = *config};
     ex->config.segments = segments;
-    ex->config.rows = NULL;
-    const size_t *rows = has_common(c, config, row) ? config->rows : NULL;
-    vgg_status status = blocks_open(&ex->blocks, config->count, segments, rows, config->segment_count);
+    ex->config.apart = NULL;
+    const bool *apart = has_common(c, config, row) ? config->apart : NULL;
+    vgg_status status = blocks_open(&ex->blocks, config->count, segments, apart, config->segment_count);
     if (status == VGG_OK) status = slices_open(&ex->slices, config, c->size);
     if (status != VGG_OK) {
         destroy_common(ex);

@@ -43,7 +43,7 @@ extern const exchange_functions exchange_allreduce;
 struct exchange {
     const exchange_row *row;
     comm *c;
-    exchange_config config; /* segments: a copy; rows: gone */
+    exchange_config config; /* segments: a copy; apart: gone */
     block_table blocks;
     slice_tree slices;
     float *gradient;

@@ -49,12 +49,13 @@ static vgg_status open_memory(exchange *ex, node_state *node)
 }
 
 /* A slice is read from every neighbour and written once; the norm is taken while it is in the cache; then the update reads it,
- * and reads and writes weights and velocity. */
+ * and reads and writes weights and velocity, also those of segments apart. */
 static void count_cost(exchange *ex)
 {
     const node_state *node = ex->state;
-    size_t slice = ex->owned.count * sizeof(float), summed = blocks_summed_floats(&ex->blocks, node->run) * sizeof(float);
-    ex->cost.bytes_touched = ((size_t)ex->c->node_size + 2) * summed + 4 * slice;
+    size_t ranks = (size_t)ex->c->node_size, slice = ex->config.count / ranks * sizeof(float);
+    size_t summed = blocks_summed_floats(&ex->blocks, node->run) * sizeof(float);
+    ex->cost.bytes_touched = (ranks + 2) * summed + 4 * slice;
     ex->cost.bytes_sent = lanes_bytes_sent(node->between);
     ex->cost.memory_rank_bytes = lanes_memory_bytes(node->between);
 }

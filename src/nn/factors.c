@@ -271,6 +271,11 @@ void factors_square_sums(const factor_batch *batch, double sums[MODEL_TENSORS])
     }
 }
 
+vgg_range factor_rows(const factor_batch *batch, int layer)
+{
+    return range_part((size_t)model_layers[layer].in, batch->f->config.ranks, batch->rank);
+}
+
 static size_t tiles_along(size_t count, size_t size) { return (count + size - 1) / size; }
 
 size_t factor_tile_count(int layer, vgg_range rows)

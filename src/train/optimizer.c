@@ -105,13 +105,15 @@ static void update_tile(const kernel_update *k, size_t index, bool last)
         update_chunk(k->terms, tile.columns.count, k->weights + first, k->velocity + first, gradient + row * FACTOR_COLUMNS);
 }
 
-static void update_kernel(const update_terms *terms, int layer, vgg_range part, const optimizer_buffers *buffers)
+static void update_kernel(const update_terms *terms, int layer, const optimizer_buffers *buffers)
 {
-    size_t kernel = model_tensors()[2 * layer].offset, out = (size_t)model_layers[layer].out;
-    kernel_update k = {.factors = buffers->factors, .terms = *terms, .layer = layer};
-    k.weights = buffers->weights + kernel;
-    k.velocity = buffers->velocity + kernel;
-    if (part.count > 0) k.rows = (vgg_range){(part.first - kernel) / out, part.count / out};
+    size_t kernel = model_tensors()[2 * layer].offset;
+    kernel_update k = {.factors = buffers->factors,
+                       .terms = *terms,
+                       .layer = layer,
+                       .rows = factor_rows(buffers->factors, layer),
+                       .weights = buffers->weights + kernel,
+                       .velocity = buffers->velocity + kernel};
     size_t tiles = factor_tile_count(layer, k.rows), runs = (tiles + TILES_IN_A_ROW - 1) / TILES_IN_A_ROW;
 #pragma omp for schedule(dynamic) nowait
     for (size_t run = 0; run < runs; run++) {
@@ -126,11 +128,10 @@ void optimizer_update(const optimizer_config *config, const clip_result *clip, f
     const factor_set *f = buffers->factors ? buffers->factors->f : NULL;
 #pragma omp parallel num_threads(config->threads)
     for (int t = MODEL_TENSORS - 1; t >= 0; t--) {
-        vgg_range part = intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count});
         update_terms terms = terms_of(config, clip, lr, t);
         if (tensors[t].kernel && factors_hold(f, t / 2))
-            update_kernel(&terms, t / 2, part, buffers);
+            update_kernel(&terms, t / 2, buffers);
         else
-            update_tensor(&terms, part, buffers);
+            update_tensor(&terms, intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count}), buffers);
     }
 }

@@ -16,27 +16,27 @@ static vgg_status open_factors(comm *c, const weight_step_config *config, weight
     return VGG_OK;
 }
 
-static void describe_tensors(const factor_set *f, vgg_range segments[MODEL_TENSORS], size_t rows[MODEL_TENSORS])
+static void describe_tensors(const factor_set *f, vgg_range segments[MODEL_TENSORS], bool apart[MODEL_TENSORS])
 {
     const tensor_view *tensors = model_tensors();
     for (int i = 0; i < MODEL_TENSORS; i++) {
         segments[i] = (vgg_range){tensors[i].offset, tensors[i].count};
-        rows[i] = tensors[i].kernel && factors_hold(f, i / 2) ? (size_t)model_layers[i / 2].out : 0;
+        apart[i] = tensors[i].kernel && factors_hold(f, i / 2);
     }
 }
 
 vgg_status weight_step_open(comm *c, const weight_step_config *config, weight_step *out)
 {
     vgg_range segments[MODEL_TENSORS];
-    size_t rows[MODEL_TENSORS];
+    bool apart[MODEL_TENSORS];
     *out = (weight_step){0};
     VGG_TRY(open_factors(c, config, out));
-    describe_tensors(out->f, segments, rows);
+    describe_tensors(out->f, segments, apart);
     exchange_config wanted = config->exchange;
     wanted.count = model_flat_count();
     wanted.segments = segments;
     wanted.segment_count = MODEL_TENSORS;
-    wanted.rows = rows;
+    wanted.apart = apart;
     wanted.common_bytes = out->f ? factors_bytes(out->f) : 0;
     VGG_TRY(exchange_create(c, &wanted, &out->ex));
     if (out->f && !exchange_common(out->ex)) {

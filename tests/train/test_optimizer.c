@@ -95,7 +95,8 @@ START_TEST(only_the_owned_range_changes)
 }
 END_TEST
 
-/* The same images' gradient, from factors and written out: what one does to fc3's kernel, the other does, and to nothing else. */
+/* The same images' gradient, from factors and written out: what one does to a rank's rows of fc3's kernel, the other does, and nothing
+ * behind them. */
 START_TEST(factors_do_what_the_whole_gradient_does)
 {
     enum { FC3 = 10, IMAGES = 5 };
@@ -106,10 +107,13 @@ START_TEST(factors_do_what_the_whole_gradient_does)
     void *memory;
     open_buffers();
     support_fill(x, IMAGES * in, 5), support_fill(dy, IMAGES * out, 6);
-    ck_assert_int_eq(factors_open(&(factors_config){PRECISION_FP32, IMAGES, 1}, &set), VGG_OK);
+    ck_assert_int_eq(factors_open(&(factors_config){PRECISION_FP32, IMAGES, 2}, &set), VGG_OK);
     ck_assert_int_eq(vgg_map(factors_bytes(set), &memory), VGG_OK);
     factor_batch batch = {set, memory, IMAGES, 0, 1 + 2 * _i};
+    vgg_range others = range_part(IMAGES, 2, 1);
     factors_write(&batch, FC3, x, dy);
+    batch.rank = 1;
+    factors_write(&batch, FC3, x + others.first * in, dy + others.first * out);
     for (size_t c = 0; c < in; c++) {
         for (size_t k = 0; k < out; k++) {
             double sum = 0;
@@ -120,12 +124,13 @@ START_TEST(factors_do_what_the_whole_gradient_does)
     optimizer_config config = {.momentum = 0.9f, .nesterov = true, .weight_decay = 0.01f, .threads = 1 + 2 * _i};
     double sums[MODEL_TENSORS] = {1};
     clip_result clip;
-    vgg_range owned = {kernel->offset + 48 * out, end - kernel->offset - 48 * out};
+    vgg_range rows = range_part(in, 2, 1), owned = {kernel->offset + rows.first * out, rows.count * out};
     optimizer_clip(&config, sums, &clip);
     optimizer_update(&config, &clip, 0.1f, owned, &(optimizer_buffers){weights, velocity, gradient, NULL});
     for (size_t i = kernel->offset; i < end; i++) gradient[i] = NAN;
+    owned.count = 0;
     optimizer_update(&config, &clip, 0.1f, owned, &(optimizer_buffers){old_weights, old_velocity, gradient, &batch});
-    for (size_t i = 0; i < model_flat_count(); i++) {
+    for (size_t i = kernel->offset; i < model_flat_count(); i++) {
         bool same = fabsf(weights[i] - old_weights[i]) <= 2e-6f && fabsf(velocity[i] - old_velocity[i]) <= 2e-6f;
         if (!same) ck_abort_msg("[%zu]: w %g, expected %g", i, old_weights[i], weights[i]);
     }

@@ -36,10 +36,10 @@ typedef struct {
     size_t count;              /* floats in each flat buffer; a multiple of 16 */
     const vgg_range *segments; /* tensors: disjoint, ascending, each starting at a multiple of 16; copied */
     size_t segment_count;
-    /* Of segments whose gradient can be had from common memory of common_bytes in place of the buffer: the floats of a row; 0 for
-     * the others, NULL if there are none. Copied. Where exchange_common() gives that memory, such a segment is not summed, its
-     * square sum is 0, and an owned range has whole rows of it. */
-    const size_t *rows;
+    /* Which segments' gradients can be had from common memory of common_bytes in place of the buffer; NULL: none. Copied. Where
+     * exchange_common() gives that memory, such a segment is not summed, its square sum is 0, and nobody owns it: who updates which
+     * part of it is the caller's to say. */
+    const bool *apart;
     size_t common_bytes;
     exchange_wire wire;
     int threads;               /* OpenMP threads for sums */
@@ -58,7 +58,7 @@ const char *exchange_reason(const exchange *ex);
 float *exchange_gradient(exchange *ex); /* [count], this rank's own to write between begin and finish */
 float *exchange_weights(exchange *ex);  /* [count]; write only the owned range, between finish and publish */
 float *exchange_velocity(exchange *ex); /* [count]; likewise */
-vgg_range exchange_owned(const exchange *ex);
+vgg_range exchange_owned(const exchange *ex); /* but segments apart, which it may reach over */
 
 /* Memory of config.common_bytes, 64-byte aligned, that all ranks share; NULL if none was asked for, or the ranks do not all share
  * memory, or gradients are in slices. Ranks write it between begin and finish, each its own part, and then see all of it; or

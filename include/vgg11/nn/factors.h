@@ -63,6 +63,9 @@ typedef struct {
     vgg_range columns;
 } factor_tile;
 
+/* Rows of dw that are the caller's to make and to apply. */
+vgg_range factor_rows(const factor_batch *batch, int layer);
+
 /* The tiles that rows `rows` of a layer's dw are cut into. */
 size_t factor_tile_count(int layer, vgg_range rows);
 factor_tile factor_tile_at(int layer, vgg_range rows, size_t index);

@@ -35,11 +35,11 @@ typedef struct {
     float *weights;
     float *velocity;
     const float *gradient;
-    const factor_batch *factors; /* or NULL, or one without factors: where the kernels that it holds have their gradient */
+    const factor_batch *factors; /* or NULL, or one without a set: where the kernels that it holds have their gradient */
 } optimizer_buffers;
 
-/* Updates weights and velocity on `owned`, which has whole rows of kernels in factors. OpenMP-parallel; each element depends on
- * its own inputs alone. */
+/* Updates weights and velocity on `owned`, and of kernels in factors on the caller's factor_rows() instead. OpenMP-parallel; each
+ * element depends on its own inputs alone. */
 void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, const optimizer_buffers *buffers);
 
 #endif
