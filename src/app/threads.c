@@ -18,11 +18,30 @@ static bool has(const processor_mask *mask, int processor)
     return mask->bits[processor / 64] >> (processor % 64) & 1;
 }
 
+static void add(processor_mask *mask, int processor)
+{
+    mask->bits[processor / 64] |= UINT64_C(1) << (processor % 64);
+}
+
+/* With OMP_PROC_BIND or OMP_PLACES, OpenMP has bound this thread to its place before main() and binds the others to theirs. */
+static void add_places(processor_mask *mask)
+{
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        int count = omp_get_place_num_procs(place), *processors = calloc((size_t)count + 1, sizeof *processors);
+        if (!processors) return;
+        omp_get_place_proc_ids(place, processors);
+        for (int i = 0; i < count; i++)
+            if (processors[i] >= 0 && processors[i] < THREADS_MASK_BITS) add(mask, processors[i]);
+        free(processors);
+    }
+}
+
 /* The kernel's cpu_set_t has the same layout on little-endian machines, which these are. */
 static processor_mask allowed_processors(void)
 {
     processor_mask mask = {0};
     if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)&mask) != 0) mask.bits[0] = 1;
+    add_places(&mask);
     return mask;
 }
 
@@ -43,11 +62,6 @@ static bool core_is_counted(const processor_mask *allowed, int processor)
     }
     fclose(file);
     return counted;
-}
-
-static void add(processor_mask *mask, int processor)
-{
-    mask->bits[processor / 64] |= UINT64_C(1) << (processor % 64);
 }
 
 static processor_mask cores_of(const processor_mask *processors)

@@ -20,7 +20,7 @@ typedef struct {
     size_t channels;
     size_t row_stride;
     size_t rows;   /* where they begin in the block */
-    size_t paired; /* x: [word of images][row_stride of floats]; dy: [panel][panel_stride] */
+    size_t paired; /* likewise; of x [word of images][paired_stride], of dy [panel][paired_stride] */
     size_t paired_stride;
 } factor_map;
 

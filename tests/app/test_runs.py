@@ -46,6 +46,13 @@ class Words(cli.Case):
         outcome = self.run_command(["taskset", "-c", "0", cli.PROGRAM, "info", "--json"])
         self.assertEqual(json.loads(outcome.out)["ranks"][0]["threads"], 1)
 
+    def test_threads_that_openmp_binds(self):
+        """OpenMP binds the first thread to one core before the program begins; the others' cores are still there."""
+        alone = json.loads(self.run_command([cli.PROGRAM, "info", "--json"]).out)["ranks"][0]
+        self.environment["OMP_PROC_BIND"] = "true"
+        bound = json.loads(self.run_command([cli.PROGRAM, "info", "--json"]).out)["ranks"][0]
+        self.assertEqual((bound["cores"], bound["threads"]), (alone["cores"], alone["threads"]))
+
     def test_too_many_threads_are_told(self):
         outcome = self.run_program("info", "--threads", "1000")
         self.assertEqual(outcome.status, 0)
