@@ -171,8 +171,8 @@ static void write_paired_x(const factor_batch *batch, const factor_map *map, con
 
 static void write_panel(const factor_batch *batch, const factor_map *map, const void *images, size_t count, size_t first_word, size_t panel)
 {
-    size_t per_word = (size_t)batch->f->kernels->per_word, width = (size_t)batch->f->kernels->panel, left = map->channels - panel * width;
-    vgg_range part = {panel * width, left < width ? left : width};
+    size_t per_word = (size_t)batch->f->kernels->per_word, width = (size_t)batch->f->kernels->panel, first = panel * width;
+    vgg_range part = {first, minimum(map->channels - first, width)};
     float *to = word_at(batch, map->paired + panel * map->paired_stride + first_word * width);
     for (size_t i = 0; i < count; i += per_word, to += width) {
         write_words(batch->f, to, images, map->channels, i, count, part);
@@ -223,8 +223,8 @@ static void multiply_images(const factor_batch *batch, const factor_map *map, vg
 
 static vgg_range block_images(const factor_batch *batch, size_t block)
 {
-    size_t first = block * (size_t)batch->f->kernels->panel, left = batch->images - first;
-    return (vgg_range){first, left < (size_t)batch->f->kernels->panel ? left : (size_t)batch->f->kernels->panel};
+    size_t panel = (size_t)batch->f->kernels->panel, first = block * panel;
+    return (vgg_range){first, minimum(batch->images - first, panel)};
 }
 
 /* Both orders of images i, j are in the sum; blocks i < j stand for both. */

@@ -12,7 +12,7 @@ typedef struct {
     network_precision precision;
     const char *conv; /* a row that was named computes whole gradients; NULL or "auto": none was */
     size_t images;   /* most in a batch, over all ranks */
-    exchange_config exchange; /* but count, segments, rows and common_bytes, which are the model's */
+    exchange_config exchange; /* but count, segments, apart and common_bytes, which are the model's */
 } weight_step_config;
 
 typedef struct {
