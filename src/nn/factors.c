@@ -3,17 +3,20 @@
  * images: x[word of images][channel], dy[panel][word of images][channel of panel]. The partial square sums end the block. */
 #include "vgg11/nn/factors.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/image_products.h"
 #include "nn/simd_product.h"
 #include "vgg11/base/memory.h"
 
-enum { LINE_WORDS = VGG_ALIGNMENT_BYTES / 4, GRAM_DEPTH = 256, KERNEL_FLOATS_LEAST = 1 << 20 };
+enum { LINE_WORDS = VGG_ALIGNMENT_BYTES / 4, KERNEL_FLOATS_LEAST = 1 << 20 };
 
-/* What a core multiplies, in fp32, while it moves a float to or from memory. */
-enum { MULTIPLY_ADDS_A_MOVE = 7 };
+/* What a core multiplies, in double precision, while it moves a float to or from memory. */
+enum { MULTIPLY_ADDS_A_MOVE = 4 };
 
 /* Images of one of a layer's two maps. */
 typedef struct {
@@ -35,9 +38,15 @@ struct factor_set {
     const simd_kernels *kernels;
     size_t image_words; /* most words that hold the images of all ranks */
     factor_layer layers[MODEL_LAYERS];
-    size_t sums; /* where they begin, in words; doubles */
+    size_t sums; /* where they begin, in words; square_sum */
     size_t words;
 };
+
+/* What a pair of blocks of images adds to |dw|^2, and, of a block with itself, the sum over its images of |x| |dy|. */
+typedef struct {
+    double squares;
+    double magnitude;
+} square_sum;
 
 _Static_assert((int)FACTOR_COLUMNS % (int)SIMD_PANEL_MAX == 0, "a tile has whole panels");
 
@@ -51,7 +60,8 @@ static bool is_worth(const factor_set *f, const layer_row *row)
 {
     size_t n = f->config.images, floats = (size_t)row->in * (size_t)row->out, moves = (2 * f->config.ranks + 1) * floats;
     size_t products = n * n / 2 * (size_t)(row->in + row->out);
-    return row->kind == LAYER_DENSE && floats >= KERNEL_FLOATS_LEAST && products <= moves * MULTIPLY_ADDS_A_MOVE * (size_t)f->kernels->per_word;
+    bool fits = row->kind == LAYER_DENSE && row->in % IMAGE_LANES == 0 && row->out % IMAGE_LANES == 0;
+    return fits && floats >= KERNEL_FLOATS_LEAST && products <= moves * MULTIPLY_ADDS_A_MOVE;
 }
 
 static size_t take(factor_set *f, size_t words)
@@ -79,12 +89,12 @@ static void take_layer(factor_set *f, factor_layer *layer, const layer_row *row)
     layer->dy.paired = take(f, simd_panels(f->kernels, layer->dy.channels) * layer->dy.paired_stride);
 }
 
-static size_t image_blocks(const factor_set *f, size_t images) { return simd_panels(f->kernels, images); }
+static size_t image_blocks(size_t images) { return (images + IMAGE_BLOCK - 1) / IMAGE_BLOCK; }
 
 /* Pairs of blocks of images, of one layer. */
-static size_t block_pairs(const factor_set *f, size_t images)
+static size_t block_pairs(size_t images)
 {
-    size_t blocks = image_blocks(f, images);
+    size_t blocks = image_blocks(images);
     return blocks * (blocks + 1) / 2;
 }
 
@@ -98,7 +108,7 @@ static size_t lay_out(factor_set *f)
         take_layer(f, &f->layers[i], &model_layers[i]);
         held++;
     }
-    f->sums = take(f, held * block_pairs(f, f->config.images) * sizeof(double) / sizeof(float));
+    f->sums = take(f, held * block_pairs(f->config.images) * sizeof(square_sum) / sizeof(float));
     return held;
 }
 
@@ -200,55 +210,39 @@ void factors_write(const factor_batch *batch, int layer, const void *x, const vo
     }
 }
 
-/* products[i][j] = image first_i + i times image first_j + j, for as many as there are in one block. Long sums are added up from
- * short ones, which keep their accuracy. */
-static void multiply_images(const factor_batch *batch, const factor_map *map, vgg_range i, vgg_range j, double *products)
+static image_rows rows_of_block(const factor_batch *batch, const factor_map *map, size_t block)
 {
-    _Alignas(VGG_ALIGNMENT_BYTES) float packed[GRAM_DEPTH * SIMD_PANEL_MAX], part[SIMD_PANEL_MAX * SIMD_PANEL_MAX];
-    const simd_kernels *kernels = batch->f->kernels;
-    size_t depth = words_of(batch->f, map->channels), panel = (size_t)kernels->panel;
-    memset(products, 0, i.count * panel * sizeof *products);
-    for (size_t k = 0; k < depth; k += GRAM_DEPTH) {
-        simd_tile tile = {.a = word_at(batch, map->rows + i.first * map->row_stride + k),
-                          .a_stride = map->row_stride,
-                          .b = packed,
-                          .c = part,
-                          .c_stride = panel,
-                          .depth = minimum(depth - k, GRAM_DEPTH)};
-        kernels->pack_transposed(packed, word_at(batch, map->rows + j.first * map->row_stride + k), map->row_stride, tile.depth, j.count);
-        simd_product_by_rows(kernels, &tile, i.count, NULL, 0);
-        for (size_t at = 0; at < i.count * panel; at++) products[at] += (double)part[at];
-    }
-}
-
-static vgg_range block_images(const factor_batch *batch, size_t block)
-{
-    size_t panel = (size_t)batch->f->kernels->panel, first = block * panel;
-    return (vgg_range){first, minimum(batch->images - first, panel)};
+    size_t first = block * IMAGE_BLOCK;
+    return (image_rows){.first = word_at(batch, map->rows + first * map->row_stride),
+                        .stride_bytes = map->row_stride * sizeof(float),
+                        .count = minimum(batch->images - first, IMAGE_BLOCK),
+                        .bf16 = batch->f->config.precision == PRECISION_BF16};
 }
 
 /* Both orders of images i, j are in the sum; blocks i < j stand for both. */
-static double square_sum_of(const factor_batch *batch, const factor_layer *layer, size_t block_i, size_t block_j)
+static square_sum square_sum_of(const factor_batch *batch, const factor_layer *layer, size_t block_i, size_t block_j)
 {
-    double of_x[SIMD_PANEL_MAX * SIMD_PANEL_MAX], of_dy[SIMD_PANEL_MAX * SIMD_PANEL_MAX];
-    vgg_range i = block_images(batch, block_i), j = block_images(batch, block_j);
-    size_t panel = (size_t)batch->f->kernels->panel;
-    double sum = 0;
-    multiply_images(batch, &layer->x, i, j, of_x);
-    multiply_images(batch, &layer->dy, i, j, of_dy);
-    for (size_t a = 0; a < i.count; a++)
-        for (size_t b = 0; b < j.count; b++) sum += of_x[a * panel + b] * of_dy[a * panel + b];
-    return block_i == block_j ? sum : 2 * sum;
+    double of_x[IMAGE_BLOCK][IMAGE_BLOCK], of_dy[IMAGE_BLOCK][IMAGE_BLOCK];
+    image_rows x[2] = {rows_of_block(batch, &layer->x, block_i), rows_of_block(batch, &layer->x, block_j)};
+    image_rows dy[2] = {rows_of_block(batch, &layer->dy, block_i), rows_of_block(batch, &layer->dy, block_j)};
+    square_sum sum = {0};
+    image_products(&x[0], &x[1], layer->x.channels, of_x);
+    image_products(&dy[0], &dy[1], layer->dy.channels, of_dy);
+    for (size_t a = 0; a < x[0].count; a++)
+        for (size_t b = 0; b < x[1].count; b++) sum.squares += of_x[a][b] * of_dy[a][b];
+    for (size_t a = 0; block_i == block_j && a < x[0].count; a++) sum.magnitude += sqrt(of_x[a][a]) * sqrt(of_dy[a][a]);
+    if (block_i != block_j) sum.squares *= 2;
+    return sum;
 }
 
-static double *partial_sums(const factor_batch *batch) { return (double *)(void *)word_at(batch, batch->f->sums); }
+static square_sum *partial_sums(const factor_batch *batch) { return (square_sum *)(void *)word_at(batch, batch->f->sums); }
 
 /* Block pairs of all layers that are held, one after the other, are shared out among the ranks in turns. */
 void factors_sum_squares(const factor_batch *batch)
 {
     const factor_set *f = batch->f;
-    size_t blocks = image_blocks(f, batch->images), unit = 0;
-    double *sums = partial_sums(batch);
+    size_t blocks = image_blocks(batch->images), unit = 0;
+    square_sum *sums = partial_sums(batch);
 #pragma omp parallel num_threads(batch->threads) firstprivate(unit)
     for (int layer = MODEL_LAYERS - 1; layer >= 0; layer--) {
         if (!f->layers[layer].held) continue;
@@ -261,13 +255,26 @@ void factors_sum_squares(const factor_batch *batch)
     }
 }
 
+/* What is left of a sum that cancels may be below zero by its error. NaN stays NaN. */
+static double add_square_sums(const square_sum *sums, size_t count)
+{
+    square_sum all = {0};
+    for (size_t i = 0; i < count; i++) {
+        all.squares += sums[i].squares;
+        all.magnitude += sums[i].magnitude;
+    }
+    if (all.magnitude > FLT_MAX) return INFINITY;
+    return all.squares < 0 ? 0 : all.squares;
+}
+
 void factors_square_sums(const factor_batch *batch, double sums[MODEL_TENSORS])
 {
-    const double *partial = partial_sums(batch);
+    size_t pairs = block_pairs(batch->images);
+    const square_sum *partial = partial_sums(batch);
     for (int layer = MODEL_LAYERS - 1; layer >= 0; layer--) {
         if (!batch->f->layers[layer].held) continue;
-        sums[2 * layer] = 0;
-        for (size_t i = block_pairs(batch->f, batch->images); i > 0; i--) sums[2 * layer] += *partial++;
+        sums[2 * layer] = add_square_sums(partial, pairs);
+        partial += pairs;
     }
 }
 

@@ -142,6 +142,64 @@ START_TEST(products_and_norms_are_those_of_the_whole_gradient)
 }
 END_TEST
 
+/* Images in pairs of the same x and of opposite dy, the second off by `difference`: their gradients cancel to about that part. */
+static void fill_cancelling(size_t images, float difference)
+{
+    for (size_t i = 1; i < images; i += 2) {
+        memcpy(x + i * IN, x + (i - 1) * IN, IN * sizeof *x);
+        memcpy(x16 + i * IN, x16 + (i - 1) * IN, IN * sizeof *x16);
+        for (size_t k = 0; k < OUT; k++) {
+            float opposite = -dy[(i - 1) * OUT + k] * (1 + (k % 2 ? difference : -difference));
+            dy16[i * OUT + k] = bf16_round(opposite);
+            dy[i * OUT + k] = precision == PRECISION_BF16 ? bf16_widen(dy16[i * OUT + k]) : opposite;
+        }
+    }
+}
+
+static double length(const float *values, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)values[i] * values[i];
+    return sqrt(sum);
+}
+
+/* The header's bound of the square sum's error. */
+static double error_bound(size_t images)
+{
+    double magnitude = 0;
+    for (size_t i = 0; i < images; i++) magnitude += length(x + i * IN, IN) * length(dy + i * OUT, OUT);
+    return (double)(IN + OUT + images * images) * ldexp(1, -53) * magnitude * magnitude;
+}
+
+/* Loops over differences and precisions. Sums of the reference are exact to far less than the bound. */
+START_TEST(norm_of_images_that_cancel_keeps_its_bound)
+{
+    const float differences[] = {0, 1e-6f, 1e-4f, 1e-2f};
+    const size_t images = 24;
+    if (!open_set(_i / 4 ? PRECISION_BF16 : PRECISION_FP32, images, 2)) return;
+    fill_cancelling(images, differences[_i % 4]);
+    write_all(images, 2, 1);
+    double *right = expected_gradient(images), squares = 0, sum = square_sum_of_kernel(images, 2, 1);
+    for (size_t i = 0; i < (size_t)IN * OUT; i++) squares += right[i] * right[i];
+    ck_assert_msg(isfinite(sum) && sum >= 0, "square sum %g", sum);
+    ck_assert_msg(fabs(sum - squares) <= error_bound(images), "square sum %g, expected %g, bound %g", sum, squares, error_bound(images));
+    if (differences[_i % 4] >= 1e-4f) ck_assert_msg(fabs(sqrt(sum / squares) - 1) < 1e-3 || squares == 0, "norm %g, expected %g", sqrt(sum), sqrt(squares));
+    free(right);
+    close_set();
+}
+END_TEST
+
+/* Sums within dw may overflow though its norm, where they cancel, does not. */
+START_TEST(overflow_within_the_gradient_is_seen)
+{
+    if (!open_set(PRECISION_FP32, 2, 1)) return;
+    for (size_t i = 0; i < 2; i++) x[i * IN] = 1e20f, dy[i * OUT] = i ? -1e20f : 1e20f;
+    write_all(2, 1, 1);
+    ck_assert(isinf(square_sum_of_kernel(2, 1, 1)));
+    close_set();
+}
+END_TEST
+
 /* A short batch after a long one leaves nothing of it behind; threads change no bit. */
 START_TEST(a_short_batch_is_its_own)
 {
@@ -191,6 +249,8 @@ int main(void)
     TCase *tests = tcase_create("factors");
     tcase_set_timeout(tests, 0);
     tcase_add_loop_test(tests, products_and_norms_are_those_of_the_whole_gradient, 0, 4 * CASES);
+    tcase_add_loop_test(tests, norm_of_images_that_cancel_keeps_its_bound, 0, 8);
+    tcase_add_test(tests, overflow_within_the_gradient_is_seen);
     tcase_add_loop_test(tests, a_short_batch_is_its_own, 0, 2);
     tcase_add_loop_test(tests, nan_and_infinity_are_seen, 0, 4);
     tcase_add_test(tests, many_images_are_declined);

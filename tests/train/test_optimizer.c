@@ -140,6 +140,35 @@ START_TEST(factors_do_what_the_whole_gradient_does)
 }
 END_TEST
 
+/* Two images of nearly opposite gradients: the clip factor is that of their sum, not of what each of them has. */
+START_TEST(factors_that_cancel_are_clipped_by_their_true_norm)
+{
+    enum { FC3 = 10, IN = 4096, OUT = 1000 };
+    static float x[2 * IN], dy[2 * OUT];
+    factor_set *set;
+    void *memory;
+    double squares[2] = {0}, sums[MODEL_TENSORS] = {0};
+    support_fill(x, IN, 5), support_fill(dy, OUT, 6);
+    memcpy(x + IN, x, IN * sizeof *x);
+    for (size_t k = 0; k < OUT; k++) dy[OUT + k] = -dy[k] * 0.9999f;
+    for (size_t c = 0; c < IN; c++) squares[0] += (double)x[c] * x[c];
+    for (size_t k = 0; k < OUT; k++) squares[1] += ((double)dy[k] + dy[OUT + k]) * ((double)dy[k] + dy[OUT + k]);
+    double norm = sqrt(squares[0] * squares[1]);
+    ck_assert_int_eq(factors_open(&(factors_config){PRECISION_FP32, 2, 1}, &set), VGG_OK);
+    ck_assert_int_eq(vgg_map(factors_bytes(set), &memory), VGG_OK);
+    factor_batch batch = {set, memory, 2, 0, 1};
+    factors_write(&batch, FC3, x, dy); /* the other layers' stay zero */
+    factors_sum_squares(&batch);
+    factors_square_sums(&batch, sums);
+    clip_result clip;
+    optimizer_clip(&(optimizer_config){.clip_norm = (float)(norm / 3)}, sums, &clip);
+    ck_assert_double_eq_tol(clip.norm, norm, 1e-4 * norm);
+    ck_assert_double_eq_tol(clip.scale[2 * FC3], 1.0 / 3, 1e-4);
+    vgg_unmap(memory, factors_bytes(set));
+    factors_close(set);
+}
+END_TEST
+
 START_TEST(threads_and_parts_give_the_same_bits)
 {
     open_buffers();
@@ -189,6 +218,7 @@ int main(void)
     tcase_add_loop_test(tests, update_is_keras_nesterov, 0, 16);
     tcase_add_test(tests, only_the_owned_range_changes);
     tcase_add_loop_test(tests, factors_do_what_the_whole_gradient_does, 0, 2);
+    tcase_add_test(tests, factors_that_cancel_are_clipped_by_their_true_norm);
     tcase_add_test(tests, threads_and_parts_give_the_same_bits);
     tcase_add_loop_test(tests, norm_that_is_not_finite_shows, 0, 2);
     tcase_add_loop_test(tests, zero_gradient_is_not_scaled, 0, 2);
