@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+/* Images are resized as by Pillow's Image.resize(), whose default is bicubic (since version 7.0; nearest before). */
 const preset presets[] = {
     {"question",
      "the setting of a Keras VGG11 that stays near chance, with its data loop mended",
@@ -16,6 +17,7 @@ const preset presets[] = {
       {"schedule", "constant"},
       {"warmup-steps", "0"},
       {"init", "glorot"},
+      {"resize", "bicubic"},
       {"normalize", "none"}}},
     {"question-bug",
      "the same with its data loop as it was: all images but two are zero",

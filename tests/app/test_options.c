@@ -236,6 +236,7 @@ START_TEST(a_preset_gives_way_to_what_is_named)
     ck_assert_uint_eq(o.epochs, 1);
     ck_assert_uint_eq(o.batch_size, 32);
     ck_assert_str_eq(o.init, "glorot");
+    ck_assert_str_eq(o.resize, "bicubic");
     ck_assert_str_eq(o.normalize, "none");
     ck_assert_double_eq(o.clip_norm, 1);
     ck_assert(!o.no_nesterov);
