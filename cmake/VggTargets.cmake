@@ -51,6 +51,17 @@ function(vgg_add_test name)
   endforeach()
 endfunction()
 
+# A program over ranks of one machine that is cut into artificial nodes with so many ranks.
+function(vgg_add_nodes_test name)
+  string(REPLACE ";" "," nodes "${ARGN}")
+  string(REPLACE ";" "+" sum "${ARGN}")
+  math(EXPR ranks "${sum}")
+  set(test ${name}-nodes-${nodes})
+  add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}>)
+  vgg_set_test_properties(${test} ${ranks} 300 mpi)
+  set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT VGG11_TEST_NODES=${nodes})
+endfunction()
+
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
 # cores, and tests that run at the same time would crowd there.

@@ -2,7 +2,7 @@
  * copies the whole buffer for every rank, which a thousand ranks have no room for. */
 #include <mpi.h>
 
-#include "dist/sum.h"
+#include "exchange/tree_sum.h"
 #include "vgg11/base/range.h"
 
 int sim_allreduce(const void *from, void *data, int count, MPI_Datatype type, MPI_Op op, MPI_Comm ranks);

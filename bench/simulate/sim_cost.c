@@ -4,9 +4,9 @@
 #include <simgrid/actor.h>
 #include <smpi/smpi.h>
 
-#include "dist/bf16_carry.h"
-#include "dist/blocks.h"
-#include "dist/sum.h"
+#include "exchange/error_feedback.h"
+#include "exchange/blocks.h"
+#include "exchange/tree_sum.h"
 
 static double bandwidth = 1e10;
 
@@ -43,13 +43,13 @@ double square_sum(const float *values, size_t count)
     return 0;
 }
 
-void round_carrying(const float *data, float *error, uint16_t *out, size_t count, int threads)
+void error_feedback_round(const float *data, float *error, uint16_t *out, size_t count, int threads)
 {
     (void)data, (void)error, (void)out, (void)threads;
     sim_move(count * (3 * sizeof(float) + sizeof(uint16_t)));
 }
 
-void round_sums_carrying(const uint16_t *in, int ranks, float *error, uint16_t *out, size_t count, int threads)
+void error_feedback_round_sums(const uint16_t *in, int ranks, float *error, uint16_t *out, size_t count, int threads)
 {
     (void)in, (void)error, (void)out, (void)threads;
     sim_move(count * (2 * sizeof(float) + ((size_t)ranks + 1) * sizeof(uint16_t)));

@@ -6,7 +6,7 @@
 #include <smpi/smpi.h>
 #include <stdlib.h>
 
-#include "dist/comm_impl.h"
+#include "comm/comm_impl.h"
 #include "vgg11/base/memory.h"
 
 static void *block;

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "vgg11/dist/comm.h"
+#include "vgg11/comm/comm.h"
 
 /* Collective. Opens the one block of `bytes` that every buffer of every rank will be; it lasts as long as the process. */
 void sim_memory_open(comm *c, size_t bytes);

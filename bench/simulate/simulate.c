@@ -10,8 +10,8 @@
 
 #include "sim_cost.h"
 #include "sim_memory.h"
-#include "vgg11/dist/comm.h"
-#include "vgg11/dist/exchange.h"
+#include "vgg11/comm/comm.h"
+#include "vgg11/exchange/exchange.h"
 #include "vgg11/nn/model.h"
 
 enum { ARGUMENTS = 6, UPDATE_STREAMS = 5 };

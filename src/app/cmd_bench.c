@@ -1,7 +1,7 @@
 /* bench: from options to a benchmark. */
 #include "app/commands.h"
 #include "app/threads.h"
-#include "vgg11/app/command.h"
+#include "app/command.h"
 #include "vgg11/bench/bench.h"
 
 vgg_status cmd_bench(comm *c, const options *o)
@@ -13,7 +13,7 @@ vgg_status cmd_bench(comm *c, const options *o)
         .batch_size = (uint32_t)o->batch_size,
         .repeats = (uint32_t)o->repeats,
         .seed = o->seed,
-        .precision = (network_precision)option_choice_index(option_precisions, o->precision),
+        .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
         .conv = o->conv,
         .exchange = o->exchange,
         .wire = (exchange_wire)option_choice_index(option_wires, o->wire),

@@ -9,12 +9,12 @@
 #include "app/commands.h"
 #include "app/plan_cache.h"
 #include "app/threads.h"
-#include "vgg11/app/command.h"
+#include "app/command.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
 #include "vgg11/nn/network.h"
-#include "vgg11/train/checkpoint.h"
+#include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
 #include "vgg11/train/shared_dataset.h"
 
@@ -148,7 +148,7 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
     char plan_cache[OPTION_TEXT_MAX];
     network_config config = {.batch_capacity = (int)batch,
                              .threads = threads,
-                             .precision = (network_precision)option_choice_index(option_precisions, o->precision),
+                             .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
                              .conv = o->conv,
                              .tune = !o->no_tune,
                              .plan_cache = plan_cache_path(o, plan_cache),

@@ -8,7 +8,7 @@
 #include "app/build_info.h"
 #include "app/commands.h"
 #include "app/threads.h"
-#include "vgg11/app/command.h"
+#include "app/command.h"
 #include "vgg11/base/cpu.h"
 
 enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128 };

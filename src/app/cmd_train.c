@@ -6,7 +6,7 @@
 #include "app/plan_cache.h"
 #include "app/run_folder.h"
 #include "app/threads.h"
-#include "vgg11/app/command.h"
+#include "app/command.h"
 #include "vgg11/base/log.h"
 #include "vgg11/report/progress.h"
 #include "vgg11/report/recorder.h"
@@ -71,7 +71,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
                  .resize_bug = o->resize_bug},
         .init = o->init,
         .seed = o->seed,
-        .precision = (network_precision)option_choice_index(option_precisions, o->precision),
+        .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
         .conv = o->conv,
         .tune = !o->no_tune,
         .epochs = (uint32_t)o->epochs,

@@ -1,4 +1,4 @@
-#include "vgg11/app/command.h"
+#include "app/command.h"
 
 #include <string.h>
 

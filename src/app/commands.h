@@ -2,7 +2,7 @@
 #ifndef VGG11_APP_COMMANDS_H
 #define VGG11_APP_COMMANDS_H
 
-#include "vgg11/app/options.h"
+#include "app/options/options.h"
 
 vgg_status cmd_train(comm *c, const options *o);
 vgg_status cmd_eval(comm *c, const options *o);

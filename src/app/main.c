@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "app/build_info.h"
-#include "vgg11/app/command.h"
-#include "vgg11/app/options.h"
+#include "app/command.h"
+#include "app/options/options.h"
 #include "vgg11/base/log.h"
 #include "vgg11/train/stop_signal.h"
 

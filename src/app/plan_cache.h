@@ -2,7 +2,7 @@
 #ifndef VGG11_APP_PLAN_CACHE_H
 #define VGG11_APP_PLAN_CACHE_H
 
-#include "vgg11/app/options.h"
+#include "app/options/options.h"
 
 /* The file that --plan-cache names, or the user's own (its folder is made); NULL if there is no place for one, and each run
  * then times afresh. The result is o's or `path`. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "app/build_info.h"
-#include "vgg11/app/command.h"
+#include "app/command.h"
 
 enum { ATTEMPTS = 1000, TIME_BYTES = 32 };
 

@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-#include "vgg11/app/options.h"
+#include "app/options/options.h"
 #include "vgg11/base/run_events.h"
-#include "vgg11/train/checkpoint.h"
+#include "vgg11/checkpoint/checkpoint.h"
 
 typedef struct {
     char path[CHECKPOINT_PATH_MAX];

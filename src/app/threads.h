@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "vgg11/dist/comm.h"
+#include "vgg11/comm/comm.h"
 
 enum { THREADS_MASK_BITS = 8192 };
 

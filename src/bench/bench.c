@@ -43,10 +43,10 @@ double measurement_fraction(const measurement *m)
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
-    VGG_TRY(limits_measure(c, config->threads, &result->limits));
+    VGG_TRY(machine_peaks_measure(c, config->threads, &result->limits));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
-    if (config->part->exchange) VGG_TRY(bench_measure_strategies(c, config, result));
-    VGG_TRY(limits_measure(c, config->threads, &result->limits)); /* again, for moments when the machine was busy */
+    if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
+    VGG_TRY(machine_peaks_measure(c, config->threads, &result->limits)); /* again, for moments when the machine was busy */
     bench_set_limits(config, result);
     return VGG_OK;
 }

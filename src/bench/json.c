@@ -22,7 +22,7 @@ static void put_text(json_t *object, const char *key, const char *value)
     put(object, key, json_string(value));
 }
 
-static json_t *limits_object(const machine_limits *limits)
+static json_t *limits_object(const machine_peaks *limits)
 {
     json_t *object = json_object();
     put_text(object, "fp32_kernel", limits->fp32_kernel);
@@ -47,9 +47,9 @@ static void put_measurement(json_t *object, const measurement *m)
         put_real(object, "flops", m->work.flops);
         put_real(object, "flops_per_s", m->work.flops / m->median_s);
     }
-    if (work_bytes(m->work) > 0) {
-        put_real(object, "bytes", work_bytes(m->work));
-        put_real(object, "bytes_per_s", work_bytes(m->work) / m->median_s);
+    if (op_count_bytes(m->work) > 0) {
+        put_real(object, "bytes", op_count_bytes(m->work));
+        put_real(object, "bytes_per_s", op_count_bytes(m->work) / m->median_s);
     }
     if (m->limit_s > 0) {
         put_real(object, "limit_s", m->limit_s);
@@ -128,7 +128,7 @@ static json_t *strategies_array(const bench_result *result)
 {
     json_t *array = json_array();
     for (int i = 0; i < result->strategy_count; i++) {
-        const strategy_result *strategy = &result->strategies[i];
+        const exchange_result *strategy = &result->strategies[i];
         json_t *object = json_object();
         put_text(object, "strategy", strategy->name);
         if (*strategy->declined) {

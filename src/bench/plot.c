@@ -18,7 +18,7 @@ static double gigaflops(const measurement *m)
 }
 static double intensity(const measurement *m)
 {
-    return m->work.flops / work_bytes(m->work);
+    return m->work.flops / op_count_bytes(m->work);
 }
 
 /* A data block: for each layer its name, then median and limit in ms of each pass. */
@@ -78,15 +78,15 @@ static void print_bars(FILE *script)
     }
 }
 
-static void print_roofline(FILE *script, const bench_config *config, const machine_limits *limits)
+static void print_roofline(FILE *script, const bench_config *config, const machine_peaks *limits)
 {
     fprintf(script,
             "set output 'roofline.svg'\nset logscale xy\nset xrange [0.5:2000]\nset yrange [*:%.6g]\nset xtics auto\n"
             "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
-            work_peak_flops(limits, config->precision) * 4e-9, work_peak_flops(limits, config->precision) * 1e-9,
-            limits_bandwidth(limits) * 1e-9);
+            op_count_peak_flops(limits, config->precision) * 4e-9, op_count_peak_flops(limits, config->precision) * 1e-9,
+            machine_bandwidth(limits) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass,
                 POINT_SHAPE + pass, colours[pass], bench_pass_names[pass]);

@@ -3,8 +3,8 @@
 #ifndef VGG11_BENCH_RESULT_H
 #define VGG11_BENCH_RESULT_H
 
-#include "bench/limits.h"
-#include "bench/work.h"
+#include "bench/machine_peaks.h"
+#include "bench/op_counts.h"
 #include "vgg11/bench/bench.h"
 #include "vgg11/nn/model.h"
 
@@ -13,7 +13,7 @@ typedef struct {
     double median_s; /* 0: there is no such thing (conv1 has no input gradient) */
     double least_s;
     double most_s;
-    work_amount work;
+    op_count work;
     double limit_s; /* least time that the limits allow; 0 where none is known */
 } measurement;
 
@@ -35,14 +35,14 @@ typedef struct {
     double update_s;
     exchange_costs cost;
     char declined[256]; /* why it was not measured; "" if it was */
-} strategy_result;
+} exchange_result;
 
 enum { STRATEGIES_MAX = 16 };
 
 typedef struct {
     int ranks, nodes;
     int threads; /* of all ranks together */
-    machine_limits limits;
+    machine_peaks limits;
     measurement layers[MODEL_LAYERS][CONV_PASSES];
     char algorithms[MODEL_LAYERS][CONV_PASSES][32];
     bool in_update[MODEL_LAYERS]; /* the kernel's gradient is in factors, and made in the update: no time of its own */
@@ -52,7 +52,7 @@ typedef struct {
     char exchange[32];    /* the step's */
     size_t network_bytes; /* of rank 0's network */
     exchange_costs cost;  /* of the step's exchange */
-    strategy_result strategies[STRATEGIES_MAX];
+    exchange_result strategies[STRATEGIES_MAX];
     int strategy_count;
 } bench_result;
 
@@ -67,7 +67,7 @@ void measurement_take(measurement *m, double *samples, uint32_t count);
 
 /* Collective parts of bench_run(): times alone. */
 vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result *result);
-vgg_status bench_measure_strategies(comm *c, const bench_config *config, bench_result *result);
+vgg_status bench_measure_exchanges(comm *c, const bench_config *config, bench_result *result);
 
 /* Sets every time's work and limit, once the limits are known. */
 void bench_set_limits(const bench_config *config, bench_result *result);

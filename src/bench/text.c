@@ -18,7 +18,7 @@ static void print_rate(const char *name, const char *how, double rate, int threa
 
 static void print_machine(const bench_config *config, const bench_result *result)
 {
-    const machine_limits *limits = &result->limits;
+    const machine_peaks *limits = &result->limits;
     int threads = result->threads;
     printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks, plural(result->ranks),
            config->threads, plural(config->threads), result->nodes, plural(result->nodes));
@@ -49,8 +49,8 @@ static void print_measurement(const measurement *m)
         printf(" %8.3f %8.1f", m->work.flops * GIGA, m->work.flops * GIGA / m->median_s);
     else
         printf(" %8s %8s", "", "");
-    if (work_bytes(m->work) > 0)
-        printf(" %8.1f %7.1f", work_bytes(m->work) * MEGA, work_bytes(m->work) * GIGA / m->median_s);
+    if (op_count_bytes(m->work) > 0)
+        printf(" %8.1f %7.1f", op_count_bytes(m->work) * MEGA, op_count_bytes(m->work) * GIGA / m->median_s);
     else
         printf(" %8s %7s", "", "");
     if (m->limit_s > 0)
@@ -103,7 +103,7 @@ static void print_step(const bench_config *config, const bench_result *result)
            config->precision == PRECISION_BF16 ? "bf16" : "fp32");
 }
 
-static void print_strategy(const strategy_result *strategy)
+static void print_strategy(const exchange_result *strategy)
 {
     const measurement *m = &strategy->total;
     if (*strategy->declined) {

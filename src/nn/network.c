@@ -17,7 +17,7 @@ static size_t input_count(const layer_row *row) { return (size_t)row->side * row
 bool network_needs(const network *net, int layer, int pass)
 {
     if (pass == CONV_FORWARD) return true;
-    return net->config.training && !(layer == 0 && pass == CONV_INPUT_GRADIENT);
+    return net->config.training && !(layer == 0 && pass == CONV_INPUT_GRAD);
 }
 
 conv_problem network_problem(const network *net, int layer)
@@ -31,7 +31,7 @@ conv_problem network_problem(const network *net, int layer)
                           .threads = net->config.threads,
                           .relu = row->relu,
                           .pool = row->pool,
-                          .rectified = layer > 0 && model_layers[layer - 1].relu,
+                          .input_is_relu = layer > 0 && model_layers[layer - 1].relu,
                           .precision = net->config.precision,
                           .bf16_x = layer > 0 && net->config.precision == PRECISION_BF16,
                           .bf16_y = layer < MODEL_LAYERS - 1 && net->config.precision == PRECISION_BF16};

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/bf16.h"
+#include "vgg11/kernels/bf16.h"
 #include "nn/network_impl.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/hash.h"

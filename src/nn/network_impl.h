@@ -3,7 +3,7 @@
 #define VGG11_NN_NETWORK_IMPL_H
 
 #include "vgg11/base/memory.h"
-#include "vgg11/nn/conv.h"
+#include "vgg11/conv/conv.h"
 #include "vgg11/nn/model.h"
 #include "vgg11/nn/network.h"
 

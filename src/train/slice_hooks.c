@@ -3,7 +3,7 @@
 static void on_range_final(void *context, size_t first, size_t count)
 {
     const exchanged_slice *slice = context;
-    exchange_slice_range_final(slice->ex, slice->index, first, count);
+    exchange_micro_batch_range_final(slice->ex, slice->index, first, count);
 }
 
 static void on_poll(void *context) { exchange_poll(((const exchanged_slice *)context)->ex); }

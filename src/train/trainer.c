@@ -8,6 +8,7 @@
 #include "vgg11/base/clock.h"
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/log.h"
+#include "vgg11/comm/replica.h"
 #include "vgg11/data/sampler.h"
 #include "vgg11/nn/loss.h"
 #include "vgg11/train/slice_hooks.h"
@@ -23,7 +24,7 @@ typedef struct {
 /* Forward and backward over slice `index` of this rank: its images' share of the mean gradient over the global batch. */
 static void compute_slice(trainer *t, vgg_range batch, int index, const factor_batch *factors, step_report *report)
 {
-    vgg_range slices = exchange_slices(t->ex);
+    vgg_range slices = exchange_micro_batches(t->ex);
     size_t parts = t->config->slices > 0 ? (size_t)t->config->slices : (size_t)comm_size(t->c);
     vgg_range mine = range_part(batch.count, parts, slices.first + (size_t)index);
     int n = (int)mine.count;
@@ -32,7 +33,7 @@ static void compute_slice(trainer *t, vgg_range batch, int index, const factor_b
     loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
     exchanged_slice slice = {t->ex, index};
     network_hooks hooks = slice_hooks(&slice);
-    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_slice_gradient(t->ex, index), factors, &hooks);
+    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_micro_batch_gradient(t->ex, index), factors, &hooks);
     report->loss_sum += loss.loss_sum;
     report->correct += loss.correct;
 }
@@ -107,14 +108,14 @@ static vgg_status train_step(trainer *t, bool *stop)
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
     step_report report = {0};
     report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->steps_total, t->at.step);
-    factor_batch factors = weight_step_batch(&t->weights, batch.count, t->config->threads);
+    factor_batch factors = training_step_factors(&t->weights, batch.count, t->config->threads);
     exchange_begin(t->ex);
-    for (int i = 0; i < (int)exchange_slices(t->ex).count; i++) compute_slice(t, batch, i, &factors, &report);
+    for (int i = 0; i < (int)exchange_micro_batches(t->ex).count; i++) compute_slice(t, batch, i, &factors, &report);
     double computed = clock_now_s(), hidden_s = exchange_exposed_s(t->ex);
     exchange_finish(t->ex);
     share_reports(t, &report);
     double exchanged = clock_now_s();
-    clip_result clip = weight_step_run(&t->weights, &factors, &t->config->optimizer, report.lr);
+    clip_result clip = training_step_update(&t->weights, &factors, &t->config->optimizer, report.lr);
     VGG_TRY(check_loss(t, report.loss_sum / (double)batch.count, clip.norm));
     network_prepare(t->net, exchange_weights(t->ex));
     double updated = clock_now_s();

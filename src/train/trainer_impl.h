@@ -3,12 +3,12 @@
 #define VGG11_TRAIN_TRAINER_IMPL_H
 
 #include "vgg11/base/run_events.h"
-#include "vgg11/train/checkpoint.h"
+#include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
 #include "vgg11/train/schedule.h"
 #include "vgg11/train/shared_dataset.h"
 #include "vgg11/train/trainer.h"
-#include "vgg11/train/weight_step.h"
+#include "vgg11/train/step.h"
 
 enum { RECIPE_MAX = 512, SETTING_MAX = 256, EXCHANGE_NAME_MAX = 64 };
 
@@ -38,7 +38,7 @@ typedef struct {
     int threads;
     int slices;
     char exchange[EXCHANGE_NAME_MAX];
-    char setting[SETTING_MAX];
+    char tuning_fingerprint[SETTING_MAX];
     char algorithms[NETWORK_PLAN_MAX];
 } resume_record;
 
@@ -49,7 +49,7 @@ typedef struct {
     shared_dataset train;
     shared_dataset test;
     normalization pixels;
-    weight_step weights;
+    training_step weights;
     exchange *ex; /* weights.ex */
     network *net;
     size_t largest_batch; /* most images in one step on all ranks */
@@ -63,10 +63,10 @@ typedef struct {
     uint64_t steps_total; /* in the whole run */
     train_progress at;
     evaluation last_eval;
-    char recipe[RECIPE_MAX];
-    char setting[SETTING_MAX];         /* what the choice of algorithms holds for */
+    char data_fingerprint[RECIPE_MAX];
+    char tuning_fingerprint[SETTING_MAX];         /* what the choice of algorithms holds for */
     char algorithms[NETWORK_PLAN_MAX]; /* of the network */
-    resume_record before;              /* if config->resume */
+    resume_record resumed_from;              /* if config->resume */
     double loss_average;  /* moving, for noticing that it runs away */
     double loss_allowed;
     uint64_t loss_seen;

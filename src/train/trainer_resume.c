@@ -20,7 +20,7 @@ static void write_setting(trainer *t)
 {
     const train_config *config = t->config;
     const cpu_features *cpu = cpu_detect();
-    snprintf(t->setting, sizeof t->setting, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s%s%s%s",
+    snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s%s%s%s",
              config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->conv ? config->conv : "auto",
              config->wire == WIRE_BF16 ? "bf16" : "fp32", config->factors, cpu->avx2 ? "" : "portable", cpu->avx2 ? "avx2" : "",
              cpu->avx512 ? "+avx512" : "", cpu->avx512_bf16 ? "+avx512_bf16" : "", cpu->amx_bf16 ? "+amx_bf16" : "");
@@ -29,7 +29,7 @@ static void write_setting(trainer *t)
 static resume_record record_of(const checkpoint_state *state)
 {
     resume_record record = {.ranks = state->ranks, .threads = state->threads, .slices = state->slices};
-    snprintf(record.setting, sizeof record.setting, "%s", state->setting);
+    snprintf(record.tuning_fingerprint, sizeof record.tuning_fingerprint, "%s", state->tuning_fingerprint);
     snprintf(record.exchange, sizeof record.exchange, "%s", state->exchange);
     snprintf(record.algorithms, sizeof record.algorithms, "%s", state->algorithms);
     return record;
@@ -44,8 +44,8 @@ static vgg_status find_checkpoint(trainer *t)
     else snprintf(path, sizeof path, "%s", t->config->resume);
     vgg_status status = checkpoint_read_state(path, &state);
     if (status == VGG_OK) {
-        t->before = record_of(&state);
-        snprintf(t->before.path, sizeof t->before.path, "%s", path);
+        t->resumed_from = record_of(&state);
+        snprintf(t->resumed_from.path, sizeof t->resumed_from.path, "%s", path);
     }
     checkpoint_state_clear(&state);
     return status;
@@ -56,16 +56,16 @@ vgg_status trainer_find_resume(trainer *t)
     write_setting(t);
     if (!t->config->resume) return VGG_OK;
     VGG_TRY(comm_agree(t->c, comm_rank(t->c) == 0 ? find_checkpoint(t) : VGG_OK));
-    comm_broadcast(t->c, &t->before, sizeof t->before, 0);
+    comm_broadcast(t->c, &t->resumed_from, sizeof t->resumed_from, 0);
     return VGG_OK;
 }
 
 const char *trainer_recorded_exchange(const trainer *t)
 {
     const exchange_entry *entries;
-    bool asked = t->config->resume && strcmp(t->config->exchange, "auto") == 0 && t->before.ranks == comm_size(t->c);
+    bool asked = t->config->resume && strcmp(t->config->exchange, "auto") == 0 && t->resumed_from.ranks == comm_size(t->c);
     for (size_t i = 0, count = exchange_entries(&entries); asked && i < count; i++) {
-        if (strcmp(entries[i].name, t->before.exchange) == 0) return entries[i].name;
+        if (strcmp(entries[i].name, t->resumed_from.exchange) == 0) return entries[i].name;
     }
     return NULL;
 }
@@ -73,15 +73,15 @@ const char *trainer_recorded_exchange(const trainer *t)
 /* With slices the number of ranks does not matter to a bit. */
 static bool same_sums(const trainer *t)
 {
-    const resume_record *before = &t->before;
-    bool same_ranks = before->ranks == comm_size(t->c) || before->slices > 0;
-    return same_ranks && before->threads == t->config->threads && before->slices == t->config->slices;
+    const resume_record *resumed_from = &t->resumed_from;
+    bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->slices > 0;
+    return same_ranks && resumed_from->threads == t->config->threads && resumed_from->slices == t->config->slices;
 }
 
 const char *trainer_recorded_algorithms(const trainer *t)
 {
-    bool fits = t->config->resume && same_sums(t) && strcmp(t->before.setting, t->setting) == 0;
-    return fits && *t->before.algorithms ? t->before.algorithms : NULL;
+    bool fits = t->config->resume && same_sums(t) && strcmp(t->resumed_from.tuning_fingerprint, t->tuning_fingerprint) == 0;
+    return fits && *t->resumed_from.algorithms ? t->resumed_from.algorithms : NULL;
 }
 
 typedef struct {
@@ -102,38 +102,38 @@ __attribute__((format(printf, 2, 3))) static void add(reason_list *reasons, cons
 }
 
 /* The first words in which two lines of algorithms differ: "conv2:a/b/c". False if there are none. */
-static bool first_difference(const char *before, const char *now, vgg_range words[2])
+static bool first_difference(const char *resumed_from, const char *now, vgg_range words[2])
 {
     size_t at = 0, start = 0;
-    while (before[at] == now[at] && before[at] != '\0') {
-        if (before[at++] == ' ') start = at;
+    while (resumed_from[at] == now[at] && resumed_from[at] != '\0') {
+        if (resumed_from[at++] == ' ') start = at;
     }
-    words[0] = (vgg_range){start, strcspn(before + start, " ")};
+    words[0] = (vgg_range){start, strcspn(resumed_from + start, " ")};
     words[1] = (vgg_range){start, strcspn(now + start, " ")};
-    return before[at] != now[at];
+    return resumed_from[at] != now[at];
 }
 
 static void add_algorithms(const trainer *t, reason_list *reasons)
 {
-    const char *before = t->before.algorithms, *now = t->algorithms;
+    const char *resumed_from = t->resumed_from.algorithms, *now = t->algorithms;
     vgg_range words[2];
-    if (!first_difference(before, now, words)) return;
+    if (!first_difference(resumed_from, now, words)) return;
     add(reasons, "algorithms are %.*s and were %.*s", (int)words[1].count, now + words[1].first,
-        words[0].count < 100 ? (int)words[0].count : 100, before + words[0].first);
+        words[0].count < 100 ? (int)words[0].count : 100, resumed_from + words[0].first);
 }
 
 void trainer_tell_differences(const trainer *t)
 {
-    const resume_record *before = &t->before;
+    const resume_record *resumed_from = &t->resumed_from;
     reason_list reasons = {.used = 0};
     bool in_fixed_order = t->config->slices > 0 || comm_size(t->c) == 1;
     if (!same_sums(t))
         add(&reasons, "it has %d ranks x %d threads with --slices %d and had %d x %d with --slices %d", comm_size(t->c),
-            t->config->threads, t->config->slices, before->ranks, before->threads, before->slices);
-    else if (*before->setting && !in_fixed_order && strcmp(before->exchange, exchange_name(t->ex)) != 0)
-        add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->ex), before->exchange);
-    if (!*before->setting) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
-    else if (strcmp(before->setting, t->setting) != 0) add(&reasons, "it has %s and had %.200s", t->setting, before->setting);
+            t->config->threads, t->config->slices, resumed_from->ranks, resumed_from->threads, resumed_from->slices);
+    else if (*resumed_from->tuning_fingerprint && !in_fixed_order && strcmp(resumed_from->exchange, exchange_name(t->ex)) != 0)
+        add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->ex), resumed_from->exchange);
+    if (!*resumed_from->tuning_fingerprint) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
+    else if (strcmp(resumed_from->tuning_fingerprint, t->tuning_fingerprint) != 0) add(&reasons, "it has %s and had %.200s", t->tuning_fingerprint, resumed_from->tuning_fingerprint);
     else add_algorithms(t, &reasons);
     if (t->config->wire == WIRE_BF16 && comm_node_count(t->c) > 1)
         add(&reasons, "what rounding to bf16 on the wire took away is not carried over");

@@ -48,7 +48,7 @@ static vgg_status open_weight_step(trainer *t)
 {
     const train_config *config = t->config;
     const char *recorded = trainer_recorded_exchange(t);
-    weight_step_config wanted = {.factors = config->factors,
+    training_step_config wanted = {.factors = config->factors,
                                  .precision = config->precision,
                                  .conv = config->conv,
                                  .images = t->largest_batch,
@@ -59,15 +59,15 @@ static vgg_status open_weight_step(trainer *t)
                                               .bucket_mib = config->bucket_mib}};
     if (recorded) {
         wanted.exchange.name = recorded;
-        wanted.exchange.because = "as before it was resumed";
-        vgg_status status = weight_step_open(t->c, &wanted, &t->weights);
+        wanted.exchange.reason = "as before it was resumed";
+        vgg_status status = training_step_open(t->c, &wanted, &t->weights);
         if (status != VGG_UNAVAILABLE) return status;
         vgg_log(VGG_LOG_DEBUG, "the checkpoint's exchange is not to be had: %s", vgg_message());
-        weight_step_close(&t->weights);
+        training_step_close(&t->weights);
         wanted.exchange.name = config->exchange;
-        wanted.exchange.because = NULL;
+        wanted.exchange.reason = NULL;
     }
-    return weight_step_open(t->c, &wanted, &t->weights);
+    return training_step_open(t->c, &wanted, &t->weights);
 }
 
 static vgg_status open_exchange(trainer *t)
@@ -127,7 +127,7 @@ static vgg_status open_buffers(trainer *t)
 static void write_recipe(trainer *t)
 {
     const train_config *config = t->config;
-    snprintf(t->recipe, sizeof t->recipe,
+    snprintf(t->data_fingerprint, sizeof t->data_fingerprint,
              "seed=%" PRIu64 " batch-size=%" PRIu32 " train-samples=%" PRIu32 " resize=%s normalize=%s resize-bug=%d shuffle=%d",
              config->seed, config->batch_size, t->train.set.count, config->data.resize, config->data.normalize,
              config->data.resize_bug, config->shuffle);
@@ -157,7 +157,7 @@ void trainer_close(trainer *t)
     free(t->labels);
     free(t->reports);
     network_destroy(t->net);
-    weight_step_close(&t->weights);
+    training_step_close(&t->weights);
     shared_dataset_close(&t->test);
     shared_dataset_close(&t->train);
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "support/support.h"
-#include "vgg11/app/command.h"
-#include "vgg11/app/options.h"
+#include "app/command.h"
+#include "app/options/options.h"
 
 enum { WORDS_MAX = 16, TEXT_BYTES = 512 };
 

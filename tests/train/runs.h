@@ -3,8 +3,8 @@
 #ifndef VGG11_TESTS_TRAIN_RUNS_H
 #define VGG11_TESTS_TRAIN_RUNS_H
 
-#include "dist/ranks.h"
-#include "vgg11/train/checkpoint.h"
+#include "support/ranks.h"
+#include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/trainer.h"
 
 enum { RUNS_EVENTS_MAX = 64 };

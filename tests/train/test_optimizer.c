@@ -158,8 +158,8 @@ START_TEST(factors_that_cancel_are_clipped_by_their_true_norm)
     ck_assert_int_eq(vgg_map(factors_bytes(set), &memory), VGG_OK);
     factor_batch batch = {set, memory, 2, 0, 1};
     factors_write(&batch, FC3, x, dy); /* the other layers' stay zero */
-    factors_sum_squares(&batch);
-    factors_square_sums(&batch, sums);
+    factors_reduce_square_sums(&batch);
+    factors_read_square_sums(&batch, sums);
     clip_result clip;
     optimizer_clip(&(optimizer_config){.clip_norm = (float)(norm / 3)}, sums, &clip);
     ck_assert_double_eq_tol(clip.norm, norm, 1e-4 * norm);

@@ -34,11 +34,11 @@ static void change_record(const char *folder, void (*change)(checkpoint_state *s
 /* As if its algorithms had been chosen by timing, not by a name. */
 static void forget_name(checkpoint_state *state)
 {
-    char *name = strstr(state->setting, "conv="), *rest = name ? strchr(name, ' ') : NULL, *changed = NULL;
-    runs_require(rest != NULL, state->setting);
-    runs_require(asprintf(&changed, "%.*sconv=auto%s", (int)(name - state->setting), state->setting, rest) > 0, "no memory");
-    free(state->setting);
-    state->setting = changed;
+    char *name = strstr(state->tuning_fingerprint, "conv="), *rest = name ? strchr(name, ' ') : NULL, *changed = NULL;
+    runs_require(rest != NULL, state->tuning_fingerprint);
+    runs_require(asprintf(&changed, "%.*sconv=auto%s", (int)(name - state->tuning_fingerprint), state->tuning_fingerprint, rest) > 0, "no memory");
+    free(state->tuning_fingerprint);
+    state->tuning_fingerprint = changed;
 }
 
 static void say_nonsense(checkpoint_state *state)

@@ -7,6 +7,7 @@
 
 #include "train/runs.h"
 #include "train/serial_run.h"
+#include "vgg11/comm/replica.h"
 #include "vgg11/nn/model.h"
 
 enum { STEPS_MAX = 10 };
@@ -149,7 +150,7 @@ START_TEST(every_part_has_one_rank)
     exchange_config config = {.name = exchange_name_of(_i), .count = 64, .segments = &all, .segment_count = 1, .threads = 1};
     exchange *ex;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, config.name);
-    vgg_range mine = exchange_slices(ex);
+    vgg_range mine = exchange_micro_batches(ex);
     uint64_t taken[64] = {0};
     taken[mine.first % 64] = mine.count;
     comm_sum_u64(ranks, taken, 64);

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "vgg11/base/status.h"
-#include "vgg11/dist/comm.h"
-#include "vgg11/dist/exchange.h"
+#include "vgg11/comm/comm.h"
+#include "vgg11/exchange/exchange.h"
 #include "vgg11/nn/network.h"
 
 /* What of it is wanted. The limits are always measured: fractions need them. */
@@ -28,7 +28,7 @@ typedef struct {
     uint32_t batch_size; /* global: images of all ranks together, >= 1 */
     uint32_t repeats;    /* timed steps, >= 1; medians of these */
     uint64_t seed;       /* of the synthetic images, labels and weights */
-    network_precision precision;
+    vgg_precision precision;
     const char *conv;     /* a row's name, or "auto" */
     const char *exchange; /* of the step */
     exchange_wire wire;

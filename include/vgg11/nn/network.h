@@ -8,11 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vgg11/base/precision.h"
 #include "vgg11/base/status.h"
 
 typedef struct network network;
-
-typedef enum { PRECISION_FP32, PRECISION_BF16 } network_precision;
 
 /* Makes one number of many ranks' (the largest), so that ranks which time candidates take the same plan. */
 typedef struct {
@@ -23,7 +22,7 @@ typedef struct {
 typedef struct {
     int batch_capacity;     /* most samples that one forward will get */
     int threads;            /* OpenMP threads to use, >= 1 */
-    network_precision precision;
+    vgg_precision precision;
     const char *conv;       /* a row's name to force it for all layers and passes that it accepts, or NULL / "auto" */
     bool training;          /* false: forward only, no memory for backward */
     bool tune;              /* time the candidates; false takes the first row that accepts, so needs no agreement */

@@ -7,7 +7,7 @@
 #include "vgg11/base/status.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/dataset.h"
-#include "vgg11/dist/comm.h"
+#include "vgg11/comm/comm.h"
 #include "vgg11/nn/network.h"
 
 typedef struct {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "vgg11/base/range.h"
-#include "vgg11/nn/factors.h"
+#include "vgg11/nn/dense_factors.h"
 #include "vgg11/nn/model.h"
 
 typedef enum { CLIP_GLOBAL, CLIP_TENSOR } clip_mode;

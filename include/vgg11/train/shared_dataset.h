@@ -6,7 +6,7 @@
 
 #include "vgg11/base/status.h"
 #include "vgg11/data/dataset.h"
-#include "vgg11/dist/comm.h"
+#include "vgg11/comm/comm.h"
 
 typedef struct {
     dataset set;

@@ -2,7 +2,7 @@
 #ifndef VGG11_TRAIN_SLICE_HOOKS_H
 #define VGG11_TRAIN_SLICE_HOOKS_H
 
-#include "vgg11/dist/exchange.h"
+#include "vgg11/exchange/exchange.h"
 #include "vgg11/nn/network.h"
 
 typedef struct {
@@ -10,7 +10,7 @@ typedef struct {
     int index; /* of the slice, among this rank's */
 } exchanged_slice;
 
-/* For network_backward() into exchange_slice_gradient(slice->ex, slice->index). `slice` must outlive the walk. */
+/* For network_backward() into exchange_micro_batch_gradient(slice->ex, slice->index). `slice` must outlive the walk. */
 network_hooks slice_hooks(exchanged_slice *slice);
 
 #endif

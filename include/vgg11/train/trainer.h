@@ -7,8 +7,8 @@
 
 #include "vgg11/base/run_events.h"
 #include "vgg11/base/status.h"
-#include "vgg11/dist/comm.h"
-#include "vgg11/dist/exchange.h"
+#include "vgg11/comm/comm.h"
+#include "vgg11/exchange/exchange.h"
 #include "vgg11/nn/network.h"
 #include "vgg11/train/optimizer.h"
 
@@ -25,7 +25,7 @@ typedef struct {
     data_config data;
     const char *init;
     uint64_t seed;
-    network_precision precision;
+    vgg_precision precision;
     const char *conv;
     bool tune;              /* time the algorithms; see network_config */
     const char *plan_cache; /* NULL for none */
@@ -41,7 +41,7 @@ typedef struct {
     exchange_wire wire;
     int slices;             /* 0: as many as ranks */
     int bucket_mib;         /* of the exchange; 0: timed */
-    bool factors;           /* see weight_step.h */
+    bool factors;           /* see training_step.h */
     int threads;            /* per rank, >= 1 */
     uint32_t check_every;   /* steps between replica checks; 0 for none */
     const char *output;     /* run folder, exists; NULL: write nothing */

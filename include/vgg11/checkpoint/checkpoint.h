@@ -1,0 +1,69 @@
+/* Checkpoints: safetensors files (see DESIGN), written whole or not at all, believed only when they validate.
+ * Not collective: one process writes and reads; whoever calls shares the outcome. */
+#ifndef VGG11_CHECKPOINT_CHECKPOINT_H
+#define VGG11_CHECKPOINT_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgg11/base/status.h"
+
+enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_PATH_MAX = 4096 };
+
+/* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
+typedef struct {
+    uint64_t step;      /* steps done */
+    uint32_t epoch;     /* epochs done */
+    uint32_t position;  /* steps done within the current epoch */
+    uint64_t seed;
+    int ranks;
+    int threads;
+    int slices;
+    double best_accuracy;
+    /* Sums over the steps of the current epoch so far, for the epoch's line. */
+    double epoch_loss_sum;
+    uint64_t epoch_correct;
+    uint64_t epoch_samples;
+    /* Normalisation of the data it was trained on, so that eval and predict need no training set. */
+    double pixel_mean;
+    double pixel_deviation;
+    char *config_json;  /* the whole configuration; owned: checkpoint_state_clear() frees it */
+    char *data_fingerprint;       /* what must be the same for a resume to go on with the same run; owned likewise */
+    /* How the run computed, so that a resume can do it likewise; owned likewise, "" in checkpoints of programs that did not say. */
+    char *tuning_fingerprint;    /* precision, processor and the like: what the choice of algorithms holds for */
+    char *exchange;   /* a row's name */
+    char *algorithms; /* as network_algorithms() gives them */
+} checkpoint_state;
+
+void checkpoint_state_clear(checkpoint_state *state);
+
+/* Writes `path` (temporary name in the same folder, fsync, read back and verify, rename, fsync of the folder) from flat
+ * buffers of model_flat_count() floats. bytes_written may be NULL. VGG_IO_ERROR leaves no partial file.
+ * VGG_DIVERGED, with nothing written, if a number is not finite. */
+vgg_status checkpoint_save(const char *path, const checkpoint_state *state, const float *weights, const float *velocity,
+                           uint64_t *bytes_written);
+
+/* Reads `path` completely, verifying every size, name, shape, offset and checksum against the program's own table before
+ * anything of it is used, and that all numbers are finite. weights and velocity are flat buffers (padding zeroed); one that is
+ * NULL is only checked. VGG_BAD_CHECKPOINT says what is wrong. The caller clears state. */
+vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity);
+
+/* Reads and validates the header alone (no tensor data). */
+vgg_status checkpoint_read_state(const char *path, checkpoint_state *state);
+
+/* Makes `alias` a second name of the file `path` in the same folder, in place of what had that name, at once or not at all. */
+vgg_status checkpoint_alias(const char *path, const char *alias);
+
+/* "<folder>/checkpoint-<step, 8 digits>.safetensors". */
+void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PATH_MAX]);
+
+/* The newest file checkpoint-*.safetensors of `folder` that validates completely; logs a warning for each newer one that does
+ * not. VGG_BAD_CHECKPOINT if there is none. */
+vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX]);
+
+/* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and temporary
+ * files of interrupted saves. Never the file named `spare` (may be NULL). */
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare);
+
+#endif

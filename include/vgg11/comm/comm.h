@@ -1,0 +1,69 @@
+/* The ranks of a run: who they are, and how they agree. The only layer that knows MPI; no MPI type shows in its headers.
+ *
+ * Every function marked Collective must be called by all ranks in the same order. MPI is initialised with
+ * MPI_THREAD_FUNNELED: all calls come from the thread that called comm_open(). Works without mpirun as one rank.
+ */
+#ifndef VGG11_COMM_COMM_H
+#define VGG11_COMM_COMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgg11/base/status.h"
+
+typedef struct comm comm;
+
+/* Collective. VGG_UNAVAILABLE if MPI does not give the thread level that is needed. */
+vgg_status comm_open(int *argc, char ***argv, comm **out);
+
+/* Collective. Finalises MPI. */
+void comm_close(comm *c);
+
+/* Ends the whole job at once with exit status `status`; for a rank that cannot reach an agreement any more. */
+_Noreturn void comm_abort(comm *c, vgg_status status);
+
+int comm_rank(const comm *c);
+int comm_size(const comm *c);
+int comm_node_rank(const comm *c);  /* rank among those that share memory with this one */
+int comm_node_size(const comm *c);
+int comm_node_index(const comm *c); /* 0 .. comm_node_count() - 1, by lowest rank */
+int comm_node_count(const comm *c);
+const char *comm_host(const comm *c);
+const char *comm_library_version(const comm *c); /* one line */
+
+/* Collective. All ranks give their status and all get the same: VGG_OK if all gave it, else the status of the lowest rank
+ * that failed, with that rank's vgg_message() made everybody's vgg_message(). Ranks must branch on the result only. */
+vgg_status comm_agree(comm *c, vgg_status mine);
+
+/* Collective. VGG_DISAGREE on all ranks, naming `what`, the differing ranks and (where short) both texts, if the strings
+ * differ between ranks. */
+vgg_status comm_agree_text(comm *c, const char *what, const char *text);
+
+/* Collective. */
+bool comm_any(comm *c, bool mine);
+double comm_max(comm *c, double mine);
+void comm_max_u64(comm *c, uint64_t *values, size_t count);  /* in place */
+void comm_sum_u64(comm *c, uint64_t *values, size_t count);  /* in place, exact */
+void comm_sum_in_rank_order(comm *c, double *values, size_t count); /* in place; the same bits on every rank */
+void comm_broadcast(comm *c, void *data, size_t bytes, int root);
+/* all[size][bytes]: each rank's block, in rank order, on every rank. */
+void comm_gather_all(comm *c, const void *mine, size_t bytes, void *all);
+void comm_barrier(comm *c);
+void comm_node_barrier(comm *c);
+/* Over the ranks of this node only. */
+void comm_node_sum_u64(comm *c, uint64_t *values, size_t count);
+void comm_node_gather_all(comm *c, const void *mine, size_t bytes, void *all);
+
+/* Memory that the ranks of a node share: zeroed, 64-byte aligned, one block a node. */
+typedef struct comm_shared comm_shared;
+
+/* Collective. VGG_UNAVAILABLE on all ranks, with the size, where the node cannot give it. */
+vgg_status comm_shared_open(comm *c, size_t bytes, comm_shared **out);
+void *comm_shared_memory(comm_shared *shared);
+/* Makes what this node's ranks wrote visible to them all. Collective over the node. */
+void comm_shared_sync(comm *c, comm_shared *shared);
+/* Collective. NULL is fine. */
+void comm_shared_close(comm_shared *shared);
+
+#endif

@@ -1,0 +1,35 @@
+/* What lies between the weight layers: 2x2 maximum pooling (stride 2) and ReLU's backward step. NHWC, OpenMP-parallel.
+ * Dimension letters: N images, S = side of the map before pooling (even), C channels. */
+#ifndef VGG11_KERNELS_POOL_H
+#define VGG11_KERNELS_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgg11/kernels/bf16.h"
+
+typedef struct {
+    int n;
+    int side;
+    int channels;
+    int threads;
+} pool_shape;
+
+/* A map in one of two forms; the other is NULL. */
+typedef struct {
+    float *wide;
+    bf16 *narrow;
+} pool_map;
+
+/* y[N][S/2][S/2][C] = largest of each 2x2 window of x[N][S][S][C]; chosen, of y's shape, says which: 2 * row + column, the
+ * first of equals. A NaN in the window is its largest. `chosen` may be NULL. */
+void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chosen);
+
+/* dx[N][S][S][C] takes dy[N][S/2][S/2][C] at the chosen place, and is 0 elsewhere. */
+void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, pool_map dx);
+
+/* dy[i] = 0 where y[i] <= 0: the gradient through a ReLU whose output was y. In place. */
+void relu_backward(const float *y, float *dy, size_t count, int threads);
+void relu_backward_bf16(const bf16 *y, bf16 *dy, size_t count, int threads);
+
+#endif

@@ -1,0 +1,23 @@
+/* The table of commands. To add one: a file with its function, and a row in command_list.c. */
+#ifndef VGG11_APP_COMMAND_H
+#define VGG11_APP_COMMAND_H
+
+#include "app/options/options.h"
+#include "vgg11/base/status.h"
+#include "vgg11/comm/comm.h"
+
+enum { COMMAND_TRAIN = 1, COMMAND_EVAL = 2, COMMAND_INFO = 4, COMMAND_BENCH = 8, COMMAND_ALL = 15 };
+
+typedef struct command_row {
+    const char *name;
+    const char *summary;
+    unsigned bit;
+    const char *arguments; /* as --help calls what follows the command; NULL if nothing may */
+    int least, most;       /* arguments */
+    vgg_status (*run)(comm *c, const options *o); /* Collective; the same status on all ranks */
+} command_row;
+
+extern const command_row command_table[]; /* the default first; ended by a row without a name */
+const command_row *command_find(const char *name);
+
+#endif

@@ -1,0 +1,34 @@
+/* The same options on every rank. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/command.h"
+#include "vgg11/base/hash.h"
+
+static uint64_t hash_options(const options *o)
+{
+    uint64_t hash = hash_bits(o->command->name, strlen(o->command->name));
+    char text[OPTION_TEXT_MAX];
+    for (const option_row *row = option_table; row->name; row++) {
+        option_value_text(o, row, text);
+        uint64_t both[2] = {hash, hash_bits(text, strlen(text))};
+        hash = hash_bits(both, sizeof both);
+    }
+    return hash;
+}
+
+vgg_status options_agree(comm *c, const options *o)
+{
+    uint64_t hash = hash_options(o), both[2] = {hash, ~hash};
+    comm_max_u64(c, both, 2);
+    if (both[0] == ~both[1]) return VGG_OK;
+    VGG_TRY(comm_agree_text(c, "command", o->command->name));
+    for (const option_row *row = option_table; row->name; row++) {
+        char text[OPTION_TEXT_MAX], what[64];
+        option_value_text(o, row, text);
+        snprintf(what, sizeof what, "option --%s", row->name);
+        VGG_TRY(comm_agree_text(c, what, text));
+    }
+    return VGG_OK;
+}

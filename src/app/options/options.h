@@ -1,0 +1,145 @@
+/* All options of the program: one typed table that parses the command line and configuration files, prints --help, and goes
+ * into config.json and checkpoints. To add one: a member here, and a row in option_table.c. */
+#ifndef VGG11_APP_OPTIONS_OPTIONS_H
+#define VGG11_APP_OPTIONS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vgg11/base/status.h"
+#include "vgg11/comm/comm.h"
+
+enum { OPTION_ROWS_MAX = 64, OPTION_TEXT_MAX = 4000 };
+
+struct command_row;
+
+/* One member of the table's type for each row: bool, uint64_t, double or char * (a text that the struct owns, or NULL). */
+typedef struct {
+    const struct command_row *command;
+    char **words;     /* owned; point into argv */
+    char **arguments; /* what follows the command, within words */
+    int argument_count;
+    bool given[OPTION_ROWS_MAX]; /* by row: named by the user, in a file or by a preset */
+
+    char *data;
+    uint64_t train_samples;
+    uint64_t test_samples;
+    char *resize;
+    char *normalize;
+    bool resize_bug;
+
+    char *init;
+    uint64_t seed;
+    char *precision;
+    char *conv;
+    bool no_tune;
+    char *plan_cache;
+
+    uint64_t epochs;
+    uint64_t max_steps;
+    uint64_t batch_size;
+    double lr;
+    double momentum;
+    bool no_nesterov;
+    double clip_norm;
+    char *clip_mode;
+    double weight_decay;
+    char *schedule;
+    uint64_t warmup_steps;
+    bool no_shuffle;
+
+    char *exchange;
+    char *wire;
+    uint64_t slices;
+    uint64_t bucket;
+    bool no_factors;
+    uint64_t threads;
+    uint64_t check_every;
+
+    char *output;
+    uint64_t checkpoint_every;
+    uint64_t checkpoint_steps;
+    uint64_t keep;
+    char *resume;
+    char *progress;
+    char *trace;
+    char *checkpoint;
+    bool json;
+    char *part;
+    uint64_t repeats;
+    char *plot;
+    bool quiet;
+    bool verbose;
+
+    char *preset;
+    char *config;
+    bool help;
+    bool version;
+} options;
+
+typedef enum { OPTION_FLAG, OPTION_COUNT, OPTION_REAL, OPTION_CHOICE, OPTION_TEXT } option_type;
+
+/* What an option can change: the weights (kept in checkpoints), else the run (kept in config.json), else this call alone. */
+typedef enum { SCOPE_RESULT, SCOPE_RUN, SCOPE_CALL } option_scope;
+
+/* A row of a table whose names an option takes. */
+typedef struct {
+    const char *name;
+    const char *good_when;
+} option_choice;
+
+/* Fills in row `index` of the table; false behind its end. */
+typedef bool (*option_choices)(size_t index, option_choice *choice);
+
+typedef struct {
+    const char *name;     /* --name, and the key in files */
+    const char *argument; /* as --help calls it; NULL for a flag */
+    option_type type;
+    size_t offset;        /* in options */
+    const char *fallback; /* default, as a user would write it; NULL for none */
+    const char *bare;     /* value of --name without =VALUE; NULL if a value must follow */
+    uint64_t least, most; /* OPTION_COUNT */
+    double low, high;     /* OPTION_REAL */
+    option_choices choices; /* OPTION_CHOICE: the values; OPTION_TEXT: those that --help explains */
+    int group;            /* index of option_groups */
+    option_scope scope;
+    unsigned commands;    /* bits of the commands that take it */
+    const char *help;
+} option_row;
+
+extern const option_row option_table[]; /* ended by a row without a name */
+extern const char *const option_groups[]; /* titles; ended by NULL */
+
+/* Exact name; NULL if there is none. */
+const option_row *option_find(const char *name);
+
+/* Fills `o` from defaults, then --preset, then the --config file, then the command line; a later value of the same option
+ * replaces an earlier one. VGG_BAD_OPTION names the option or the file's line, the value, and what would be right. Prints
+ * nothing. options_clear() frees in any case. */
+vgg_status options_parse(int argc, char **argv, options *o);
+void options_clear(options *o);
+
+/* Whether the user named the option that fills the member at `offset`. */
+bool options_given(const options *o, size_t offset);
+
+/* Index of `name` in the table: turns a choice into the enumeration that has the same order. */
+int option_choice_index(option_choices choices, const char *name);
+bool option_precisions(size_t index, option_choice *choice); /* vgg_precision */
+bool option_wires(size_t index, option_choice *choice);      /* exchange_wire */
+bool option_clip_modes(size_t index, option_choice *choice); /* clip_mode */
+
+/* The value of `row`, as a user would write it ("" if there is none), into `text`. */
+void option_value_text(const options *o, const option_row *row, char text[OPTION_TEXT_MAX]);
+
+/* The options of o->command up to `widest` as a JSON object, for free(); NULL without memory. */
+char *options_json(const options *o, option_scope widest);
+
+/* Collective. VGG_DISAGREE on all ranks, naming the first option that differs, if the ranks got different ones. */
+vgg_status options_agree(comm *c, const options *o);
+
+/* The help text of o->command. */
+void options_print_help(const options *o, FILE *out);
+
+#endif

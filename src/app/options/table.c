@@ -1,0 +1,220 @@
+/* The one table of options, and the tables whose names they take. */
+#include <string.h>
+
+#include "app/options/preset.h"
+#include "app/command.h"
+#include "app/options/options.h"
+#include "vgg11/bench/bench.h"
+#include "vgg11/data/batch.h"
+#include "vgg11/data/idx.h"
+#include "vgg11/data/resize.h"
+#include "vgg11/exchange/exchange.h"
+#include "vgg11/conv/conv.h"
+#include "vgg11/nn/initialize.h"
+#include "vgg11/report/progress.h"
+#include "vgg11/train/schedule.h"
+
+/* A walk over a table of rows that have a name and a good_when, ended by a row without a name. */
+#define WALK(walker, rows)                                                                                             \
+    static bool walker(size_t index, option_choice *choice)                                                            \
+    {                                                                                                                  \
+        *choice = (option_choice){(rows)[index].name, (rows)[index].good_when};                                        \
+        return choice->name != NULL;                                                                                   \
+    }
+WALK(walk_resize, resize_filters)
+WALK(walk_normalize, normalization_kinds)
+WALK(walk_init, initializers)
+WALK(walk_schedule, schedule_shapes)
+WALK(walk_progress, progress_styles)
+WALK(walk_preset, presets)
+WALK(walk_part, bench_parts)
+
+static bool walk_exchange(size_t index, option_choice *choice)
+{
+    const exchange_entry *entries;
+    size_t count = exchange_entries(&entries);
+    if (index == 0) *choice = (option_choice){"auto", "chosen by topology and by timing at the start"};
+    else if (index <= count) *choice = (option_choice){entries[index - 1].name, entries[index - 1].good_when};
+    return index <= count;
+}
+
+static bool walk_conv(size_t index, option_choice *choice)
+{
+    if (index == 0) {
+        *choice = (option_choice){"auto", "the fastest for each layer and pass"};
+        return true;
+    }
+    const conv_algorithm *row = conv_algorithms[index - 1];
+    if (row) *choice = (option_choice){row->name, row->good_when};
+    return row != NULL;
+}
+
+/* The order is the enumeration's. */
+static const option_choice precisions[] = {
+    {"fp32", "single precision throughout"},
+    {"bf16", "products of bfloat16 with fp32 sums; weights, gradients and velocity stay fp32"},
+    {NULL, NULL},
+};
+static const option_choice wires[] = {
+    {"fp32", "gradients travel as they are"},
+    {"bf16", "half the traffic between nodes, with error feedback, which a resumed run begins without"},
+    {NULL, NULL},
+};
+static const option_choice clip_modes[] = {
+    {"global", "by the norm over all tensors"},
+    {"tensor", "each tensor by its own norm, as newer Keras does"},
+    {NULL, NULL},
+};
+
+bool option_precisions(size_t index, option_choice *choice) { return *choice = precisions[index], choice->name != NULL; }
+bool option_wires(size_t index, option_choice *choice) { return *choice = wires[index], choice->name != NULL; }
+bool option_clip_modes(size_t index, option_choice *choice) { return *choice = clip_modes[index], choice->name != NULL; }
+
+int option_choice_index(option_choices choices, const char *name)
+{
+    option_choice choice;
+    for (size_t i = 0; choices(i, &choice); i++) {
+        if (strcmp(choice.name, name) == 0) return (int)i;
+    }
+    return -1;
+}
+
+enum { GROUP_DATA, GROUP_MODEL, GROUP_STEP, GROUP_PARALLEL, GROUP_BENCHMARK, GROUP_OUTPUT, GROUP_GENERAL };
+const char *const option_groups[] = {"Data", "Model", "Training", "Parallel", "Benchmark", "Output", "General", NULL};
+
+#define MEMBER(member) .offset = offsetof(options, member)
+#define FLAG(text, member) .name = text, .type = OPTION_FLAG, MEMBER(member)
+#define COUNT(text, member, from, to)                                                                                  \
+    .name = text, .argument = "N", .type = OPTION_COUNT, MEMBER(member), .least = from, .most = to
+#define REAL(text, member, from, to)                                                                                   \
+    .name = text, .argument = "X", .type = OPTION_REAL, MEMBER(member), .low = from, .high = to
+#define CHOICE(text, member, walker)                                                                                   \
+    .name = text, .argument = "NAME", .type = OPTION_CHOICE, MEMBER(member), .choices = walker
+#define TEXT(text, member, what) .name = text, .argument = what, .type = OPTION_TEXT, MEMBER(member)
+#define IN(section, mask) .group = GROUP_##section, .commands = mask
+
+enum {
+    TRAIN = COMMAND_TRAIN,
+    EVAL = COMMAND_EVAL,
+    INFO = COMMAND_INFO,
+    BENCH = COMMAND_BENCH,
+    THREADS_MAX = 4096,
+    BATCH_MAX = 1000000,
+};
+#define STEPS_MAX UINT64_C(1000000000000)
+#define SEED_MAX UINT64_C(9223372036854775807) /* what a JSON integer holds */
+
+const option_row option_table[] = {
+    {TEXT("data", data, "DIR"), IN(DATA, TRAIN | EVAL),
+     .help = "folder of the four IDX files, plain or .gz. Otherwise $VGG11_DATA, or the MNIST that comes with the program"},
+    {COUNT("train-samples", train_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN),
+     .help = "train on the first N images; 0: all"},
+    {COUNT("test-samples", test_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | EVAL),
+     .help = "test on the first N images; 0: all"},
+    {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL),
+     .help = "how images become 32x32 (eval: as the checkpoint was trained, --resize-bug included, unless named)"},
+    {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN),
+     .help = "what pixels become"},
+    {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN),
+     .help = "resize only the first and the last image and leave the others zero: a well-known mistake, to see what it does"},
+
+    {CHOICE("init", init, walk_init), .fallback = "he", IN(MODEL, TRAIN), .help = "initial weights"},
+    {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH),
+     .help = "of initial weights and the order of samples"},
+    {CHOICE("precision", precision, option_precisions), .fallback = "fp32", IN(MODEL, TRAIN | EVAL | BENCH),
+     .help = "of the products"},
+    /* No closed choice: a name that this build lacks is the network's to refuse, as one that this processor lacks. */
+    {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
+     .help = "algorithm of the layers' products"},
+    {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
+     .help = "take the algorithms in the order of --conv's list, without timing them at the start"},
+    {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
+     .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
+
+    {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
+    {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
+     .help = "stop after N steps; 0: no limit"},
+    {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL | BENCH),
+     .help = "images whose mean gradient makes one step, over all ranks together"},
+    {REAL("lr", lr, 0, 1000), .fallback = "0", IN(STEP, TRAIN),
+     .help = "learning rate after warm-up; 0: 0.05 x sqrt(batch size / 128)"},
+    {REAL("momentum", momentum, 0, 0.999999), .fallback = "0.9", IN(STEP, TRAIN), .help = "momentum"},
+    {FLAG("no-nesterov", no_nesterov), IN(STEP, TRAIN), .help = "plain momentum instead of Nesterov's"},
+    {REAL("clip-norm", clip_norm, 0, 1e9), .fallback = "1", IN(STEP, TRAIN),
+     .help = "gradients longer than X are scaled down to it; 0: never"},
+    {CHOICE("clip-mode", clip_mode, option_clip_modes), .fallback = "global", IN(STEP, TRAIN),
+     .help = "what is measured and scaled"},
+    {REAL("weight-decay", weight_decay, 0, 1), .fallback = "5e-4", IN(STEP, TRAIN),
+     .help = "added to gradients, times the weight; not for biases"},
+    {CHOICE("schedule", schedule, walk_schedule), .fallback = "cosine", IN(STEP, TRAIN),
+     .help = "learning rate after warm-up"},
+    {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .fallback = "100", IN(STEP, TRAIN),
+     .help = "steps of rising learning rate at the start"},
+    {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN), .help = "samples in the files' order"},
+
+    {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH),
+     .help = "how ranks add their gradients; exchange_s in metrics.jsonl and summary.json is the part of a step's time that it "
+             "did not hide behind computing"},
+    {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN | BENCH),
+     .help = "numbers on the network between nodes"},
+    {COUNT("slices", slices, 0, 65536), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
+     .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
+             "ranks; 0: as many as ranks"},
+    {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
+     .help = "MiB that --exchange overlap sends at once; 0: timed at the start"},
+    {FLAG("no-factors", no_factors), IN(PARALLEL, TRAIN | BENCH),
+     .help = "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
+             "of the large ones stay products of two thin matrices until weights are updated with them"},
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
+     .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
+    {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,
+     .help = "compare the ranks' weights bit by bit every N steps; 0: never"},
+
+    {CHOICE("part", part, walk_part), .fallback = "all", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
+     .help = "what is measured, besides the machine's limits"},
+    {COUNT("repeats", repeats, 1, 100000), .fallback = "15", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
+     .help = "timed steps, of which the median counts"},
+    {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
+     .help = "draw layers.svg and roofline.svg there, with gnuplot"},
+
+    {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help = "run folder; otherwise runs/<time>"},
+    {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help = "epochs between checkpoints; 0: none"},
+    {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help = "steps between checkpoints as well; 0: none"},
+    {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help = "checkpoints that stay, besides the best; 0: all"},
+    {TEXT("resume", resume, "PATH|auto"), .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help = "go on from a checkpoint: that file, the newest in that folder, or without PATH the newest in --output; "
+             "auto: as without PATH, or from the start if there is none. Exchange and algorithms stay those of the checkpoint "
+             "unless named otherwise"},
+    {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help = "on standard error"},
+    {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help = "timeline of the run, for Perfetto or chrome://tracing"},
+    {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL), .scope = SCOPE_CALL,
+     .help = "the weights to evaluate (must be named)"},
+    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH), .scope = SCOPE_CALL, .help = "print JSON"},
+    {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
+    {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL,
+     .help = "more about what was chosen, and why"},
+
+    {CHOICE("preset", preset, walk_preset), IN(GENERAL, TRAIN), .scope = SCOPE_CALL,
+     .help = "a set of options; those named beside it win"},
+    {TEXT("config", config, "FILE"), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
+     .help = "read options from lines `name = value`, or from the config.json of a run; the command line wins"},
+    {FLAG("help", help), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
+     .help = "print this text (COMMAND --help: that of a command)"},
+    {FLAG("version", version), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL, .help = "print the version"},
+    {.name = NULL},
+};
+_Static_assert(sizeof option_table / sizeof option_table[0] <= OPTION_ROWS_MAX, "options.given is too short");
+
+const option_row *option_find(const char *name)
+{
+    for (const option_row *row = option_table; row->name; row++) {
+        if (strcmp(row->name, name) == 0) return row;
+    }
+    return NULL;
+}

@@ -1,0 +1,18 @@
+/* Private to app: setting one option from text. */
+#ifndef VGG11_APP_OPTIONS_VALUE_H
+#define VGG11_APP_OPTIONS_VALUE_H
+
+#include "app/options/options.h"
+
+enum { OPTION_SHOWN_BYTES = 64 };
+
+/* Checks `value` and puts it into `o`. `where` begins the message of VGG_BAD_OPTION: "--lr", or "run.conf:3: lr". */
+vgg_status option_set(options *o, const option_row *row, const char *value, const char *where);
+
+/* "a whole number from 1 to 8". */
+void option_expected(const option_row *row, char *text, size_t bytes);
+
+/* `value` as a message may show it: short, printable, one line. Returns `shown`. */
+const char *option_shown(const char *value, char shown[OPTION_SHOWN_BYTES]);
+
+#endif

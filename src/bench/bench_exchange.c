@@ -1,0 +1,137 @@
+/* Every exchange strategy with the update, with no backward walk to hide behind. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/exchange_update.h"
+#include "bench/result.h"
+#include "vgg11/base/clock.h"
+
+enum { WARM_UP_STEPS = 1 };
+
+typedef struct {
+    double *exchange_s; /* [repeats] each */
+    double *update_s;
+    double *total_s;
+} strategy_samples;
+
+/* As backward would: all of it, by the threads that own its parts. */
+static void write_gradient(exchange *ex, int threads)
+{
+    float *gradient = exchange_gradient(ex);
+    size_t count = model_flat_count();
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < count; i++)
+        gradient[i] = 1e-4f;
+}
+
+/* Layer by layer from the last, as backward reports them. */
+static void report_final(exchange *ex)
+{
+    const tensor_view *tensors = model_tensors();
+    size_t end = model_flat_count();
+    for (int layer = MODEL_LAYERS - 1; layer >= 0; layer--) {
+        size_t first = tensors[2 * layer].offset;
+        exchange_range_final(ex, first, end - first);
+        exchange_poll(ex);
+        end = first;
+    }
+}
+
+static void run_once(comm *c, const training_step *step, int threads, double *exchange_s, double *update_s)
+{
+    exchange *ex = step->ex;
+    exchange_begin(ex);
+    write_gradient(ex, threads);
+    comm_barrier(c);
+    double start = clock_now_s();
+    report_final(ex);
+    exchange_finish(ex);
+    double finished = clock_now_s();
+    exchange_update_run(step, NULL, threads);
+    *exchange_s = finished - start;
+    *update_s = clock_now_s() - finished;
+}
+
+static double mean_over_ranks(comm *c, double value)
+{
+    comm_sum_in_rank_order(c, &value, 1);
+    return value / comm_size(c);
+}
+
+static void run_all(comm *c, const bench_config *config, const training_step *step, const strategy_samples *samples)
+{
+    double exchange_s, update_s;
+    for (int i = 0; i < WARM_UP_STEPS; i++)
+        run_once(c, step, config->threads, &exchange_s, &update_s);
+    for (uint32_t i = 0; i < config->repeats; i++) {
+        run_once(c, step, config->threads, &exchange_s, &update_s);
+        samples->total_s[i] = comm_max(c, exchange_s + update_s);
+        samples->exchange_s[i] = mean_over_ranks(c, exchange_s);
+        samples->update_s[i] = mean_over_ranks(c, update_s);
+    }
+}
+
+static double median_of(double *samples, uint32_t count)
+{
+    measurement m;
+    measurement_take(&m, samples, count);
+    return m.median_s;
+}
+
+static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples,
+                 exchange_result *strategy)
+{
+    measurement_take(&strategy->total, samples->total_s, config->repeats);
+    strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
+    strategy->update_s = median_of(samples->update_s, config->repeats);
+    strategy->cost = exchange_cost(ex);
+}
+
+/* A strategy that declines these ranks is a line of its own, not an error. */
+static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples,
+                              exchange_result *strategy)
+{
+    training_step step;
+    bench_config whole = *config;
+    whole.factors = false;
+    vgg_status status = exchange_update_open(c, &whole, strategy->name, &step);
+    if (status == VGG_UNAVAILABLE) {
+        snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1,
+                 vgg_message());
+        return VGG_OK;
+    }
+    if (status == VGG_OK) {
+        exchange_update_start(c, step.ex, config->seed);
+        run_all(c, config, &step, samples);
+        take(config, step.ex, samples, strategy);
+    }
+    training_step_close(&step);
+    return status;
+}
+
+static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples,
+                              bench_result *result)
+{
+    const exchange_entry *entries;
+    size_t count = exchange_entries(&entries);
+    for (size_t i = 0; i < count && result->strategy_count < STRATEGIES_MAX; i++) {
+        exchange_result *strategy = &result->strategies[result->strategy_count++];
+        snprintf(strategy->name, sizeof strategy->name, "%s", entries[i].name);
+        VGG_TRY(measure_one(c, config, samples, strategy));
+    }
+    return VGG_OK;
+}
+
+vgg_status bench_measure_exchanges(comm *c, const bench_config *config, bench_result *result)
+{
+    double *memory = calloc((size_t)3 * config->repeats, sizeof *memory);
+    vgg_status status =
+        memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
+    status = comm_agree(c, status);
+    if (status == VGG_OK) {
+        strategy_samples samples = {memory, memory + config->repeats, memory + 2 * (size_t)config->repeats};
+        status = measure_all(c, config, &samples, result);
+    }
+    free(memory);
+    return status;
+}

@@ -1,0 +1,205 @@
+#include "bench/machine_peaks.h"
+
+#include <omp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "bench/peak_flops.h"
+#include "vgg11/base/clock.h"
+#include "vgg11/base/memory.h"
+#include "vgg11/base/range.h"
+
+enum { PAGE_FLOATS = 1024, ARITHMETIC_TRIALS = 40, BANDWIDTH_TRIALS = 12 };
+
+/* Shorter than a turn of the scheduler, so that some trials go undisturbed where the machine has other work, too. A
+ * trial of the bandwidth cannot be that short: it must outlast by far what caches still hold of the one before, or have
+ * yet to write. */
+static const double ARITHMETIC_TRIAL_S = 0.004;
+
+/* One thread's share of a measured loop. What it returns is kept, so that no compiler may drop the loop. */
+typedef float (*team_work)(void *context, int thread, int threads);
+
+static volatile float sink;
+
+static double time_team(int threads, team_work work, void *context)
+{
+    double start = 0;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp barrier
+        if (omp_get_thread_num() == 0) start = clock_now_s();
+        sink = work(context, omp_get_thread_num(), omp_get_num_threads());
+    }
+    return clock_now_s() - start;
+}
+
+/* Raises *best to the best rate of all ranks together, in units a second: `mine` units are this rank's in a trial,
+ * which lasts from the common start to the slowest rank's end. True if it was raised. */
+static bool raise_rate(comm *c, int threads, int trials, double mine, team_work work, void *context, double *best)
+{
+    double total = mine, before = *best;
+    comm_sum_in_rank_order(c, &total, 1);
+    for (int trial = 0; trial < trials; trial++) {
+        comm_barrier(c);
+        double rate = total / comm_max(c, time_team(threads, work, context));
+        if (rate > *best) *best = rate;
+    }
+    return *best > before;
+}
+
+typedef struct {
+    const peak_flops_kernel *kernel;
+    uint64_t rounds;
+} arithmetic_work;
+
+static float run_arithmetic(void *context, int thread, int threads)
+{
+    const arithmetic_work *work = context;
+    (void)thread, (void)threads;
+    return work->kernel->run(work->rounds);
+}
+
+/* Rounds that take a trial's time on this machine: every rank gets the same. */
+static uint64_t calibrate_rounds(comm *c, const peak_flops_kernel *kernel, int threads)
+{
+    arithmetic_work work = {kernel, 1024};
+    while (comm_max(c, time_team(threads, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S)
+        work.rounds *= 2;
+    return work.rounds;
+}
+
+static void measure_arithmetic(comm *c, int threads, machine_peaks *limits)
+{
+    for (const peak_flops_kernel *kernel = peak_flops_kernels; kernel->name; kernel++) {
+        bool narrow = kernel->precision == PRECISION_BF16;
+        if (comm_any(c, !kernel->available(cpu_detect()))) continue;
+        arithmetic_work work = {kernel, calibrate_rounds(c, kernel, threads)};
+        double flops = kernel->flops_per_round * (double)work.rounds * threads;
+        double *best = narrow ? &limits->bf16_flops : &limits->fp32_flops;
+        if (raise_rate(c, threads, ARITHMETIC_TRIALS, flops, run_arithmetic, &work, best))
+            *(narrow ? &limits->bf16_kernel : &limits->fp32_kernel) = kernel->name;
+    }
+}
+
+typedef struct {
+    float *w, *v, *g;
+    size_t count; /* floats in each, a multiple of PAGE_FLOATS */
+} streams;
+
+static vgg_range share(const streams *s, int thread, int threads)
+{
+    vgg_range pages = range_part(s->count / PAGE_FLOATS, (size_t)threads, (size_t)thread);
+    return (vgg_range){pages.first * PAGE_FLOATS, pages.count * PAGE_FLOATS};
+}
+
+/* Each thread writes its share first, which places the pages on its memory. */
+static float touch(void *context, int thread, int threads)
+{
+    streams *s = context;
+    vgg_range mine = share(s, thread, threads);
+    for (size_t i = mine.first; i < mine.first + mine.count; i++) {
+        s->w[i] = 1.0f;
+        s->v[i] = 0.0f;
+        s->g[i] = 0.001f;
+    }
+    return 0;
+}
+
+/* Integer sums, since compilers may reorder them; several, so that an addition need not wait for the one before. */
+static float read_one(void *context, int thread, int threads)
+{
+    enum { LANES = 32 };
+    const streams *s = context;
+    vgg_range mine = share(s, thread, threads);
+    uint32_t sums[LANES] = {0}, total = 0;
+    const uint32_t *words = (const uint32_t *)(const void *)(s->w + mine.first);
+    for (size_t i = 0; i < mine.count; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sums[lane] += words[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        total += sums[lane];
+    return (float)total;
+}
+
+static float copy_one(void *context, int thread, int threads)
+{
+    streams *s = context;
+    vgg_range mine = share(s, thread, threads);
+    memcpy(s->g + mine.first, s->w + mine.first, mine.count * sizeof *s->g);
+    return mine.count > 0 ? s->g[mine.first] : 0;
+}
+
+static float update_all(void *context, int thread, int threads)
+{
+    const float lr = 0.001f, momentum = 0.9f;
+    streams *s = context;
+    vgg_range mine = share(s, thread, threads);
+    float *restrict w = s->w + mine.first, *restrict v = s->v + mine.first;
+    const float *restrict g = s->g + mine.first;
+    for (size_t i = 0; i < mine.count; i++) {
+        float moved = lr * g[i];
+        v[i] = momentum * v[i] - moved;
+        w[i] += momentum * v[i] - moved;
+    }
+    return mine.count > 0 ? w[0] : 0;
+}
+
+static size_t clamp_bytes(size_t value, size_t least, size_t most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+/* Twice the caches that this rank's threads could call their own, and much more than one of them; never more than a
+ * fraction of what memory is left. The same on all ranks. */
+static size_t choose_array_bytes(comm *c, int threads)
+{
+    enum { ARRAYS = 3, SPARE = 4 };
+    size_t wanted = clamp_bytes(2 * cpu_cache_bytes(3) * (size_t)threads, (size_t)128 << 20, (size_t)1 << 30);
+    size_t room = cpu_memory_available_bytes() / ((size_t)comm_node_size(c) * ARRAYS * SPARE);
+    double least = -comm_max(c, -(double)(room > 0 && room < wanted ? room : wanted));
+    const size_t unit = PAGE_FLOATS * sizeof(float);
+    return (size_t)least / unit * unit;
+}
+
+static vgg_status map_streams(comm *c, size_t bytes, streams *s)
+{
+    vgg_status status = vgg_map(bytes, (void **)&s->w);
+    if (status == VGG_OK) status = vgg_map(bytes, (void **)&s->v);
+    if (status == VGG_OK) status = vgg_map(bytes, (void **)&s->g);
+    return comm_agree(c, status);
+}
+
+static void unmap_streams(streams *s, size_t bytes)
+{
+    vgg_unmap(s->w, bytes);
+    vgg_unmap(s->v, bytes);
+    vgg_unmap(s->g, bytes);
+}
+
+static vgg_status measure_bandwidth(comm *c, int threads, machine_peaks *limits)
+{
+    size_t bytes = limits->array_bytes = choose_array_bytes(c, threads);
+    streams s = {.count = bytes / sizeof(float)};
+    vgg_status status = map_streams(c, bytes, &s);
+    if (status == VGG_OK) {
+        time_team(threads, touch, &s);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &limits->update_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &limits->read_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &limits->copy_bytes);
+    }
+    unmap_streams(&s, bytes);
+    return status;
+}
+
+vgg_status machine_peaks_measure(comm *c, int threads, machine_peaks *limits)
+{
+    measure_arithmetic(c, threads, limits);
+    return measure_bandwidth(c, threads, limits);
+}
+
+double machine_bandwidth(const machine_peaks *limits)
+{
+    double best = limits->read_bytes > limits->copy_bytes ? limits->read_bytes : limits->copy_bytes;
+    return best > limits->update_bytes ? best : limits->update_bytes;
+}

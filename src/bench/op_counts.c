@@ -1,0 +1,90 @@
+#include "bench/op_counts.h"
+
+#include <stdbool.h>
+
+#include "vgg11/nn/model.h"
+
+/* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has
+ * three but for the two at the borders, which have one less. */
+static double taps(const layer_row *row)
+{
+    double along = 3.0 * row->side - 2.0;
+    return row->kind == LAYER_CONV ? along * along : 1.0;
+}
+
+static double map_elements(int side, int channels)
+{
+    return (double)side * side * channels;
+}
+
+static double output_elements(const layer_row *row)
+{
+    return map_elements(row->pool ? row->side / 2 : row->side, row->out);
+}
+
+op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, vgg_precision precision)
+{
+    const layer_row *row = &model_layers[layer];
+    double element = precision == PRECISION_BF16 ? 2 : 4;
+    double weights = ranks * (double)model_tensors()[2 * layer].count;
+    double input = images * map_elements(row->side, row->in) * element;
+    double output = images * output_elements(row) * element;
+    op_count work = {.flops = 2.0 * images * taps(row) * row->in * row->out};
+    switch (pass) {
+    case CONV_FORWARD:
+        work.bytes_read = input + weights * element;
+        work.bytes_written = output;
+        break;
+    case CONV_INPUT_GRAD:
+        work.bytes_read = output + weights * element;
+        work.bytes_written = input;
+        break;
+    default:
+        work.bytes_read = input + output;
+        work.bytes_written = weights * sizeof(float);
+        break;
+    }
+    return work;
+}
+
+op_count op_count_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS])
+{
+    double buffer = (double)model_flat_count() * sizeof(float), summed = buffer;
+    for (int layer = 0; layer < MODEL_LAYERS; layer++)
+        if (in_factors[layer]) summed -= (double)model_tensors()[2 * layer].count * sizeof(float);
+    return (op_count){.bytes_read = ranks * summed + 2.0 * nodes * buffer, .bytes_written = 2.0 * nodes * buffer};
+}
+
+op_count op_count_of_factors(int layer, double images, int ranks, vgg_precision precision)
+{
+    op_count work = op_count_of_layer(layer, CONV_WEIGHT_GRAD, images, ranks, precision);
+    work.bytes_written = 0;
+    return work;
+}
+
+double op_count_bytes(op_count work)
+{
+    return work.bytes_read + work.bytes_written;
+}
+
+double op_count_peak_flops(const machine_peaks *limits, vgg_precision precision)
+{
+    bool narrow = precision == PRECISION_BF16 && limits->bf16_flops > limits->fp32_flops;
+    return narrow ? limits->bf16_flops : limits->fp32_flops;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+double layer_limit_s(const machine_peaks *limits, vgg_precision precision, op_count work)
+{
+    double traffic_s = larger(work.bytes_read / limits->read_bytes, op_count_bytes(work) / machine_bandwidth(limits));
+    return larger(work.flops / op_count_peak_flops(limits, precision), traffic_s);
+}
+
+double update_limit_s(const machine_peaks *limits, op_count work)
+{
+    return op_count_bytes(work) / limits->update_bytes;
+}

@@ -1,0 +1,108 @@
+/* The checkpoints of a run folder: the newest that is sound, and the removal of old ones. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checkpoint/file.h"
+#include "vgg11/base/log.h"
+#include "vgg11/checkpoint/checkpoint.h"
+
+#define PREFIX "checkpoint-"
+#define SUFFIX ".safetensors"
+enum { STEP_DIGITS_MIN = 8, STEP_DIGITS_MAX = 18 };
+
+void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PATH_MAX])
+{
+    snprintf(path, CHECKPOINT_PATH_MAX, "%s/" PREFIX "%08" PRIu64 SUFFIX, folder, step);
+}
+
+static bool parse_name(const char *name, uint64_t *step)
+{
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0) return false;
+    const char *digits = name + strlen(PREFIX);
+    size_t count = strspn(digits, "0123456789");
+    if (count < STEP_DIGITS_MIN || count > STEP_DIGITS_MAX || strcmp(digits + count, SUFFIX) != 0) return false;
+    *step = strtoull(digits, NULL, 10);
+    return true;
+}
+
+typedef struct {
+    uint64_t *steps; /* newest first */
+    size_t count;
+} step_list;
+
+static int newer_first(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x < y) - (x > y);
+}
+
+static vgg_status add_step(step_list *list, uint64_t step)
+{
+    uint64_t *grown = realloc(list->steps, (list->count + 1) * sizeof *grown);
+    if (!grown) return vgg_fail(VGG_UNAVAILABLE, "no memory for the list of checkpoints");
+    list->steps = grown;
+    list->steps[list->count++] = step;
+    return VGG_OK;
+}
+
+/* The caller frees list->steps. */
+static vgg_status list_steps(const char *folder, step_list *list)
+{
+    DIR *stream = opendir(folder);
+    if (!stream) return vgg_fail_errno(VGG_BAD_CHECKPOINT, "%s: cannot be opened", folder);
+    vgg_status status = VGG_OK;
+    for (struct dirent *entry; status == VGG_OK && (entry = readdir(stream));) {
+        uint64_t step;
+        if (parse_name(entry->d_name, &step)) status = add_step(list, step);
+    }
+    closedir(stream);
+    if (list->count) qsort(list->steps, list->count, sizeof *list->steps, newer_first);
+    return status;
+}
+
+vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX])
+{
+    step_list list = {0};
+    vgg_status status = list_steps(folder, &list);
+    bool found = false;
+    for (size_t i = 0; status == VGG_OK && i < list.count && !found; i++) {
+        checkpoint_path(folder, list.steps[i], path);
+        found = checkpoint_verify(path) == VGG_OK;
+        if (!found) vgg_log(VGG_LOG_WARNING, "passed over: %s", vgg_message());
+    }
+    if (status == VGG_OK && !found)
+        status = vgg_fail(VGG_BAD_CHECKPOINT, "%s: holds no usable checkpoint (%zu files looked at)", folder, list.count);
+    free(list.steps);
+    return status;
+}
+
+static void remove_temporaries(const char *folder)
+{
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (strncmp(entry->d_name, CHECKPOINT_TEMPORARY, strlen(CHECKPOINT_TEMPORARY)) != 0) continue;
+        char path[CHECKPOINT_PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        unlink(path);
+    }
+    if (stream) closedir(stream);
+}
+
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare)
+{
+    step_list list = {0};
+    vgg_status status = list_steps(folder, &list);
+    for (size_t i = keep; status == VGG_OK && keep > 0 && i < list.count; i++) {
+        char path[CHECKPOINT_PATH_MAX];
+        checkpoint_path(folder, list.steps[i], path);
+        bool spared = spare && strcmp(path, spare) == 0;
+        if (!spared && unlink(path) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be removed", path);
+    }
+    free(list.steps);
+    remove_temporaries(folder);
+    return status;
+}

@@ -1,0 +1,173 @@
+/* Reading a checkpoint: nothing of it is used before all of it has been checked. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint/file.h"
+#include "checkpoint/safetensors.h"
+#include "vgg11/base/hash.h"
+#include "vgg11/checkpoint/checkpoint.h"
+
+enum { PIECE_BYTES = 1 << 20 };
+
+void checkpoint_state_clear(checkpoint_state *state)
+{
+    free(state->config_json);
+    free(state->data_fingerprint);
+    free(state->tuning_fingerprint);
+    free(state->exchange);
+    free(state->algorithms);
+    memset(state, 0, sizeof *state);
+}
+
+static vgg_status read_all(int file, const char *path, size_t offset, void *data, size_t bytes)
+{
+    char *out = data;
+    while (bytes > 0) {
+        ssize_t got = pread(file, out, bytes, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be read", path);
+        if (got == 0) return vgg_fail(VGG_BAD_CHECKPOINT, "%s: ends too early", path);
+        out += got;
+        offset += (size_t)got;
+        bytes -= (size_t)got;
+    }
+    return VGG_OK;
+}
+
+/* Opened without blocking, since the name may be that of a pipe. */
+static vgg_status open_file(const char *path, int *file, size_t *file_bytes)
+{
+    struct stat facts;
+    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (opened < 0) return vgg_fail_errno(VGG_BAD_CHECKPOINT, "%s: cannot be opened", path);
+    if (fstat(opened, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+        close(opened);
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: is not a regular file", path);
+    }
+    *file = opened;
+    *file_bytes = (size_t)facts.st_size;
+    return VGG_OK;
+}
+
+static vgg_status header_length(int file, const char *path, size_t file_bytes, size_t *header_bytes)
+{
+    unsigned char raw[SAFETENSORS_LENGTH_BYTES];
+    uint64_t length = 0;
+    if (file_bytes < sizeof raw) return vgg_fail(VGG_BAD_CHECKPOINT, "%s: has %zu bytes; too short for a checkpoint", path, file_bytes);
+    VGG_TRY(read_all(file, path, 0, raw, sizeof raw));
+    for (int i = SAFETENSORS_LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | raw[i];
+    if (length > SAFETENSORS_HEADER_MAX)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: not a checkpoint of vgg11_dist (its header would be over %d bytes)", path,
+                        SAFETENSORS_HEADER_MAX);
+    size_t expected = sizeof raw + (size_t)length + safetensors_data_bytes();
+    if (file_bytes != expected)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: has %zu bytes where a VGG11 checkpoint with this header has %zu", path, file_bytes,
+                        expected);
+    *header_bytes = (size_t)length;
+    return VGG_OK;
+}
+
+static vgg_status read_header(int file, const char *path, size_t file_bytes, checkpoint_state *state,
+                              uint32_t crc[SAFETENSORS_TENSORS], size_t *data_start)
+{
+    size_t header_bytes = 0;
+    VGG_TRY(header_length(file, path, file_bytes, &header_bytes));
+    char *header = malloc(header_bytes + 1);
+    if (!header) return vgg_fail(VGG_UNAVAILABLE, "no memory for a checkpoint header of %zu bytes", header_bytes);
+    vgg_status status = read_all(file, path, SAFETENSORS_LENGTH_BYTES, header, header_bytes);
+    if (status == VGG_OK) status = safetensors_parse(path, header, header_bytes, state, crc);
+    free(header);
+    *data_start = SAFETENSORS_LENGTH_BYTES + header_bytes;
+    return status;
+}
+
+/* By the bits, so that the compiler may take many at a time. */
+bool checkpoint_finite(const float *values, size_t count)
+{
+    const uint32_t exponent = 0x7f800000;
+    uint32_t endless = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        endless |= (bits & exponent) == exponent;
+    }
+    return endless == 0;
+}
+
+/* The tensor's bytes go to `target`, or, if that is NULL, only through the checksum. */
+static vgg_status read_tensor(int file, const char *path, size_t data_start, const safetensors_entry *entry, uint32_t expected,
+                              float *target, char *piece)
+{
+    uint32_t crc = 0;
+    bool finite = true;
+    for (size_t done = 0; done < entry->data_bytes; done += PIECE_BYTES) {
+        size_t left = entry->data_bytes - done, bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
+        char *to = target ? (char *)target + done : piece;
+        VGG_TRY(read_all(file, path, data_start + entry->data_offset + done, to, bytes));
+        crc = hash_crc32c(crc, to, bytes);
+        finite = finite && checkpoint_finite((const float *)(const void *)to, bytes / sizeof(float));
+    }
+    if (crc != expected)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s does not match its checksum; the file is damaged", path, entry->name);
+    if (finite) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s holds numbers that are not finite; take an older checkpoint", path, entry->name);
+}
+
+static vgg_status read_tensors(int file, const char *path, size_t data_start, const uint32_t crc[SAFETENSORS_TENSORS],
+                               float *weights, float *velocity)
+{
+    char *piece = malloc(PIECE_BYTES);
+    vgg_status status = piece ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "no memory to read %s", path);
+    for (int i = 0; i < SAFETENSORS_TENSORS && status == VGG_OK; i++) {
+        safetensors_entry entry = safetensors_tensor(i);
+        float *flat = i < MODEL_TENSORS ? weights : velocity;
+        status = read_tensor(file, path, data_start, &entry, crc[i], flat ? flat + entry.view->offset : NULL, piece);
+    }
+    free(piece);
+    return status;
+}
+
+static void clear_flat(float *flat)
+{
+    if (flat) memset(flat, 0, model_flat_count() * sizeof *flat);
+}
+
+/* The header, and with `tensors` what follows it. */
+static vgg_status read_checkpoint(const char *path, checkpoint_state *state, bool tensors, float *weights, float *velocity)
+{
+    int file = -1;
+    size_t file_bytes = 0, data_start = 0;
+    uint32_t crc[SAFETENSORS_TENSORS];
+    memset(state, 0, sizeof *state);
+    VGG_TRY(open_file(path, &file, &file_bytes));
+    vgg_status status = read_header(file, path, file_bytes, state, crc, &data_start);
+    if (status == VGG_OK && tensors) {
+        clear_flat(weights);
+        clear_flat(velocity);
+        status = read_tensors(file, path, data_start, crc, weights, velocity);
+    }
+    close(file);
+    return status;
+}
+
+vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity)
+{
+    return read_checkpoint(path, state, true, weights, velocity);
+}
+
+vgg_status checkpoint_read_state(const char *path, checkpoint_state *state)
+{
+    return read_checkpoint(path, state, false, NULL, NULL);
+}
+
+vgg_status checkpoint_verify(const char *path)
+{
+    checkpoint_state state;
+    vgg_status status = checkpoint_load(path, &state, NULL, NULL);
+    checkpoint_state_clear(&state);
+    return status;
+}

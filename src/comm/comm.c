@@ -1,0 +1,93 @@
+/* Start and end of MPI, and the checked call. */
+#include "comm/comm_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void mpi_check(int code, const char *call)
+{
+    if (code == MPI_SUCCESS) return;
+    char host[256] = "?", reason[MPI_MAX_ERROR_STRING] = "?";
+    int rank = -1, length;
+    gethostname(host, sizeof host - 1);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Error_string(code, reason, &length);
+    fprintf(stderr, "vgg11_dist: rank %d on %s: %s failed: %s\n", rank, host, call, reason);
+    MPI_Abort(MPI_COMM_WORLD, VGG_ERROR);
+    abort();
+}
+
+/* srun without a matching --mpi plug-in starts tasks that each believe to be alone: N equal trainings instead of one. */
+static vgg_status refuse_lonely_tasks(const comm *c)
+{
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    if (c->size > 1 || getenv("OMPI_COMM_WORLD_SIZE") || !tasks || atoi(tasks) <= 1) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "srun started %s tasks, but MPI sees one alone: use srun --mpi=pmix (srun --mpi=list shows "
+                    "what there is), or mpirun", tasks);
+}
+
+static void read_library_version(comm *c)
+{
+    int length = 0;
+    MPI_CALL(MPI_Get_library_version, c->library, &length);
+    c->library[strcspn(c->library, ",\n")] = '\0';
+}
+
+static vgg_status open_world(comm *c, int thread_level)
+{
+    MPI_CALL(MPI_Comm_set_errhandler, MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_CALL(MPI_Comm_dup, MPI_COMM_WORLD, &c->world);
+    MPI_CALL(MPI_Comm_set_errhandler, c->world, MPI_ERRORS_RETURN);
+    MPI_CALL(MPI_Comm_rank, c->world, &c->rank);
+    MPI_CALL(MPI_Comm_size, c->world, &c->size);
+    gethostname(c->host, sizeof c->host - 1);
+    read_library_version(c);
+
+    vgg_status status = refuse_lonely_tasks(c);
+    if (status == VGG_OK && thread_level < MPI_THREAD_FUNNELED)
+        status = vgg_fail(VGG_UNAVAILABLE, "%s gives no MPI_THREAD_FUNNELED: use a build with thread support", c->library);
+    VGG_TRY(comm_agree(c, status));
+    return nodes_open(c);
+}
+
+vgg_status comm_open(int *argc, char ***argv, comm **out)
+{
+    *out = NULL;
+    comm *c = calloc(1, sizeof *c);
+    if (!c) return vgg_fail(VGG_UNAVAILABLE, "no memory for the communicator");
+    c->world = c->node = MPI_COMM_NULL;
+    int thread_level = MPI_THREAD_SINGLE;
+    MPI_CALL(MPI_Init_thread, argc, argv, MPI_THREAD_FUNNELED, &thread_level);
+    vgg_status status = open_world(c, thread_level);
+    if (status != VGG_OK) {
+        comm_close(c);
+        return status;
+    }
+    *out = c;
+    return VGG_OK;
+}
+
+void comm_close(comm *c)
+{
+    nodes_close(c);
+    if (c->world != MPI_COMM_NULL) MPI_CALL(MPI_Comm_free, &c->world);
+    free(c);
+    MPI_Finalize();
+}
+
+_Noreturn void comm_abort(comm *c, vgg_status status)
+{
+    MPI_Abort(c->world, status);
+    abort();
+}
+
+int comm_rank(const comm *c) { return c->rank; }
+int comm_size(const comm *c) { return c->size; }
+int comm_node_rank(const comm *c) { return c->node_rank; }
+int comm_node_size(const comm *c) { return c->node_size; }
+int comm_node_index(const comm *c) { return c->node_index; }
+int comm_node_count(const comm *c) { return c->node_count; }
+const char *comm_host(const comm *c) { return c->host; }
+const char *comm_library_version(const comm *c) { return c->library; }

@@ -1,0 +1,24 @@
+/* Slices of the global batch that one rank holds, and their sum within the rank. */
+#ifndef VGG11_EXCHANGE_MICRO_BATCHES_H
+#define VGG11_EXCHANGE_MICRO_BATCHES_H
+
+#include "vgg11/exchange/exchange.h"
+
+enum { MICRO_BATCH_LEVELS_MAX = 32 };
+
+typedef struct {
+    int count;                       /* slices of this rank: 2^levels */
+    int levels;
+    size_t floats;                   /* in each buffer */
+    float *waiting[MICRO_BATCH_LEVELS_MAX]; /* [levels][floats]: sums that wait for their other half */
+} micro_batch_tree;
+
+/* VGG_BAD_OPTION, saying which numbers do, if the configuration's slices do not fit this many ranks. */
+vgg_status micro_batches_check(const exchange_config *config, int ranks);
+
+/* micro_batches_close() frees, also after a failure. */
+vgg_status micro_batches_open(micro_batch_tree *tree, const exchange_config *config, int ranks);
+void micro_batches_close(micro_batch_tree *tree);
+size_t micro_batches_memory_bytes(const micro_batch_tree *tree);
+
+#endif

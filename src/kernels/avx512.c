@@ -1,0 +1,28 @@
+/* Kernels for AVX-512: 28 of the 32 registers are the tile. */
+#include <immintrin.h>
+
+#include "vgg11/kernels/kernels.h"
+
+#define SIMD_TABLE simd_kernels_avx512
+#define SIMD_WIDTH 16
+#define SIMD_ROWS 14
+#define SIMD_STREAM(to, value) _mm512_stream_ps((to), (__m512)(value))
+#define SIMD_FENCE() _mm_sfence()
+#define SIMD_INTERLEAVE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SIMD_INTERLEAVE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+
+#include "kernels/gemm_tile.inc.h"
+#include "kernels/elementwise.inc.h"
+#include "kernels/winograd_transforms.inc.h"
+
+SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6) SIMD_TILE(7)
+SIMD_TILE(8) SIMD_TILE(9) SIMD_TILE(10) SIMD_TILE(11) SIMD_TILE(12) SIMD_TILE(13) SIMD_TILE(14)
+
+#define SIMD_TILES(form)                                                                                               \
+    {NULL, form##_1, form##_2, form##_3, form##_4, form##_5, form##_6, form##_7, form##_8, form##_9, form##_10,        \
+     form##_11, form##_12, form##_13, form##_14}
+
+const simd_kernels simd_kernels_avx512 = {
+    .name = "avx512",
+#include "kernels/table.inc.h"
+};

@@ -1,0 +1,82 @@
+#include "vgg11/kernels/pool.h"
+
+#include "vgg11/kernels/kernels.h"
+
+/* Channels at a time, so that widened ones stay in the L1 cache. */
+enum { PIECE = 256 };
+
+typedef struct {
+    size_t first; /* of the window's upper left pixel, channel included */
+    size_t pixel; /* floats to the right neighbour */
+    size_t row;   /* and to the one below */
+    size_t out;   /* in the pooled map */
+    size_t count; /* channels */
+} window_piece;
+
+static size_t piece_count(const pool_shape *shape) { return ((size_t)shape->channels + PIECE - 1) / PIECE; }
+
+static size_t window_count(const pool_shape *shape)
+{
+    size_t half = (size_t)shape->side / 2;
+    return (size_t)shape->n * half * half;
+}
+
+static window_piece piece_at(const pool_shape *shape, size_t index)
+{
+    size_t half = (size_t)shape->side / 2, channels = (size_t)shape->channels;
+    size_t window = index / piece_count(shape), channel = index % piece_count(shape) * PIECE;
+    window_piece p = {.pixel = channels, .row = (size_t)shape->side * channels};
+    p.first = 2 * (window / half) * p.row + 2 * (window % half) * p.pixel + channel;
+    p.out = window * channels + channel;
+    p.count = channels - channel < PIECE ? channels - channel : PIECE;
+    return p;
+}
+
+static size_t place_offset(const window_piece *p, int place) { return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel; }
+
+void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chosen)
+{
+    const simd_kernels *kernels = simd_kernels_select();
+#pragma omp parallel for num_threads(shape->threads) schedule(static)
+    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
+        window_piece p = piece_at(shape, i);
+        float space[4][PIECE], pooled[PIECE];
+        const float *window[4];
+        for (int place = 0; place < 4; place++) {
+            size_t from = p.first + place_offset(&p, place);
+            if (x.narrow) kernels->widen(space[place], x.narrow + from, p.count);
+            window[place] = x.narrow ? space[place] : x.wide + from;
+        }
+        kernels->pool(y.narrow ? pooled : y.wide + p.out, chosen ? chosen + p.out : NULL, window, p.count, false);
+        if (y.narrow) kernels->narrow(y.narrow + p.out, pooled, p.count);
+    }
+}
+
+void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, pool_map dx)
+{
+    const simd_kernels *kernels = simd_kernels_select();
+#pragma omp parallel for num_threads(shape->threads) schedule(static)
+    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
+        window_piece p = piece_at(shape, i);
+        float space[4][PIECE], pooled[PIECE];
+        float *window[4];
+        for (int place = 0; place < 4; place++)
+            window[place] = dx.narrow ? space[place] : dx.wide + p.first + place_offset(&p, place);
+        if (dy.narrow) kernels->widen(pooled, dy.narrow + p.out, p.count);
+        kernels->unpool(window, dy.narrow ? pooled : dy.wide + p.out, chosen + p.out, p.count);
+        for (int place = 0; dx.narrow && place < 4; place++)
+            kernels->narrow(dx.narrow + p.first + place_offset(&p, place), space[place], p.count);
+    }
+}
+
+void relu_backward(const float *y, float *dy, size_t count, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < count; i++) dy[i] = y[i] <= 0 ? 0 : dy[i];
+}
+
+void relu_backward_bf16(const bf16 *y, bf16 *dy, size_t count, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < count; i++) dy[i] = bf16_widen(y[i]) <= 0 ? 0 : dy[i];
+}

@@ -1,0 +1,132 @@
+/* Forward and backward over the table of layers. */
+#include <assert.h>
+#include <string.h>
+
+#include "vgg11/conv/progress_poll.h"
+#include "vgg11/conv/parts.h"
+#include "nn/network_impl.h"
+#include "vgg11/base/clock.h"
+#include "vgg11/nn/dense_factors.h"
+
+void network_prepare(network *net, const float *weights)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            conv_plan *plan = &net->layers[i].slots[pass].plan;
+            if (plan->algorithm && plan->prepare) plan->prepare(plan, weights + net->layers[i].kernel->offset);
+        }
+    }
+}
+
+static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
+
+static void run_slot(network *net, network_slot *slot, conv_arguments arguments)
+{
+    arguments.n = net->n;
+    arguments.workspace = net->workspace;
+    conv_plan_run(&slot->plan, &arguments);
+}
+
+static void forward_layer(network *net, network_layer *layer, const float *weights, const void *x)
+{
+    double start = now(net);
+    network_slot *slot = &layer->slots[CONV_FORWARD];
+    run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
+                                         .y = layer->output, .chosen = layer->chosen});
+    slot->seconds += now(net) - start;
+}
+
+const float *network_forward(network *net, const float *weights, const float *input, int n)
+{
+    assert(n >= 0 && n <= net->config.batch_capacity);
+    net->n = n;
+    if (n > 0) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
+    const void *x = net->input;
+    for (int i = 0; i < MODEL_LAYERS && n > 0; i++) {
+        forward_layer(net, &net->layers[i], weights, x);
+        x = net->layers[i].output;
+    }
+    return net->layers[MODEL_LAYERS - 1].output;
+}
+
+static void zero_padding(const network_layer *layer, float *gradient)
+{
+    size_t kernel_end = layer->kernel->offset + layer->kernel->count, bias_end = layer->bias->offset + layer->bias->count;
+    memset(gradient + kernel_end, 0, (layer->bias->offset - kernel_end) * sizeof *gradient);
+    memset(gradient + bias_end, 0, (layer->flat_end - bias_end) * sizeof *gradient);
+}
+
+static void report(const network_layer *layer, const network_hooks *hooks)
+{
+    if (!hooks) return;
+    size_t first = layer->kernel->offset;
+    if (hooks->range_final) hooks->range_final(hooks->context, first, layer->flat_end - first);
+    if (hooks->poll) hooks->poll(hooks->context);
+}
+
+static void sum_bias_gradient(const network *net, const network_layer *layer, const void *dy, float *db)
+{
+    size_t out = (size_t)layer->row->out, n = (size_t)net->n;
+    vgg_range all = {0, out};
+    if (layer->slots[CONV_WEIGHT_GRAD].plan.problem.bf16_y)
+        conv_sum_rows_bf16(dy, out, n, all, db);
+    else
+        conv_sum_rows(dy, out, n, all, db);
+}
+
+static void weight_gradient(network *net, int i, const void *x, const void *dy, float *gradient, const factor_batch *factors)
+{
+    network_layer *layer = &net->layers[i];
+    float *dw = gradient + layer->kernel->offset, *db = gradient + layer->bias->offset;
+    if (factors && factors_hold(factors->f, i)) {
+        factors_write(factors, i, x, dy);
+        sum_bias_gradient(net, layer, dy, db);
+    } else {
+        run_slot(net, &layer->slots[CONV_WEIGHT_GRAD],
+                 (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen, .dw = dw, .db = db});
+    }
+    zero_padding(layer, gradient);
+}
+
+/* `dy` is the gradient with respect to the layer's output, zero where its ReLU stopped it. The weight gradient comes first, so
+ * that it can be exchanged while the rest is computed. */
+static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const factor_batch *factors,
+                           const network_hooks *hooks)
+{
+    network_layer *layer = &net->layers[i];
+    const void *x = i > 0 ? net->layers[i - 1].output : net->input;
+    double start = now(net);
+    weight_gradient(net, i, x, dy, gradient, factors);
+    layer->slots[CONV_WEIGHT_GRAD].seconds += now(net) - start;
+    report(layer, hooks);
+    if (i == 0) return;
+    start = now(net);
+    network_slot *input_slot = &layer->slots[CONV_INPUT_GRAD];
+    run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .chosen = layer->chosen,
+                                               .dx = net->gradient[i % 2]});
+    input_slot->seconds += now(net) - start;
+    if (hooks && hooks->poll) hooks->poll(hooks->context);
+}
+
+static void zero_gradient(network *net, float *gradient, const network_hooks *hooks)
+{
+    memset(gradient, 0, model_flat_count() * sizeof *gradient);
+    for (int i = MODEL_LAYERS - 1; i >= 0; i--) report(&net->layers[i], hooks);
+}
+
+void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
+                      const network_hooks *hooks)
+{
+    assert(net->config.training);
+    if (net->n == 0) {
+        zero_gradient(net, gradient, hooks);
+        return;
+    }
+    const void *dy = dlogits;
+    progress_poll_begin(hooks ? hooks->poll : NULL, hooks ? hooks->context : NULL);
+    for (int i = MODEL_LAYERS - 1; i >= 0; i--) {
+        backward_layer(net, i, weights, dy, gradient, factors, hooks);
+        dy = net->gradient[i % 2];
+    }
+    progress_poll_end();
+}

@@ -1,0 +1,116 @@
+/* Where a run's weights come from and go to. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/trainer_impl.h"
+#include "vgg11/base/clock.h"
+#include "vgg11/base/log.h"
+#include "vgg11/nn/initialize.h"
+
+static checkpoint_state state_of(trainer *t)
+{
+    return (checkpoint_state){.step = t->at.step,
+                              .epoch = t->at.epoch,
+                              .position = t->at.position,
+                              .seed = t->config->seed,
+                              .ranks = comm_size(t->c),
+                              .threads = t->config->threads,
+                              .slices = t->config->slices,
+                              .best_accuracy = t->at.best_accuracy,
+                              .epoch_loss_sum = t->at.epoch_loss_sum,
+                              .epoch_correct = t->at.epoch_correct,
+                              .epoch_samples = t->at.epoch_samples,
+                              .pixel_mean = t->pixels.mean,
+                              .pixel_deviation = t->pixels.deviation,
+                              .config_json = (char *)t->config->config_json,
+                              .data_fingerprint = t->data_fingerprint,
+                              .tuning_fingerprint = t->tuning_fingerprint,
+                              .exchange = (char *)exchange_name(t->ex),
+                              .algorithms = t->algorithms};
+}
+
+static train_progress progress_of(const checkpoint_state *state)
+{
+    return (train_progress){.step = state->step,
+                            .epoch = state->epoch,
+                            .position = state->position,
+                            .best_accuracy = state->best_accuracy,
+                            .epoch_loss_sum = state->epoch_loss_sum,
+                            .epoch_correct = state->epoch_correct,
+                            .epoch_samples = state->epoch_samples};
+}
+
+static vgg_status check_fit(const trainer *t, const char *path, const checkpoint_state *state)
+{
+    if (strcmp(state->data_fingerprint, t->data_fingerprint) != 0)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->data_fingerprint, t->data_fingerprint);
+    uint64_t expected = (uint64_t)state->epoch * t->steps_per_epoch + state->position;
+    if (state->position < t->steps_per_epoch && state->step == expected) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more", path,
+                    state->step, state->epoch, t->steps_per_epoch, state->position);
+}
+
+/* On rank 0. */
+static vgg_status load_checkpoint(trainer *t)
+{
+    const char *path = t->resumed_from.path;
+    checkpoint_state state = {0};
+    vgg_status status = checkpoint_load(path, &state, exchange_weights(t->ex), exchange_velocity(t->ex));
+    if (status == VGG_OK) status = check_fit(t, path, &state);
+    if (status == VGG_OK) {
+        t->at = progress_of(&state);
+        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.step);
+        trainer_tell_differences(t);
+    }
+    checkpoint_state_clear(&state);
+    return status;
+}
+
+vgg_status trainer_start_weights(trainer *t)
+{
+    vgg_status status = VGG_OK;
+    bool first = comm_rank(t->c) == 0;
+    if (first && t->config->resume) status = load_checkpoint(t);
+    else if (first) initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->ex));
+    VGG_TRY(comm_agree(t->c, status));
+    comm_broadcast(t->c, &t->at, sizeof t->at, 0);
+    exchange_distribute(t->ex, exchange_weights(t->ex));
+    if (t->config->resume) exchange_distribute(t->ex, exchange_velocity(t->ex));
+    return VGG_OK;
+}
+
+static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char path[CHECKPOINT_PATH_MAX])
+{
+    double start = clock_now_s();
+    uint64_t bytes = 0;
+    checkpoint_path(t->config->output, t->at.step, path);
+    VGG_TRY(checkpoint_save(path, state, exchange_weights(t->ex), exchange_velocity(t->ex), &bytes));
+    run_checkpoint_event event = {t->at.step, path, bytes, clock_now_s() - start};
+    TRAINER_TELL(t, checkpoint, &event);
+    return checkpoint_prune(t->config->output, t->config->keep, path);
+}
+
+static vgg_status save_best(trainer *t, const checkpoint_state *state, const char *same)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/best.safetensors", t->config->output);
+    if (length >= (int)sizeof path) return vgg_fail(VGG_IO_ERROR, "%s: name is too long", t->config->output);
+    if (same && checkpoint_alias(same, path) == VGG_OK) return VGG_OK;
+    return checkpoint_save(path, state, exchange_weights(t->ex), exchange_velocity(t->ex), NULL);
+}
+
+vgg_status trainer_save(trainer *t, bool periodic, bool best)
+{
+    vgg_status status = VGG_OK;
+    if (!t->config->output || (!periodic && !best)) return VGG_OK;
+    exchange_collect(t->ex, exchange_weights(t->ex));
+    exchange_collect(t->ex, exchange_velocity(t->ex));
+    if (comm_rank(t->c) == 0) {
+        char path[CHECKPOINT_PATH_MAX];
+        checkpoint_state state = state_of(t);
+        if (periodic) status = save_periodic(t, &state, path);
+        if (status == VGG_OK && best) status = save_best(t, &state, periodic ? path : NULL);
+    }
+    return comm_agree(t->c, status);
+}

@@ -1,0 +1,377 @@
+/* How algorithms are chosen: by name, in the table's order, by timing with several ranks that must agree, from the cache. */
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/support.h"
+#include "vgg11/conv/conv.h"
+#include "vgg11/nn/model.h"
+#include "vgg11/nn/network.h"
+
+enum { RANKS = 3 };
+
+static const network_config plain = {.batch_capacity = 2, .threads = 2, .training = true};
+
+static network *create(const network_config *config)
+{
+    network *net;
+    ck_assert_msg(network_create(config, &net) == VGG_OK, "%s", vgg_message());
+    return net;
+}
+
+static void check_refused(const network_config *config, const char *named)
+{
+    network *net;
+    ck_assert_int_eq(network_create(config, &net), VGG_UNAVAILABLE);
+    ck_assert_ptr_null(net);
+    ck_assert_msg(strstr(vgg_message(), named) != NULL, "%s", vgg_message());
+    ck_assert_ptr_null(strchr(vgg_message(), '\n'));
+}
+
+START_TEST(unknown_name_is_refused)
+{
+    network_config config = plain;
+    config.conv = "nonesuch";
+    check_refused(&config, "nonesuch");
+    config.tune = true;
+    check_refused(&config, "nonesuch");
+}
+END_TEST
+
+START_TEST(name_that_accepts_nothing_is_refused)
+{
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        network_config config = plain;
+        config.conv = (*row)->name;
+        if ((*row)->precision == PRECISION_BF16) check_refused(&config, (*row)->name);
+    }
+}
+END_TEST
+
+/* Each row by its name: it is taken wherever it accepts, and nothing is left without an algorithm. */
+START_TEST(name_is_taken_wherever_it_accepts)
+{
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        network_config config = plain;
+        network *net;
+        int taken = 0;
+        config.conv = (*row)->name;
+        config.precision = (*row)->precision;
+        if (network_create(&config, &net) != VGG_OK) {
+            ck_assert_msg(strstr(vgg_message(), (*row)->name) != NULL, "%s", vgg_message());
+            continue;
+        }
+        for (int i = 0; i < MODEL_LAYERS; i++) {
+            const char *name = network_algorithm(net, i, CONV_FORWARD);
+            ck_assert_str_ne(name, "none");
+            taken += strcmp(name, (*row)->name) == 0;
+        }
+        for (int i = 1; i < MODEL_LAYERS; i++) {
+            taken += strcmp(network_algorithm(net, i, CONV_INPUT_GRAD), (*row)->name) == 0;
+            taken += strcmp(network_algorithm(net, i, CONV_WEIGHT_GRAD), (*row)->name) == 0;
+        }
+        ck_assert_msg(taken > 0, "%s", (*row)->name);
+        network_destroy(net);
+    }
+}
+END_TEST
+
+typedef struct {
+    int lines;
+    bool reason; /* a line told why a row declined */
+} listener;
+
+static void listen(void *context, const char *text)
+{
+    listener *l = context;
+    l->lines++;
+    l->reason = l->reason || strstr(text, "unrolls 3x3") != NULL;
+}
+
+START_TEST(description_names_reasons)
+{
+    network_config config = plain;
+    config.conv = "im2col";
+    network *net = create(&config);
+    listener l = {0, false};
+    network_describe(net, listen, &l);
+    ck_assert_int_eq(l.lines, 3 * MODEL_LAYERS - 1);
+    ck_assert(l.reason);
+    network_destroy(net);
+}
+END_TEST
+
+/* Ranks as threads: agreement is the largest of what all gave, once all have given theirs. */
+typedef struct {
+    pthread_barrier_t meet;
+    double value[RANKS];
+} meeting;
+
+typedef struct {
+    meeting *with;
+    int rank;
+    int calls;
+    const char *cache;
+    network *net;
+    vgg_status status;
+} member;
+
+static double agree(void *context, double value)
+{
+    member *m = context;
+    m->calls++;
+    m->with->value[m->rank] = value;
+    pthread_barrier_wait(&m->with->meet);
+    double most = m->with->value[0];
+    for (int i = 1; i < RANKS; i++) most = fmax(most, m->with->value[i]);
+    pthread_barrier_wait(&m->with->meet);
+    return most;
+}
+
+static void *create_as_member(void *context)
+{
+    member *m = context;
+    network_config config = {.batch_capacity = 2, .threads = 1, .training = true, .tune = true, .plan_cache = m->cache,
+                             .agreement = {m, agree}};
+    m->status = network_create(&config, &m->net);
+    return NULL;
+}
+
+/* caches[rank] may differ: ranks on different machines. */
+static void create_together(member members[RANKS], char *const caches[RANKS])
+{
+    meeting with;
+    pthread_t threads[RANKS];
+    pthread_barrier_init(&with.meet, NULL, RANKS);
+    for (int i = 0; i < RANKS; i++) {
+        members[i] = (member){.with = &with, .rank = i, .cache = caches[i]};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, create_as_member, &members[i]), 0);
+    }
+    for (int i = 0; i < RANKS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_int_eq(members[i].status, VGG_OK);
+    }
+    pthread_barrier_destroy(&with.meet);
+    for (int i = 1; i < RANKS; i++) {
+        ck_assert_int_eq(members[i].calls, members[0].calls);
+        for (int slot = 0; slot < 3 * MODEL_LAYERS; slot++)
+            ck_assert_str_eq(network_algorithm(members[i].net, slot / 3, slot % 3),
+                             network_algorithm(members[0].net, slot / 3, slot % 3));
+    }
+}
+
+static void destroy_together(member members[RANKS])
+{
+    for (int i = 0; i < RANKS; i++) network_destroy(members[i].net);
+}
+
+static char *path_in(const char *folder, const char *name)
+{
+    char *path;
+    ck_assert_int_gt(asprintf(&path, "%s/%s", folder, name), 0);
+    return path;
+}
+
+START_TEST(ranks_choose_alike_and_remember)
+{
+    char *folder = support_make_folder(), *mine = path_in(folder, "a"), *theirs = path_in(folder, "b");
+    char *const one[RANKS] = {mine, mine, mine}, *const two[RANKS] = {mine, mine, theirs};
+    member timed[RANKS], cached[RANKS], half[RANKS];
+    create_together(timed, one);
+    create_together(cached, one);
+    ck_assert_int_lt(cached[0].calls, 8);
+    ck_assert_int_gt(timed[0].calls, 3 * MODEL_LAYERS);
+    for (int slot = 0; slot < 3 * MODEL_LAYERS; slot++)
+        ck_assert_str_eq(network_algorithm(cached[0].net, slot / 3, slot % 3),
+                         network_algorithm(timed[0].net, slot / 3, slot % 3));
+    create_together(half, two); /* one rank's machine has no cache yet: all time again */
+    ck_assert_int_gt(half[0].calls, 3 * MODEL_LAYERS);
+    destroy_together(timed), destroy_together(cached), destroy_together(half);
+    support_remove_folder(folder);
+    free(mine), free(theirs), free(folder);
+}
+END_TEST
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static char *read_text(const char *path)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(text);
+    ck_assert_ptr_nonnull(file);
+    fread(text, 1, (1 << 16) - 1, file);
+    fclose(file);
+    return text;
+}
+
+static int calls;
+
+static double count_call(void *context, double value)
+{
+    (void)context;
+    calls++;
+    return value;
+}
+
+/* Calls for agreement while creating: few from a cache, many when timing. */
+static int calls_to_create(const char *cache, int batch)
+{
+    network_config config = {.batch_capacity = batch, .threads = 2, .tune = true, .plan_cache = cache,
+                             .agreement = {NULL, count_call}};
+    calls = 0;
+    network_destroy(create(&config));
+    return calls;
+}
+
+START_TEST(cache_that_does_not_fit_is_passed_over)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans"), *text;
+    const char *foreign = "some other machine\tconv1\t0\tim2col\t0.1\n";
+    write_text(cache, foreign);
+    int timing = calls_to_create(cache, 2), from_cache = calls_to_create(cache, 2);
+    ck_assert_int_lt(from_cache, timing);
+    text = read_text(cache);
+    ck_assert_msg(strstr(text, foreign) != NULL, "another machine's line was lost");
+    ck_assert_int_eq(calls_to_create(cache, 3), timing); /* another setting */
+    ck_assert_int_eq(calls_to_create(cache, 2), from_cache);
+    text[strlen(text) / 2] = '\0'; /* cut short */
+    write_text(cache, text);
+    ck_assert_int_eq(calls_to_create(cache, 2), timing);
+    write_text(cache, "\x01\xff\t\t\t\n\n\tconv1\tnot a number");
+    ck_assert_int_eq(calls_to_create(cache, 2), timing);
+    ck_assert_int_eq(calls_to_create("/nonexistent/folder/plans", 2), timing);
+    ck_assert_int_eq(calls_to_create(folder, 2), timing);
+    support_remove_folder(folder);
+    free(text), free(cache), free(folder);
+}
+END_TEST
+
+START_TEST(cached_row_of_another_build_is_passed_over)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans");
+    int timing = calls_to_create(cache, 2);
+    char *text = read_text(cache), *name = strrchr(text, '\t');
+    while (name[-1] != '\t') name--;
+    *name = 'X'; /* the last line's row has a name that nobody has */
+    write_text(cache, text);
+    ck_assert_int_eq(calls_to_create(cache, 2), timing);
+    support_remove_folder(folder);
+    free(text), free(cache), free(folder);
+}
+END_TEST
+
+/* Another rank that cannot run any row makes this one leave them all, too. */
+static double refuse_all(void *context, double value)
+{
+    (void)context;
+    return value > 0 && isfinite(value) ? INFINITY : value;
+}
+
+START_TEST(what_one_rank_lacks_none_takes)
+{
+    network_config config = plain;
+    network *net;
+    config.tune = true;
+    config.agreement.agree = refuse_all;
+    ck_assert_int_eq(network_create(&config, &net), VGG_UNAVAILABLE);
+    ck_assert_msg(strstr(vgg_message(), "every rank") != NULL, "%s", vgg_message());
+}
+END_TEST
+
+/* The line that a network with this configuration gives of itself. */
+static const char *plan_of(const network_config *config, char text[NETWORK_PLAN_MAX])
+{
+    network *net = create(config);
+    network_algorithms(net, text);
+    network_destroy(net);
+    return text;
+}
+
+START_TEST(plan_is_taken_before_all_else)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans");
+    char plans[3][NETWORK_PLAN_MAX];
+    network_config config = plain;
+    config.conv = "im2col";
+    plan_of(&config, plans[0]);
+    config.conv = NULL;
+    plan_of(&config, plans[1]);
+    ck_assert_str_ne(plans[0], plans[1]);
+    config = (network_config){.batch_capacity = 2, .threads = 2, .training = true, .tune = true, .plan_cache = cache,
+                              .plan = plans[0], .agreement = {NULL, count_call}};
+    calls = 0;
+    ck_assert_str_eq(plan_of(&config, plans[2]), plans[0]);
+    ck_assert_int_lt(calls, 8);
+    ck_assert_int_eq(access(cache, F_OK), -1);
+    support_remove_folder(folder);
+    free(cache), free(folder);
+}
+END_TEST
+
+/* Puts `to` where the plan first says `from`. */
+static void replace(const char *plan, const char *from, const char *to, char changed[2 * NETWORK_PLAN_MAX])
+{
+    const char *at = strstr(plan, from);
+    ck_assert_ptr_nonnull(at);
+    snprintf(changed, 2 * (size_t)NETWORK_PLAN_MAX, "%.*s%s%s", (int)(at - plan), plan, to, at + strlen(from));
+}
+
+START_TEST(plan_that_does_not_fit_is_passed_over)
+{
+    static const char *const changes[][2] = {
+        {"conv1:", "conv2:"}, {"conv1:", "conv1"}, {"/-/", "/im2col/"}, {"/-/", "/-"},    {" conv2", "  conv2"},
+        {" fc4:", "\nfc4:"}, {" fc4:", " fc4:/"}, {" fc4:", ""},        {"conv3:", "conv3:%s%n"},
+    };
+    char expected[NETWORK_PLAN_MAX], other[NETWORK_PLAN_MAX], text[NETWORK_PLAN_MAX];
+    char changed[2 * NETWORK_PLAN_MAX], longest[NETWORK_PLAN_MAX];
+    network_config config = plain;
+    config.conv = "im2col";
+    plan_of(&config, other);
+    config.conv = NULL;
+    plan_of(&config, expected);
+    config.plan = changed;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        replace(other, changes[i][0], changes[i][1], changed);
+        ck_assert_msg(strcmp(plan_of(&config, text), expected) == 0, "taken: %s", changed);
+    }
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    replace(other, "conv5:", longest, changed);
+    ck_assert_str_eq(plan_of(&config, text), expected);
+    for (size_t length = 0; length < strlen(other); length += 31) {
+        snprintf(changed, sizeof changed, "%.*s", (int)length, other);
+        ck_assert_msg(strcmp(plan_of(&config, text), expected) == 0, "taken: %s", changed);
+    }
+    config.plan = other;
+    ck_assert_str_eq(plan_of(&config, text), other);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("choose");
+    TCase *tests = tcase_create("choose");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, unknown_name_is_refused);
+    tcase_add_test(tests, name_that_accepts_nothing_is_refused);
+    tcase_add_test(tests, name_is_taken_wherever_it_accepts);
+    tcase_add_test(tests, description_names_reasons);
+    tcase_add_test(tests, ranks_choose_alike_and_remember);
+    tcase_add_test(tests, cache_that_does_not_fit_is_passed_over);
+    tcase_add_test(tests, cached_row_of_another_build_is_passed_over);
+    tcase_add_test(tests, what_one_rank_lacks_none_takes);
+    tcase_add_test(tests, plan_is_taken_before_all_else);
+    tcase_add_test(tests, plan_that_does_not_fit_is_passed_over);
+    suite_add_tcase(suite, tests);
+    return support_run(suite, NULL);
+}
