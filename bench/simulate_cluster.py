@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Predicts how the gradient exchange scales past the machine at hand.
 
-Compiles the exchange code of src/dist against SimGrid's SMPI (Debian: libsimgrid-dev) and runs it on simulated clusters: weak
+Compiles the exchange code of src/comm and src/exchange against SimGrid's SMPI (Debian: libsimgrid-dev) and runs it on simulated clusters: weak
 scaling, so many images a rank. The time of forward and backward and the memory's bandwidth are measured here with `vgg11_dist
 bench`, or given. Writes a table (CSV) and, with gnuplot, a picture: efficiency, which is the step of one rank over the step of
 many. It may pass 100 %: the ranks of a node share one update.
@@ -30,7 +30,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ROOT / "bench" / "simulate"
 WITH_HOSTS = ROOT / "tests" / "hosts" / "with_hosts.sh"
-REPLACED = {"dist/sum.c", "dist/square_sum.c", "dist/bf16_carry.c", "dist/shared.c", "base/memory.c"}
+REPLACED = {"exchange/tree_sum.c", "exchange/square_sum.c", "exchange/error_feedback.c", "comm/shared_memory.c", "base/memory.c"}
 STRATEGIES = {  # name (without a comma, for gnuplot): exchange, wire
     "flat": ("allreduce", "fp32"),
     "flat bf16": ("allreduce", "bf16"),
@@ -48,11 +48,11 @@ def build(folder):
     flags = ["-std=gnu11", "-O2", "-D_GNU_SOURCE", "-Wno-unknown-pragmas", f"-I{ROOT}/include", f"-I{ROOT}/src",
              f"-I{SIMULATE}", "-include", "sim_mpi.h"]
     sources = [ROOT / "src" / "nn" / "model.c", *SIMULATE.glob("*.c")]
-    for layer in ("base", "dist"):
+    for layer in ("base", "comm", "exchange"):
         sources += [path for path in sorted((ROOT / "src" / layer).glob("*.c")) if f"{layer}/{path.name}" not in REPLACED]
     objects = []
     for path in sources:
-        extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "exchange_allreduce.c" else []
+        extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "allreduce.c" else []
         objects.append(folder / f"{path.parent.name}-{path.stem}.o")
         run(["smpicc", *flags, *extra, "-c", path, "-o", objects[-1]])
     run(["smpicc", *objects, "-o", folder / "simulate", "-lm"])

@@ -1,4 +1,4 @@
-/* In place of src/dist/sum.c, square_sum.c and bf16_carry.c, the arithmetic of an exchange: its memory traffic as simulated time. */
+/* In place of src/exchange/tree_sum.c, square_sum.c and error_feedback.c, the arithmetic of an exchange: its memory traffic as simulated time. */
 #include "sim_cost.h"
 
 #include <simgrid/actor.h>
@@ -55,7 +55,7 @@ void error_feedback_round_sums(const uint16_t *in, int ranks, float *error, uint
     sim_move(count * (2 * sizeof(float) + ((size_t)ranks + 1) * sizeof(uint16_t)));
 }
 
-void widen(const uint16_t *in, float *data, size_t count, int threads)
+void error_feedback_widen(const uint16_t *in, float *data, size_t count, int threads)
 {
     (void)in, (void)data, (void)threads;
     sim_move(count * (sizeof(float) + sizeof(uint16_t)));

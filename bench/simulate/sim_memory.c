@@ -1,4 +1,4 @@
-/* In place of src/base/memory.c and src/dist/shared.c: one block of memory that is every buffer of every simulated rank, since
+/* In place of src/base/memory.c and src/comm/shared_memory.c: one block of memory that is every buffer of every simulated rank, since
  * a thousand ranks' buffers would not fit this machine (nor would the tables of their pages), and nobody looks at the numbers in
  * them. SMPI does not copy a message between places in it. */
 #include "sim_memory.h"

@@ -1,4 +1,4 @@
-/* Included before src/dist: where SMPI 3.32 differs from what MPI promises, and what a simulation need not do. */
+/* Included before src/comm and src/exchange: where SMPI 3.32 differs from what MPI promises, and what a simulation need not do. */
 #ifndef VGG11_BENCH_SIM_MPI_H
 #define VGG11_BENCH_SIM_MPI_H
 

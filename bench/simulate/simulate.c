@@ -1,4 +1,4 @@
-/* One training step's exchange on a simulated cluster: the code of src/dist compiled against SimGrid's SMPI, with forward and
+/* One training step's exchange on a simulated cluster: the code of src/comm and src/exchange compiled against SimGrid's SMPI, with forward and
  * backward, the norm and the update as given times.
  *
  *   simulate EXCHANGE WIRE STEPS BANDWIDTH COMPUTE_S
