@@ -64,7 +64,8 @@ static vgg_status plan_dense(conv_plan *plan)
 }
 
 const conv_algorithm conv_blas = {
-    .name = "dense_blas",
+    .name = "blas",
+    .former_name = "dense_blas",
     .good_when = "any dense layer on any processor: plain OpenBLAS products",
     .precision = PRECISION_FP32,
     .tolerance = {1e-5f, 1e-5f, 1e-5f},

@@ -216,7 +216,8 @@ static vgg_status plan_direct_1ch(conv_plan *plan)
 }
 
 const conv_algorithm conv_direct_1ch = {
-    .name = "direct_1ch",
+    .name = "direct-1ch",
+    .former_name = "direct_1ch",
     .good_when = "the first layer: one input channel, whose weights stay in the L1 cache",
     .precision = PRECISION_FP32,
     .tolerance = {1e-5f, 1e-5f, 1e-5f},

@@ -1,4 +1,4 @@
-/* bf16-avx512: rounds activations and weights to bf16 and multiplies pairs with VDPBF16PS, 14 x 32 sums at a time.
+/* direct-bf16: rounds activations and weights to bf16 and multiplies pairs with VDPBF16PS, 14 x 32 sums at a time.
  *
  * Forward and input gradient are one routine: a convolution reads its input in place, through pointers to the rows of a
  * tile. Pixels with the same valid taps (corners, edges, inside) are taken together, so that no product with padding is
@@ -312,7 +312,8 @@ static vgg_status make_plan(conv_plan *plan)
 }
 
 const conv_algorithm conv_direct_bf16 = {
-    .name = "bf16-avx512",
+    .name = "direct-bf16",
+    .former_name = "bf16-avx512",
     .good_when = "the CPU multiplies bf16 pairs (AVX512_BF16) but has no AMX",
     .precision = PRECISION_BF16,
     .tolerance = {1e-2f, 1e-2f, 1e-2f},

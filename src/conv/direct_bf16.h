@@ -1,4 +1,4 @@
-/* Private to the files of the row bf16-avx512: its tiles of VDPBF16PS products, and the packing that feeds them.
+/* Private to the files of the row direct-bf16: its tiles of VDPBF16PS products, and the packing that feeds them.
  *
  * VDPBF16PS adds to each of 16 fp32 lanes the two products of a pair of bf16 numbers, so every operand lies in pairs along
  * the summed index: a "step" is one pair. B comes in panels of PANEL columns, [step][PANEL][2]; A is read a pair at a time

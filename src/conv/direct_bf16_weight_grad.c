@@ -1,4 +1,4 @@
-/* bf16-avx512, weight gradient: dw[tap] = x^T dy, summed over the pixels at which the tap is inside the map.
+/* direct-bf16, weight gradient: dw[tap] = x^T dy, summed over the pixels at which the tap is inside the map.
  *
  * The pairs that VDPBF16PS multiplies are the same pixel of two images, 2q and 2q+1: then both have the same valid taps and
  * shift together, whatever the tap. x is packed as [chunk][tile of input channels][pixel][image pair][rows][2], dy as

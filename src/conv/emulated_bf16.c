@@ -1,14 +1,17 @@
-/* bf16-portable: rounds the operands to bf16 and multiplies them by the first exact fp32 row that accepts. A product of two bf16
- * numbers is exact in fp32, so this is bf16 arithmetic with fp32 accumulation, to the bit of the order of summation: right
- * on every machine, and what the faster bf16 rows are compared with.
+/* emulated-bf16: rounds the operands to bf16 and multiplies them by the first fp32 row that accepts and
+ * does not transform its operands. A product of two bf16 numbers is exact in fp32, so this is bf16 arithmetic with fp32
+ * accumulation, to the bit of the order of summation: right on every machine, and what the faster bf16 rows are compared with.
  */
+#include "conv/emulated_bf16.h"
+
 #include <stdlib.h>
 
-#include "vgg11/kernels/bf16.h"
 #include "vgg11/base/memory.h"
-#include "vgg11/conv/conv.h"
+#include "vgg11/kernels/bf16.h"
 
 static conv_plan *inner_plan(const conv_plan *plan) { return plan->state; }
+
+const conv_algorithm *emulated_bf16_inner(const conv_plan *plan) { return inner_plan(plan)->algorithm; }
 
 static size_t weight_count(const conv_problem *p) { return (size_t)p->kernel * p->kernel * p->in * p->out; }
 
@@ -56,23 +59,23 @@ static void close_inner(conv_plan *plan)
     free(plan->state);
 }
 
-/* Rows that transform their operands (Winograd) would lose what makes this one a measure for others. */
-static bool is_exact(const conv_algorithm *row, conv_pass pass)
+/* A transform of rounded operands is no longer a bfloat16 number, so its products would be those of no other bf16 row. */
+static bool multiplies_operands(const conv_algorithm *row)
 {
-    return row->precision == PRECISION_FP32 && row->tolerance[pass] <= 1e-5f;
+    return row->precision == PRECISION_FP32 && !row->transforms_operands;
 }
 
-static vgg_status open_first_exact(const conv_problem *problem, conv_pass pass, conv_plan *inner)
+static vgg_status open_inner(const conv_problem *problem, conv_pass pass, conv_plan *inner)
 {
     conv_problem fp32 = *problem;
     fp32.precision = PRECISION_FP32;
     fp32.pool = fp32.input_is_relu = fp32.bf16_x = fp32.bf16_y = false; /* left to conv_plan_run() */
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-        if (!is_exact(*row, pass)) continue;
+        if (!multiplies_operands(*row)) continue;
         vgg_status status = conv_plan_open(*row, &fp32, pass, inner);
         if (status != VGG_DECLINED) return status;
     }
-    return vgg_fail(VGG_DECLINED, "no exact fp32 algorithm accepts this problem");
+    return vgg_fail(VGG_DECLINED, "no fp32 algorithm without transforms accepts this problem");
 }
 
 static vgg_status make_plan(conv_plan *plan)
@@ -80,7 +83,7 @@ static vgg_status make_plan(conv_plan *plan)
     const conv_problem *p = &plan->problem;
     conv_plan *inner = malloc(sizeof *inner);
     if (!inner) return vgg_fail(VGG_UNAVAILABLE, "out of memory for a convolution plan");
-    vgg_status status = open_first_exact(p, plan->pass, inner);
+    vgg_status status = open_inner(p, plan->pass, inner);
     if (status != VGG_OK) {
         free(inner);
         return status;
@@ -100,7 +103,8 @@ static vgg_status make_plan(conv_plan *plan)
 }
 
 const conv_algorithm conv_emulated_bf16 = {
-    .name = "bf16-portable",
+    .name = "emulated-bf16",
+    .former_name = "bf16-portable",
     .good_when = "the CPU has no bf16 arithmetic",
     .precision = PRECISION_BF16,
     .tolerance = {1e-2f, 1e-2f, 1e-2f},

@@ -1,4 +1,4 @@
-/* bf16-onednn: the products by oneDNN's convolution and inner product, which use the matrix tiles (AMX) of CPUs that have
+/* onednn-bf16: the products by oneDNN's convolution and inner product, which use the matrix tiles (AMX) of CPUs that have
  * them. It reads and writes plain NHWC: maps in bf16 as they are, fp32 ones rounded here first. The weights are reordered into
  * the layout of its choice when they change, and a weight gradient back from it. Its primitives have a fixed number of images:
  * a smaller call is filled up with zeros, and the result comes by way of the workspace. ReLU is ours: oneDNN's turns NaN into
@@ -351,7 +351,8 @@ static vgg_status make_plan(conv_plan *plan)
 }
 
 const conv_algorithm conv_onednn_bf16 = {
-    .name = "bf16-onednn",
+    .name = "onednn-bf16",
+    .former_name = "bf16-onednn",
     .good_when = "the CPU has matrix tiles (AMX)",
     .precision = PRECISION_BF16,
     .tolerance = {1e-2f, 1e-2f, 1e-2f},

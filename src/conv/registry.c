@@ -38,7 +38,8 @@ const conv_algorithm *const conv_algorithms[] = {CONV_ALGORITHM_LIST(ROW) NULL};
 const conv_algorithm *conv_algorithm_find(const char *name)
 {
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-        if (strcmp((*row)->name, name) == 0) return *row;
+        bool formerly = (*row)->former_name && strcmp((*row)->former_name, name) == 0;
+        if (formerly || strcmp((*row)->name, name) == 0) return *row;
     }
     return NULL;
 }

@@ -26,6 +26,7 @@ const conv_algorithm conv_winograd = {
     .name = "winograd",
     .good_when = "maps of 4x4 pixels and more, many channels: a quarter of the products, in tiles of 4x4",
     .precision = PRECISION_FP32,
+    .transforms_operands = true,
     .tolerance = {1e-5f, 1e-5f, 1e-5f}, /* worst seen on VGG11 shapes: 3.7e-6, 4.8e-6, 7.0e-6 */
     .plan = plan_fp32,
 };
@@ -35,7 +36,7 @@ const conv_algorithm conv_winograd_bf16 = {
     .name = "winograd-bf16",
     .good_when = "as winograd, where the CPU multiplies bf16 pairs (AVX512_BF16) but has no AMX",
     .precision = PRECISION_BF16,
-    .tolerance = {5e-2f, 5e-2f, 5e-2f}, /* of single results; root mean square 1 % */
     .transforms_operands = true,
+    .tolerance = {5e-2f, 5e-2f, 5e-2f}, /* of single results; root mean square 1 % */
     .plan = plan_bf16,
 };

@@ -1,4 +1,4 @@
-/* The choices as a line of text: "conv1:direct_1ch/-/direct_1ch conv2:winograd/winograd/direct ...", a word for each layer in
+/* The choices as a line of text: "conv1:direct-1ch/-/direct_1ch conv2:winograd/winograd/direct ...", a word for each layer in
  * order; "-" where a product does not exist. */
 #include <stdio.h>
 #include <string.h>

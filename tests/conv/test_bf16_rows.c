@@ -7,6 +7,7 @@
 
 #include "vgg11/kernels/bf16.h"
 #include "conv/conv_case.h"
+#include "conv/emulated_bf16.h"
 #include "support/support.h"
 #include "vgg11/nn/model.h"
 
@@ -99,6 +100,8 @@ static double root_mean_square(const float *a, const float *b, size_t count)
     return sqrt(sum / (double)count);
 }
 
+static bool rounds_transforms(const conv_algorithm *row) { return row->precision == PRECISION_BF16 && row->transforms_operands; }
+
 START_TEST(rounded_transforms_err_by_little_on_average)
 {
     shape s = vgg11_shape(_i);
@@ -109,7 +112,7 @@ START_TEST(rounded_transforms_err_by_little_on_average)
         float *expected = conv_case_run(&given, conv_algorithm_find("reference"), (conv_pass)pass, 2);
         size_t count = pass == CONV_WEIGHT_GRAD ? given.w_count : conv_case_result_count(&given, (conv_pass)pass);
         for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-            float *actual = (*row)->transforms_operands ? conv_case_run(&given, *row, (conv_pass)pass, 2) : NULL;
+            float *actual = rounds_transforms(*row) ? conv_case_run(&given, *row, (conv_pass)pass, 2) : NULL;
             if (!actual) continue;
             double error = root_mean_square(actual, expected, count) / root_mean_square(expected, NULL, count);
             ck_assert_msg(error < AVERAGE_TOLERANCE, "%s %s pass %d: %.3g", (*row)->name, model_layers[_i].name, pass, error);
@@ -124,7 +127,7 @@ END_TEST
 /* What a row may lose on bfloat16 operands in a pass. */
 static double loss_of(const conv_algorithm *row, conv_pass pass)
 {
-    if (row->transforms_operands) return row->tolerance[pass];
+    if (rounds_transforms(row)) return row->tolerance[pass];
     if (pass != CONV_WEIGHT_GRAD) return ROUNDING_TOLERANCE;
     return row->precision == PRECISION_FP32 ? fmax(SUMMATION_TOLERANCE, row->tolerance[pass]) : SUMMATION_TOLERANCE;
 }
@@ -175,7 +178,7 @@ START_TEST(own_tiles_do_not_depend_on_threads)
     conv_case c;
     conv_case_open(&c, &s.problem, s.n, 1);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
-        const conv_algorithm *row = conv_algorithm_find("bf16-avx512");
+        const conv_algorithm *row = conv_algorithm_find("direct-bf16");
         float *one = conv_case_run(&c, row, (conv_pass)pass, 1), *three = conv_case_run(&c, row, (conv_pass)pass, 3);
         if (one) ck_assert(memcmp(one, three, conv_case_result_count(&c, (conv_pass)pass) * sizeof *one) == 0);
         free(one), free(three);
@@ -196,6 +199,36 @@ START_TEST(fp32_problems_are_declined)
 }
 END_TEST
 
+/* Rounded operands are multiplied as they are: by no row that would transform them first. */
+START_TEST(the_emulation_multiplies_operands_without_transforms)
+{
+    const layer_row *layer = &model_layers[_i];
+    bool is_conv = layer->kind == LAYER_CONV;
+    conv_problem problem = {.kernel = is_conv ? 3 : 1, .side = layer->side, .in = layer->in, .out = layer->out, .batch = 8, .threads = 1,
+                            .relu = layer->relu, .precision = PRECISION_BF16};
+    for (int pass = 0; pass < CONV_PASSES; pass++) {
+        conv_plan plan;
+        ck_assert_int_eq(conv_plan_open(conv_algorithm_find("emulated-bf16"), &problem, (conv_pass)pass, &plan), VGG_OK);
+        const conv_algorithm *inner = emulated_bf16_inner(&plan);
+        bool one_channel = is_conv && layer->in == 1 && pass != CONV_INPUT_GRAD;
+        ck_assert(!inner->transforms_operands);
+        ck_assert_str_eq(inner->name, one_channel ? "direct-1ch" : "direct");
+        conv_plan_close(&plan);
+    }
+}
+END_TEST
+
+/* Checkpoints and command lines of earlier versions name rows as those did. */
+START_TEST(former_names_are_understood)
+{
+    ck_assert_str_eq(conv_algorithm_find("bf16-portable")->name, "emulated-bf16");
+    ck_assert_str_eq(conv_algorithm_find("dense_blas")->name, "blas");
+    ck_assert_str_eq(conv_algorithm_find("direct_1ch")->name, "direct-1ch");
+    ck_assert_str_eq(conv_algorithm_find("toeplitz")->name, "winograd-2x2");
+    ck_assert_ptr_null(conv_algorithm_find("gather"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bf16 rows");
@@ -207,6 +240,8 @@ int main(void)
     tcase_add_loop_test(products, operands_are_rounded_to_nearest, 0, ODD_SHAPES);
     tcase_add_test(products, own_tiles_do_not_depend_on_threads);
     tcase_add_test(products, fp32_problems_are_declined);
+    tcase_add_loop_test(products, the_emulation_multiplies_operands_without_transforms, 0, MODEL_LAYERS);
+    tcase_add_test(products, former_names_are_understood);
     suite_add_tcase(suite, products);
     return support_run(suite, NULL);
 }

@@ -17,7 +17,7 @@ typedef struct {
     int ranks;
     int threads; /* per rank */
     const char *exchange;   /* the one in use, and why: "node (timed on 8 MiB: ...)" */
-    const char *algorithms; /* of each layer, forward/input gradient/weight gradient: "conv1:direct_1ch/-/direct_1ch ..." */
+    const char *algorithms; /* of each layer, forward/input gradient/weight gradient: "conv1:direct-1ch/-/direct_1ch ..." */
     double startup_s; /* from process start to the first step */
 } run_start_event;
 

@@ -71,15 +71,14 @@ typedef struct {
 } conv_arguments;
 
 typedef struct {
-    const char *name;
+    const char *name;        /* algorithm[-precision][-instruction set] */
+    const char *former_name; /* what earlier versions called it, understood in options and old checkpoints; or NULL */
     const char *good_when;
     vgg_precision precision;
+    bool transforms_operands; /* it multiplies transforms of the operands (Winograd), not the operands themselves */
     /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where
      * its terms cancel, to the root of their number times their size). */
     float tolerance[CONV_PASSES];
-    /* Of a bf16 row: rounds what a transform made of the operands. The others round the operands themselves, so that those which
-     * are bfloat16 already lose nothing. */
-    bool transforms_operands;
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
      * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
      * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but

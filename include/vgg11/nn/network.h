@@ -72,7 +72,7 @@ void network_describe(const network *net, void (*line)(void *context, const char
 /* The chosen algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
 const char *network_algorithm(const network *net, int layer, int pass);
 
-/* All of them in a line: "conv1:direct_1ch/-/direct_1ch conv2:winograd/winograd/direct ...". */
+/* All of them in a line: "conv1:direct-1ch/-/direct_1ch conv2:winograd/winograd/direct ...". */
 enum { NETWORK_PLAN_MAX = 4096 };
 void network_algorithms(const network *net, char text[NETWORK_PLAN_MAX]);
 
