@@ -1,6 +1,6 @@
 /* Direct convolution and dense layers (a dense layer is the case side 1, one tap): forward and input gradient.
  *
- * Both gather: result[h,w] = sum over taps of source[h + shift, w + shift] times a matrix of weights, and they differ in
+ * Both forward pass: result[h,w] = sum over taps of source[h + shift, w + shift] times a matrix of weights, and they differ in
  * which matrix, flipped and transposed for the gradient. The weights of one panel of result channels and one block of
  * depth are packed from where they lie, while the tiles before fetch them into the cache, and multiply the rows of all
  * positions before the next block is packed. Idea of reading the map in place: Georganas et al., "Anatomy of
@@ -15,10 +15,10 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-/* A packed block (DEPTH x panel) stays in the L1 cache, the rows of a group in half of the L2. */
-enum { DEPTH = 256, GROUP_BYTES = 512 * 1024 };
+/* A packed block (DEPTH x panel) stays in the L1 cache, the rows of a image block in half of the L2. */
+enum { DEPTH = 256, IMAGE_BLOCK_BYTES = 512 * 1024 };
 
-/* One pass over one problem, in the words of the gather. */
+/* One pass over one problem, in the words of the forward pass. */
 typedef struct {
     const simd_kernels *kernels;
     bool transposed;  /* input gradient */
@@ -27,12 +27,12 @@ typedef struct {
     size_t in, out;   /* channels of source and result */
     size_t stride;    /* of the copy's rows */
     size_t panels;
-    size_t blocks;    /* of depth */
+    size_t depth_blocks;    /* of depth */
     size_t n;
-    size_t groups;    /* of images, each [H][W][images][stride] in the copy */
-    size_t most_images;
+    size_t image_blocks;    /* of images, each [H][W][images][stride] in the copy */
+    size_t block_images;
     bool relu;
-} gather;
+} forward_pass;
 
 /* One packed block of weights and the rows that it multiplies. */
 typedef struct {
@@ -40,20 +40,20 @@ typedef struct {
     vgg_range images;
     vgg_range depth;
     int tap;
-    bool first; /* of its panel and group */
+    bool first; /* of its panel and image block */
     bool last;
-} gather_step;
+} forward_step;
 
 typedef struct {
     float *copy;
     float *packed; /* this thread's [DEPTH][panel] */
     float *sums;   /* this thread's [H][W][images][panel] */
-} gather_memory;
+} forward_memory;
 
-static gather gather_of(const conv_plan *plan, size_t n)
+static forward_pass forward_pass_of(const conv_plan *plan, size_t n)
 {
     const conv_problem *p = &plan->problem;
-    gather g = {.kernels = simd_kernels_select(), .side = p->side, .kernel = p->kernel, .n = n};
+    forward_pass g = {.kernels = simd_kernels_select(), .side = p->side, .kernel = p->kernel, .n = n};
     g.transposed = plan->pass == CONV_INPUT_GRAD;
     g.relu = p->relu && !g.transposed;
     g.taps = p->kernel * p->kernel;
@@ -62,56 +62,44 @@ static gather gather_of(const conv_plan *plan, size_t n)
     g.out = (size_t)(g.transposed ? p->in : p->out);
     g.stride = gemm_row_stride(g.in);
     g.panels = gemm_panels(g.kernels, g.out);
-    g.blocks = (g.in + DEPTH - 1) / DEPTH;
-    size_t image_bytes = g.area * (g.in / g.blocks + (size_t)g.kernels->panel) * sizeof(float);
-    g.most_images = image_bytes < GROUP_BYTES ? GROUP_BYTES / image_bytes : 1;
-    if (g.most_images > n) g.most_images = n;
-    g.groups = (n + g.most_images - 1) / g.most_images;
+    g.depth_blocks = (g.in + DEPTH - 1) / DEPTH;
+    size_t image_bytes = g.area * (g.in / g.depth_blocks + (size_t)g.kernels->panel) * sizeof(float);
+    g.block_images = image_bytes < IMAGE_BLOCK_BYTES ? IMAGE_BLOCK_BYTES / image_bytes : 1;
+    if (g.block_images > n) g.block_images = n;
+    g.image_blocks = (n + g.block_images - 1) / g.block_images;
     return g;
 }
 
-static size_t copy_floats(const gather *g) { return g->n * g->area * g->stride; }
+static size_t copy_floats(const forward_pass *g) { return g->n * g->area * g->stride; }
 
-static size_t packed_floats(const gather *g) { return (size_t)DEPTH * (size_t)g->kernels->panel; }
+static size_t packed_floats(const forward_pass *g) { return (size_t)DEPTH * (size_t)g->kernels->panel; }
 
-static size_t sums_floats(const gather *g) { return g->most_images * g->area * (size_t)g->kernels->panel; }
+static size_t sums_floats(const forward_pass *g) { return g->block_images * g->area * (size_t)g->kernels->panel; }
 
-static gather_memory memory_of(const gather *g, void *workspace)
+static forward_memory memory_of(const forward_pass *g, void *workspace)
 {
-    gather_memory memory = {.copy = workspace};
+    forward_memory memory = {.copy = workspace};
     memory.packed = memory.copy + copy_floats(g) + (size_t)omp_get_thread_num() * (packed_floats(g) + sums_floats(g));
     memory.sums = memory.packed + packed_floats(g);
     return memory;
 }
 
-direct_window direct_window_at(int side, int kernel, int tap)
-{
-    direct_window v = {.row_shift = tap / kernel - kernel / 2, .column_shift = tap % kernel - kernel / 2};
-    int row_end = v.row_shift > 0 ? side - v.row_shift : side;
-    int column_end = v.column_shift > 0 ? side - v.column_shift : side;
-    v.first_row = v.row_shift < 0 ? -v.row_shift : 0;
-    v.first_column = v.column_shift < 0 ? -v.column_shift : 0;
-    v.row_count = row_end > v.first_row ? row_end - v.first_row : 0;
-    v.column_count = column_end > v.first_column ? column_end - v.first_column : 0;
-    return v;
-}
-
-/* Steps in order: panels, then groups, then blocks of depth, then taps. Every result is summed in the order of the last
+/* Steps in order: panels, then image blocks, then depth blocks of depth, then taps. Every result is summed in the order of the last
  * two alone. */
-static gather_step step_at(const gather *g, size_t index)
+static forward_step step_at(const forward_pass *g, size_t index)
 {
-    size_t taps = (size_t)g->taps, blocks = g->blocks * taps;
-    size_t unit = index / blocks, part = index % blocks;
-    gather_step step = {.panel = unit / g->groups, .tap = (int)(part % taps)};
-    step.images = range_part(g->n, g->groups, unit % g->groups);
-    step.depth = range_part(g->in, g->blocks, part / taps);
+    size_t taps = (size_t)g->taps, depth_blocks = g->depth_blocks * taps;
+    size_t task = index / depth_blocks, part = index % depth_blocks;
+    forward_step step = {.panel = task / g->image_blocks, .tap = (int)(part % taps)};
+    step.images = range_part(g->n, g->image_blocks, task % g->image_blocks);
+    step.depth = range_part(g->in, g->depth_blocks, part / taps);
     step.first = part == 0;
-    step.last = part == blocks - 1;
+    step.last = part == depth_blocks - 1;
     return step;
 }
 
 /* The block's first weight: rows of depth by columns of the panel in forward, the transpose in the gradient. */
-static const float *block_of(const gather *g, const gather_step *step, const float *w)
+static const float *block_of(const forward_pass *g, const forward_step *step, const float *w)
 {
     size_t column = step->panel * (size_t)g->kernels->panel;
     if (g->transposed) {
@@ -121,19 +109,19 @@ static const float *block_of(const gather *g, const gather_step *step, const flo
     return w + ((size_t)step->tap * g->in + step->depth.first) * g->out + column;
 }
 
-static size_t panel_columns(const gather *g, size_t panel)
+static size_t panel_columns(const forward_pass *g, size_t panel)
 {
     size_t width = (size_t)g->kernels->panel, left = g->out - panel * width;
     return left < width ? left : width;
 }
 
 /* Whole panels of forward are packed by the first tile that multiplies with them. */
-static bool packs_while_multiplying(const gather *g, const gather_step *step)
+static bool packs_while_multiplying(const forward_pass *g, const forward_step *step)
 {
     return !g->transposed && panel_columns(g, step->panel) == (size_t)g->kernels->panel;
 }
 
-static void pack_block(const gather *g, const gather_step *step, const float *w, float *packed)
+static void pack_block(const forward_pass *g, const forward_step *step, const float *w, float *packed)
 {
     const float *from = block_of(g, step, w);
     size_t columns = panel_columns(g, step->panel);
@@ -145,26 +133,26 @@ static void pack_block(const gather *g, const gather_step *step, const float *w,
 }
 
 /* What pack_block() of the step will read. */
-static gemm_prefetch prefetch_of(const gather *g, const gather_step *step, const float *w)
+static gemm_prefetch prefetch_of(const forward_pass *g, const forward_step *step, const float *w)
 {
     return gemm_prefetch_block(g->kernels, block_of(g, step, w), g->transposed ? g->in : g->out, g->transposed);
 }
 
-static float *rows_at(float *map, const gather *g, vgg_range images, size_t stride, int row, int column)
+static float *rows_at(float *map, const forward_pass *g, vgg_range images, size_t stride, int row, int column)
 {
     return map + ((size_t)row * (size_t)g->side + (size_t)column) * images.count * stride;
 }
 
-static void multiply_block(const gather *g, const gather_step *step, const float *w, const gather_memory *memory,
+static void multiply_block(const forward_pass *g, const forward_step *step, const float *w, const forward_memory *memory,
                            gemm_prefetch next)
 {
     direct_window v = direct_window_at(g->side, g->kernel, step->tap);
-    float *group = memory->copy + step->images.first * g->area * g->stride;
+    float *image_block = memory->copy + step->images.first * g->area * g->stride;
     size_t panel = (size_t)g->kernels->panel;
     const float *unpacked = packs_while_multiplying(g, step) ? block_of(g, step, w) : NULL;
     if (v.column_count == 0) return;
     for (int row = v.first_row; row < v.first_row + v.row_count; row++) {
-        const float *a = rows_at(group, g, step->images, g->stride, row + v.row_shift, v.first_column + v.column_shift);
+        const float *a = rows_at(image_block, g, step->images, g->stride, row + v.row_shift, v.first_column + v.column_shift);
         gemm_tile tile = {.a = a + step->depth.first,
                           .a_stride = g->stride,
                           .b = memory->packed,
@@ -179,7 +167,7 @@ static void multiply_block(const gather *g, const gather_step *step, const float
     }
 }
 
-static void start_sums(const gather *g, const gather_step *step, const float *b, float *sums)
+static void start_sums(const forward_pass *g, const forward_step *step, const float *b, float *sums)
 {
     size_t panel = (size_t)g->kernels->panel, columns = panel_columns(g, step->panel);
     memset(sums, 0, step->images.count * g->area * panel * sizeof *sums);
@@ -189,7 +177,7 @@ static void start_sums(const gather *g, const gather_step *step, const float *b,
 }
 
 /* `positive` as the result, or NULL. */
-static void finish_sums(const gather *g, const gather_step *step, const float *sums, const float *positive, float *result)
+static void finish_sums(const forward_pass *g, const forward_step *step, const float *sums, const float *positive, float *result)
 {
     size_t panel = (size_t)g->kernels->panel, columns = panel_columns(g, step->panel);
     for (size_t i = 0; i < step->images.count; i++) {
@@ -205,13 +193,13 @@ static void finish_sums(const gather *g, const gather_step *step, const float *s
     }
 }
 
-static void copy_images(const gather *g, const float *source, float *copy)
+static void copy_images(const forward_pass *g, const float *source, float *copy)
 {
 #pragma omp for schedule(static)
     for (size_t i = 0; i < g->n; i++) {
-        size_t group = 0;
-        while (i >= range_part(g->n, g->groups, group).first + range_part(g->n, g->groups, group).count) group++;
-        vgg_range images = range_part(g->n, g->groups, group);
+        size_t image_block = 0;
+        while (i >= range_part(g->n, g->image_blocks, image_block).first + range_part(g->n, g->image_blocks, image_block).count) image_block++;
+        vgg_range images = range_part(g->n, g->image_blocks, image_block);
         float *to = copy + (images.first * g->area + (i - images.first)) * g->stride;
         for (size_t position = 0; position < g->area; position++)
             g->kernels->copy(to + position * images.count * g->stride, source + (i * g->area + position) * g->in, g->in,
@@ -219,13 +207,13 @@ static void copy_images(const gather *g, const float *source, float *copy)
     }
 }
 
-/* The unit that follows is likely to be the same thread's, too. */
-static void run_unit(const gather *g, size_t unit, const conv_arguments *a, const float *positive, const gather_memory *memory)
+/* The task that follows is likely to be the same thread's, too. */
+static void run_task(const forward_pass *g, size_t task, const conv_arguments *a, const float *positive, const forward_memory *memory)
 {
-    size_t steps = g->blocks * (size_t)g->taps, end = g->panels * g->groups * steps;
-    for (size_t index = unit * steps; index < (unit + 1) * steps; index++) {
-        gather_step step = step_at(g, index);
-        gather_step following = step_at(g, index + 1 < end ? index + 1 : index);
+    size_t steps = g->depth_blocks * (size_t)g->taps, end = g->panels * g->image_blocks * steps;
+    for (size_t index = task * steps; index < (task + 1) * steps; index++) {
+        forward_step step = step_at(g, index);
+        forward_step following = step_at(g, index + 1 < end ? index + 1 : index);
         if (step.first) start_sums(g, &step, g->transposed ? NULL : a->b, memory->sums);
         pack_block(g, &step, a->w, memory->packed);
         multiply_block(g, &step, a->w, memory, prefetch_of(g, &following, a->w));
@@ -234,16 +222,16 @@ static void run_unit(const gather *g, size_t unit, const conv_arguments *a, cons
     progress_poll();
 }
 
-static void run_gather(const conv_plan *plan, const conv_arguments *a)
+static void run_forward(const conv_plan *plan, const conv_arguments *a)
 {
-    gather g = gather_of(plan, (size_t)a->n);
+    forward_pass g = forward_pass_of(plan, (size_t)a->n);
     const float *positive = g.transposed && plan->problem.input_is_relu ? a->x : NULL;
 #pragma omp parallel num_threads(plan->problem.threads)
     {
-        gather_memory memory = memory_of(&g, a->workspace);
+        forward_memory memory = memory_of(&g, a->workspace);
         copy_images(&g, g.transposed ? a->dy : a->x, memory.copy);
 #pragma omp for schedule(guided)
-        for (size_t unit = 0; unit < g.panels * g.groups; unit++) run_unit(&g, unit, a, positive, &memory);
+        for (size_t task = 0; task < g.panels * g.image_blocks; task++) run_task(&g, task, a, positive, &memory);
     }
 }
 
@@ -254,10 +242,10 @@ static vgg_status plan_direct(conv_plan *plan)
         direct_plan_weight_grad(plan);
         return VGG_OK;
     }
-    gather g = gather_of(plan, (size_t)p->batch);
-    plan->masks = true;
+    forward_pass g = forward_pass_of(plan, (size_t)p->batch);
+    plan->flags |= CONV_FUSES_RELU_GRAD;
     size_t each = packed_floats(&g) + sums_floats(&g);
-    plan->run = run_gather;
+    plan->run = run_forward;
     plan->workspace_bytes = (copy_floats(&g) + (size_t)p->threads * each) * sizeof(float);
     return VGG_OK;
 }

@@ -24,7 +24,7 @@ typedef struct {
 
 direct_window direct_window_at(int side, int kernel, int tap);
 
-/* The two halves: conv_direct_weights.c has the weight gradient. */
+/* Fills the plan of the weight gradient (direct_weight_grad.c). */
 void direct_plan_weight_grad(conv_plan *plan);
 
 #endif

@@ -98,7 +98,7 @@ static float *window_at(const frame *f, const strip_memory *memory, size_t panel
     return memory->strip + (panel * f->strip + 2 * i) * f->panel;
 }
 
-static void pool_strip(const frame *f, const strip_memory *memory, bool relu, float *y, uint8_t *chosen)
+static void pool_strip(const frame *f, const strip_memory *memory, bool relu, float *y, uint8_t *pool_argmax)
 {
     size_t row = f->side * f->panel;
     for (size_t i = 0; i < f->side / 2; i++) {
@@ -106,7 +106,7 @@ static void pool_strip(const frame *f, const strip_memory *memory, bool relu, fl
             const float *first = window_at(f, memory, p, i);
             const float *const window[4] = {first, first + f->panel, first + row, first + row + f->panel};
             size_t to = i * f->out + p * f->panel;
-            f->kernels->pool(y + to, chosen ? chosen + to : NULL, window, panel_columns(f, p), relu);
+            f->kernels->pool(y + to, pool_argmax ? pool_argmax + to : NULL, window, panel_columns(f, p), relu);
         }
     }
 }
@@ -129,7 +129,7 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
             fill_windows(&f, memory.padded, first, count, memory.windows);
             multiply_strip(&f, packed, &memory, count);
             if (plan->problem.pool)
-                pool_strip(&f, &memory, plan->problem.relu, a->y + to / 4, a->chosen ? a->chosen + to / 4 : NULL);
+                pool_strip(&f, &memory, plan->problem.relu, a->y + to / 4, a->pool_argmax ? a->pool_argmax + to / 4 : NULL);
             else
                 store_strip(&f, &memory, count, plan->problem.relu, a->y + to);
         }
@@ -142,7 +142,7 @@ static void load_strip(const frame *f, const float *dy, size_t count, const stri
         f->kernels->pack(memory->strip + p * f->strip * f->panel, dy + p * f->panel, f->out, count, panel_columns(f, p));
 }
 
-static void unpool_strip(const frame *f, const float *dy, const uint8_t *chosen, const strip_memory *memory)
+static void unpool_strip(const frame *f, const float *dy, const uint8_t *pool_argmax, const strip_memory *memory)
 {
     size_t row = f->side * f->panel;
     for (size_t i = 0; i < f->side / 2; i++) {
@@ -150,7 +150,7 @@ static void unpool_strip(const frame *f, const float *dy, const uint8_t *chosen,
             float *first = window_at(f, memory, p, i);
             float *const window[4] = {first, first + f->panel, first + row, first + row + f->panel};
             size_t from = i * f->out + p * f->panel;
-            f->kernels->unpool(window, dy + from, chosen + from, panel_columns(f, p));
+            f->kernels->unpool(window, dy + from, pool_argmax + from, panel_columns(f, p));
         }
     }
 }
@@ -191,7 +191,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
             size_t count = f.area - first < f.strip ? f.area - first : f.strip, from = (n * f.area + first) * f.out;
             fill_windows(&f, memory.padded, first, count, memory.windows);
             if (plan->problem.pool)
-                unpool_strip(&f, a->dy + from / 4, a->chosen + from / 4, &memory);
+                unpool_strip(&f, a->dy + from / 4, a->pool_argmax + from / 4, &memory);
             else
                 load_strip(&f, a->dy + from, count, &memory);
             add_strip(&f, &memory, count, first == 0, sums + n * f.packed_floats);
@@ -210,7 +210,7 @@ static vgg_status plan_direct_1ch(conv_plan *plan)
     frame f = frame_of(p);
     size_t packed = plan->pass == CONV_FORWARD ? 1 : (size_t)p->batch;
     plan->run = runs[plan->pass];
-    plan->pools = true;
+    plan->flags |= CONV_FUSES_POOL;
     plan->workspace_bytes = (packed * f.packed_floats + (size_t)p->threads * own_floats(&f)) * sizeof(float);
     return VGG_OK;
 }

@@ -37,8 +37,8 @@ typedef struct {
         float *to;     /* y or dx */
         bf16 *to16;
     };
-    bool narrow_from;
-    bool narrow_to;
+    bool from_is_bf16;
+    bool to_is_bf16;
     int in;            /* channels of from */
     int out;           /* channels of to */
     int sign;          /* tap t reads at +sign * (t - 1) */
@@ -134,9 +134,9 @@ static gather_work start_work(const conv_plan *plan, const conv_arguments *argum
     work.in = forward ? p->in : p->out;
     work.out = forward ? p->out : p->in;
     work.steps = (work.in + 1) / 2;
-    work.narrow_from = forward ? p->bf16_x : p->bf16_y;
-    work.narrow_to = forward ? p->bf16_y : p->bf16_x;
-    bool in_place = work.narrow_from && p->kernel > 1 && work.in % 2 == 0;
+    work.from_is_bf16 = forward ? p->bf16_x : p->bf16_y;
+    work.to_is_bf16 = forward ? p->bf16_y : p->bf16_x;
+    bool in_place = work.from_is_bf16 && p->kernel > 1 && work.in % 2 == 0;
     work.activations = in_place ? work.from16 : arguments->workspace;
     work.stride = in_place ? (size_t)work.in : copy_stride(p, work.in);
     work.block_steps = block_depth(p, plan->pass);
@@ -159,7 +159,7 @@ static void round_activations(const gather_work *work, int thread, int threads)
     if (work->activations != copy) return;
     for (size_t pixel = own.first; pixel < own.first + own.count; pixel++) {
         bf16 *row = copy + pixel * work->stride;
-        if (work->narrow_from) memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
+        if (work->from_is_bf16) memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
         else bf16_pack_flat(row, work->from + pixel * work->in, work->in);
         if (work->in % 2 == 1) row[work->in] = 0;
     }
@@ -221,7 +221,7 @@ static void list_rows(const gather_work *work, brgemm_tile *tile, const panel_bl
         size_t pixel = ((size_t)image * side + h->begin + inside / width) * side + w->begin + inside % width;
         tile->row[i] = work->activations + pixel * work->stride + 2 * block->step;
         size_t to = pixel * work->out + block->column;
-        if (work->narrow_to) tile->out16[i] = work->to16 + to;
+        if (work->to_is_bf16) tile->out16[i] = work->to16 + to;
         else tile->out[i] = work->to + to;
         if (tile->masked) tile->positive[i] = work->arguments->x16 + to;
     }
@@ -248,8 +248,8 @@ static void multiply_block(const gather_work *work, const bf16 *panel, float *pa
     brgemm_tile tile = {.steps = block->steps, .first = block->step == 0};
     tile.last = block->step + block->steps == work->steps;
     tile.columns = smaller(work->out - block->column, PANEL);
-    tile.narrow = work->narrow_to;
-    tile.masked = work->sign < 0 && work->plan->masks && work->plan->problem.input_is_relu;
+    tile.to_bf16 = work->to_is_bf16;
+    tile.masked = work->sign < 0 && (work->plan->flags & CONV_FUSES_RELU_GRAD) && work->plan->problem.input_is_relu;
     if (work->sign > 0) {
         tile.bias = work->arguments->b + block->column;
         tile.relu = work->plan->problem.relu;
@@ -302,8 +302,8 @@ static vgg_status make_plan(conv_plan *plan)
 {
     const conv_problem *p = &plan->problem;
     if (!cpu_detect()->avx512_bf16) return vgg_fail(VGG_DECLINED, "needs AVX512_BF16; this CPU has not");
-    plan->narrow = true;
-    plan->masks = p->bf16_x;
+    plan->flags |= CONV_NATIVE_BF16;
+    if (p->bf16_x) plan->flags |= CONV_FUSES_RELU_GRAD;
     if (plan->pass == CONV_WEIGHT_GRAD) return direct_bf16_plan_weight_grad(plan);
     size_t panel = panel_elements(p, plan->pass) * sizeof(bf16), partial = partial_elements(p, plan->pass) * sizeof(float);
     plan->workspace_bytes = activation_bytes(p, plan->pass == CONV_FORWARD ? p->in : p->out) + p->threads * (panel + partial);

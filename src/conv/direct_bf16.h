@@ -29,8 +29,8 @@ typedef struct {
         float *out[TILE_ROWS];
         bf16 *out16[TILE_ROWS];
     };
-    bool narrow;                    /* out16 */
-    bool masked;                    /* result 0 where positive[] <= 0; only if narrow */
+    bool to_bf16;                    /* out16 */
+    bool masked;                    /* result 0 where positive[] <= 0; only if to_bf16 */
     const bf16 *positive[TILE_ROWS];
     int taps;
     ptrdiff_t tap_offset[MAX_TAPS]; /* from row[] to the row of that tap */
@@ -79,11 +79,11 @@ void bf16_pack_row_pairs(bf16 *out, const float *in, size_t stride, int rows, in
 void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows, int columns);
 
 /* out[step][j] = (in[2*step][j], in[2*step+1][j]) for j < width <= 16, packed: step's stride is 2 * width. */
-void bf16_pack_narrow_pairs(bf16 *out, const float *in, size_t stride, int rows, int width);
+void bf16_pack_pairs(bf16 *out, const float *in, size_t stride, int rows, int width);
 
 /* Both from numbers that are bf16 already. */
 void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns);
-void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width);
+void bf16_pair_bf16_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width);
 
 /* sums[j] = sum over rows of in[i][j], j < columns <= PANEL. */
 void float_column_sums(float *sums, const float *in, size_t stride, int rows, int columns);

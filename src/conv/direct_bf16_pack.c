@@ -68,7 +68,7 @@ void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int colu
     pack_row_pairs(out, in, stride, rows, columns, false);
 }
 
-static inline void pack_narrow_pairs(bf16 *out, const void *in, size_t stride, int rows, int width, bool wide)
+static inline void pack_pairs(bf16 *out, const void *in, size_t stride, int rows, int width, bool wide)
 {
     __mmask16 mask = mask_of(width);
     for (int i = 0; i < rows; i += 2, out += 2 * width) {
@@ -77,14 +77,14 @@ static inline void pack_narrow_pairs(bf16 *out, const void *in, size_t stride, i
     }
 }
 
-void bf16_pack_narrow_pairs(bf16 *out, const float *in, size_t stride, int rows, int width)
+void bf16_pack_pairs(bf16 *out, const float *in, size_t stride, int rows, int width)
 {
-    pack_narrow_pairs(out, in, stride, rows, width, true);
+    pack_pairs(out, in, stride, rows, width, true);
 }
 
-void bf16_pair_narrow_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
+void bf16_pair_bf16_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
 {
-    pack_narrow_pairs(out, in, stride, rows, width, false);
+    pack_pairs(out, in, stride, rows, width, false);
 }
 
 /* Four rows at a time: within each 128-bit lane, then (transpose_16) across lanes. */

@@ -57,7 +57,7 @@ INLINE __m512 finish(__m512 sum, __m512 bias, bool relu)
 INLINE __m512 widen(__m256i halves) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16); }
 
 /* NaN in what decides lets the value pass, as everywhere. */
-INLINE void store_narrow(const brgemm_tile *tile, int row, int column, __mmask16 mask, __m512 value)
+INLINE void store_bf16(const brgemm_tile *tile, int row, int column, __mmask16 mask, __m512 value)
 {
     if (tile->masked) {
         __m512 positive = widen(_mm256_maskz_loadu_epi16(mask, tile->positive[row] + column));
@@ -74,11 +74,11 @@ INLINE void write_finished(const tile_sums *sums, const int rows, const brgemm_t
         bias0 = _mm512_maskz_loadu_ps(low, tile->bias);
         bias1 = _mm512_maskz_loadu_ps(high, tile->bias + 16);
     }
-    if (tile->narrow) {
+    if (tile->to_bf16) {
         UNROLL_ROWS
         for (int i = 0; i < rows; i++) {
-            store_narrow(tile, i, 0, low, finish(sums->v[i][0], bias0, tile->relu));
-            store_narrow(tile, i, 16, high, finish(sums->v[i][1], bias1, tile->relu));
+            store_bf16(tile, i, 0, low, finish(sums->v[i][0], bias0, tile->relu));
+            store_bf16(tile, i, 16, high, finish(sums->v[i][1], bias1, tile->relu));
         }
         return;
     }

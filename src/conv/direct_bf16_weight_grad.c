@@ -74,7 +74,7 @@ static int columns_in(const weight_work *work, int panel)
     return left < PANEL ? left : PANEL;
 }
 
-/* Where pixel's pairs of a chunk and a tile (or panel) start, `width` being that of one step. A narrow last tile is dense
+/* Where pixel's pairs of a chunk and a tile (or panel) start, `width` being that of one step. A to_bf16 last tile is dense
  * inside too. */
 static size_t packed_offset(const weight_work *work, size_t chunk_size, int chunk, int part, size_t part_width, int pixel,
                             size_t width)
@@ -99,8 +99,8 @@ static void pack_x(const weight_work *work, int chunk, int pixel, int tile)
     size_t first = 2 * chunk * work->chunk_pairs * image + (size_t)pixel * work->problem->in + tile * work->tile_rows;
     bf16 *out = a_at(work, chunk, tile, pixel);
     int images = images_in(work, chunk), rows = rows_in(work, tile);
-    if (work->problem->bf16_x) bf16_pair_narrow_rows(out, work->arguments->x16 + first, image, images, rows);
-    else bf16_pack_narrow_pairs(out, work->arguments->x + first, image, images, rows);
+    if (work->problem->bf16_x) bf16_pair_bf16_rows(out, work->arguments->x16 + first, image, images, rows);
+    else bf16_pack_pairs(out, work->arguments->x + first, image, images, rows);
 }
 
 static void pack_dy(const weight_work *work, int chunk, int pixel, int panel)

@@ -246,11 +246,11 @@ static char *take(char **space, size_t bytes)
 }
 
 /* The caller's map as oneDNN is to read it, if need be in `space`: for all images of the plan, in bf16. */
-static const void *take_activation(const conv_problem *p, char *space, const void *in, bool narrow, int images, int channels)
+static const void *take_activation(const conv_problem *p, char *space, const void *in, bool is_bf16, int images, int channels)
 {
     size_t given = activation_count(p, images, channels), whole = activation_count(p, p->batch, channels);
-    if (narrow && given == whole) return in;
-    if (narrow) memcpy(space, in, given * sizeof(bf16));
+    if (is_bf16 && given == whole) return in;
+    if (is_bf16) memcpy(space, in, given * sizeof(bf16));
     else bf16_round_array((bf16 *)space, in, given, p->threads);
     memset((bf16 *)space + given, 0, (whole - given) * sizeof(bf16));
     return space;
@@ -279,8 +279,8 @@ static void multiply_activation(const conv_plan *plan, const conv_arguments *giv
     const piece_bytes bytes = measure_pieces(plan);
     bool forward = plan->pass == CONV_FORWARD, whole = given->n == p->batch;
     int in = forward ? p->in : p->out, out = forward ? p->out : p->in;
-    bool narrow_in = forward ? p->bf16_x : p->bf16_y, narrow_out = forward ? p->bf16_y : p->bf16_x;
-    const void *from = take_activation(p, take(&space, bytes.x + bytes.dy), forward ? given->x : given->dy, narrow_in, given->n, in);
+    bool bf16_in = forward ? p->bf16_x : p->bf16_y, bf16_out = forward ? p->bf16_y : p->bf16_x;
+    const void *from = take_activation(p, take(&space, bytes.x + bytes.dy), forward ? given->x : given->dy, bf16_in, given->n, in);
     void *to = forward ? given->y : given->dx, *spare = take(&space, bytes.result);
     const dnnl_exec_arg_t arguments[] = {
         argument(state, forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, forward ? X : DY, from),
@@ -290,7 +290,7 @@ static void multiply_activation(const conv_plan *plan, const conv_arguments *giv
         argument(state, DNNL_ARG_BIAS, BIAS, given->b),
     };
     execute(state, state->product, forward ? 5 : 4, arguments);
-    if (!whole) memcpy(to, spare, activation_count(p, given->n, out) * (narrow_out ? sizeof(bf16) : sizeof(float)));
+    if (!whole) memcpy(to, spare, activation_count(p, given->n, out) * (bf16_out ? sizeof(bf16) : sizeof(float)));
     if (forward && p->relu) rectify_result(p, given);
 }
 
@@ -346,7 +346,7 @@ static vgg_status make_plan(conv_plan *plan)
         plan->prepare = prepare;
     }
     plan->run = run;
-    plan->narrow = true;
+    plan->flags |= CONV_NATIVE_BF16;
     return VGG_OK;
 }
 

@@ -22,31 +22,31 @@ void conv_add_bias(float *y, size_t stride, size_t rows, size_t columns, const f
     }
 }
 
-/* `narrow`, a constant, says what the values are. */
-static inline float value_at(const void *values, size_t index, bool narrow)
+/* `is_bf16`, a constant, says what the values are. */
+static inline float value_at(const void *values, size_t index, bool is_bf16)
 {
-    return narrow ? bf16_widen(((const bf16 *)values)[index]) : ((const float *)values)[index];
+    return is_bf16 ? bf16_widen(((const bf16 *)values)[index]) : ((const float *)values)[index];
 }
 
-static inline void sum_columns(const void *values, bool narrow, size_t stride, size_t rows, vgg_range columns, float *total)
+static inline void sum_columns(const void *values, bool is_bf16, size_t stride, size_t rows, vgg_range columns, float *total)
 {
     memset(total, 0, columns.count * sizeof *total);
     for (size_t first = 0; first < rows; first += SUM_ROWS) {
         size_t last = first + SUM_ROWS < rows ? first + SUM_ROWS : rows;
         float block[SUM_COLUMNS] = {0};
         for (size_t i = first; i < last; i++) {
-            for (size_t k = 0; k < columns.count; k++) block[k] += value_at(values, i * stride + columns.first + k, narrow);
+            for (size_t k = 0; k < columns.count; k++) block[k] += value_at(values, i * stride + columns.first + k, is_bf16);
         }
         for (size_t k = 0; k < columns.count; k++) total[k] += block[k];
     }
 }
 
-static inline void sum_rows(const void *values, bool narrow, size_t stride, size_t rows, vgg_range columns, float *total)
+static inline void sum_rows(const void *values, bool is_bf16, size_t stride, size_t rows, vgg_range columns, float *total)
 {
     for (size_t done = 0; done < columns.count; done += SUM_COLUMNS) {
         size_t count = columns.count - done < SUM_COLUMNS ? columns.count - done : SUM_COLUMNS;
         vgg_range block = {columns.first + done, count};
-        sum_columns(values, narrow, stride, rows, block, total + block.first);
+        sum_columns(values, is_bf16, stride, rows, block, total + block.first);
     }
 }
 

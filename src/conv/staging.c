@@ -19,12 +19,12 @@ static size_t map_count(const conv_problem *p, int n) { return (size_t)n * (size
 
 static size_t y_count(const conv_problem *p, int n) { return map_count(p, n) / (p->pool ? 4 : 1); }
 
-static bool unpooled(const conv_plan *plan) { return plan->problem.pool && !plan->pools; }
+static bool unpooled(const conv_plan *plan) { return plan->problem.pool && !(plan->flags & CONV_FUSES_POOL); }
 
-static bool widened(const conv_plan *plan, bool bf16_map) { return bf16_map && !plan->narrow; }
+static bool widened(const conv_plan *plan, bool bf16_map) { return bf16_map && !(plan->flags & CONV_NATIVE_BF16); }
 
 /* The row's own form of y and dy. */
-static bool row_y_is_bf16(const conv_plan *plan) { return plan->problem.bf16_y && plan->narrow; }
+static bool row_y_is_bf16(const conv_plan *plan) { return plan->problem.bf16_y && (plan->flags & CONV_NATIVE_BF16); }
 
 static size_t y_staging_bytes(const conv_plan *plan)
 {
@@ -36,7 +36,7 @@ static size_t y_staging_bytes(const conv_plan *plan)
 static staging staging_of(const conv_plan *plan)
 {
     const conv_problem *p = &plan->problem;
-    bool gradient = plan->pass == CONV_INPUT_GRAD, reads_x = !gradient || (p->input_is_relu && plan->masks);
+    bool gradient = plan->pass == CONV_INPUT_GRAD, reads_x = !gradient || (p->input_is_relu && (plan->flags & CONV_FUSES_RELU_GRAD));
     size_t x = widened(plan, p->bf16_x) ? vgg_round_up(x_count(p, p->batch) * sizeof(float), VGG_ALIGNMENT_BYTES) : 0;
     size_t y = vgg_round_up(y_staging_bytes(plan), VGG_ALIGNMENT_BYTES);
     staging d = {.x = reads_x ? x : 0};
@@ -65,9 +65,9 @@ static void take_dy(const conv_plan *plan, const conv_arguments *given, conv_arg
     pool_shape shape = pooling_of(p, given->n);
     own->dy = space;
     if (unpooled(plan)) {
-        pool_map dy = p->bf16_y ? (pool_map){.narrow = (bf16 *)(uintptr_t)given->dy16} : (pool_map){.wide = (float *)(uintptr_t)given->dy};
-        pool_map map = row_y_is_bf16(plan) ? (pool_map){.narrow = space} : (pool_map){.wide = space};
-        pool_backward(&shape, dy, given->chosen, map);
+        pool_map dy = p->bf16_y ? (pool_map){.bf16 = (bf16 *)(uintptr_t)given->dy16} : (pool_map){.fp32 = (float *)(uintptr_t)given->dy};
+        pool_map map = row_y_is_bf16(plan) ? (pool_map){.bf16 = space} : (pool_map){.fp32 = space};
+        pool_backward(&shape, dy, given->pool_argmax, map);
     } else {
         bf16_widen_array(space, given->dy16, y_count(p, given->n), p->threads);
     }
@@ -78,9 +78,9 @@ static void give_y(const conv_plan *plan, const conv_arguments *given, void *spa
     const conv_problem *p = &plan->problem;
     pool_shape shape = pooling_of(p, given->n);
     if (unpooled(plan)) {
-        pool_map map = row_y_is_bf16(plan) ? (pool_map){.narrow = space} : (pool_map){.wide = space};
-        pool_map y = p->bf16_y ? (pool_map){.narrow = given->y16} : (pool_map){.wide = given->y};
-        pool_forward(&shape, map, y, given->chosen);
+        pool_map map = row_y_is_bf16(plan) ? (pool_map){.bf16 = space} : (pool_map){.fp32 = space};
+        pool_map y = p->bf16_y ? (pool_map){.bf16 = given->y16} : (pool_map){.fp32 = given->y};
+        pool_forward(&shape, map, y, given->pool_argmax);
     } else {
         bf16_round_array(given->y16, space, y_count(p, given->n), p->threads);
     }
@@ -107,5 +107,5 @@ void conv_plan_run(const conv_plan *plan, const conv_arguments *given)
     if (d.result && plan->pass == CONV_FORWARD) give_y(plan, given, result);
     if (d.result && plan->pass == CONV_INPUT_GRAD)
         bf16_round_array(given->dx16, (const float *)result, x_count(p, given->n), p->threads);
-    if (plan->pass == CONV_INPUT_GRAD && p->input_is_relu && !plan->masks) mask_dx(p, given);
+    if (plan->pass == CONV_INPUT_GRAD && p->input_is_relu && !(plan->flags & CONV_FUSES_RELU_GRAD)) mask_dx(p, given);
 }

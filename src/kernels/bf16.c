@@ -3,7 +3,7 @@
 #include "vgg11/kernels/kernels.h"
 #include "vgg11/base/range.h"
 
-/* Whole cache lines of the narrow array. */
+/* Whole cache lines of the bfloat16 array. */
 enum { PIECE = 1024 };
 
 static size_t piece_count(size_t count) { return (count + PIECE - 1) / PIECE; }
@@ -20,7 +20,7 @@ void bf16_round_array(bf16 *out, const float *in, size_t count, int threads)
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < piece_count(count); i++) {
         vgg_range piece = piece_at(count, i);
-        kernels->narrow(out + piece.first, in + piece.first, piece.count);
+        kernels->round_to_bf16(out + piece.first, in + piece.first, piece.count);
     }
 }
 
@@ -30,7 +30,7 @@ void bf16_widen_array(float *out, const bf16 *in, size_t count, int threads)
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < piece_count(count); i++) {
         vgg_range piece = piece_at(count, i);
-        kernels->widen(out + piece.first, in + piece.first, piece.count);
+        kernels->widen_bf16(out + piece.first, in + piece.first, piece.count);
     }
 }
 

@@ -45,7 +45,7 @@ SIMD_INLINE simd_value largest(const simd_value window[4], simd_indices *place)
     return best;
 }
 
-SIMD_INLINE void pool_vector(float *y, uint8_t *chosen, const float *const window[4], size_t i, size_t count, bool relu)
+SIMD_INLINE void pool_vector(float *y, uint8_t *pool_argmax, const float *const window[4], size_t i, size_t count, bool relu)
 {
     simd_value values[4];
     simd_indices place;
@@ -55,27 +55,27 @@ SIMD_INLINE void pool_vector(float *y, uint8_t *chosen, const float *const windo
         values[p] = relu ? rectify(value) : value;
     }
     store_most(y + i, largest(values, &place), count);
-    if (chosen) store_marks(chosen + i, place, count);
+    if (pool_argmax) store_marks(pool_argmax + i, place, count);
 }
 
-static void pool(float *y, uint8_t *chosen, const float *const window[4], size_t count, bool relu)
+static void pool(float *y, uint8_t *pool_argmax, const float *const window[4], size_t count, bool relu)
 {
     size_t i = 0;
-    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) pool_vector(y, chosen, window, i, SIMD_WIDTH, relu);
-    if (i < count) pool_vector(y, chosen, window, i, count - i, relu);
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) pool_vector(y, pool_argmax, window, i, SIMD_WIDTH, relu);
+    if (i < count) pool_vector(y, pool_argmax, window, i, count - i, relu);
 }
 
-SIMD_INLINE void unpool_vector(float *const window[4], const float *y, const uint8_t *chosen, size_t i, size_t count)
+SIMD_INLINE void unpool_vector(float *const window[4], const float *y, const uint8_t *pool_argmax, size_t i, size_t count)
 {
-    simd_indices value = (simd_indices)load_most(y + i, count), place = load_marks(chosen + i, count);
+    simd_indices value = (simd_indices)load_most(y + i, count), place = load_marks(pool_argmax + i, count);
     SIMD_UNROLL for (int p = 0; p < 4; p++) store_most(window[p] + i, (simd_value)(value & (place == p)), count);
 }
 
-static void unpool(float *const window[4], const float *y, const uint8_t *chosen, size_t count)
+static void unpool(float *const window[4], const float *y, const uint8_t *pool_argmax, size_t count)
 {
     size_t i = 0;
-    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) unpool_vector(window, y, chosen, i, SIMD_WIDTH);
-    if (i < count) unpool_vector(window, y, chosen, i, count - i);
+    for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) unpool_vector(window, y, pool_argmax, i, SIMD_WIDTH);
+    if (i < count) unpool_vector(window, y, pool_argmax, i, count - i);
 }
 
 typedef uint16_t simd_halves __attribute__((vector_size(SIMD_WIDTH * 2)));
@@ -107,14 +107,14 @@ SIMD_INLINE simd_value load_halves(const uint16_t *from, size_t count)
     return (simd_value)(__builtin_convertvector(halves, simd_bits) << 16);
 }
 
-static void narrow(uint16_t *to, const float *from, size_t count)
+static void round_to_bf16(uint16_t *to, const float *from, size_t count)
 {
     size_t i = 0;
     for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store_halves(to + i, load(from + i), SIMD_WIDTH);
     store_halves(to + i, load_part(from + i, count - i), count - i);
 }
 
-static void widen(float *to, const uint16_t *from, size_t count)
+static void widen_bf16(float *to, const uint16_t *from, size_t count)
 {
     size_t i = 0;
     for (; i + SIMD_WIDTH <= count; i += SIMD_WIDTH) store(to + i, load_halves(from + i, SIMD_WIDTH));

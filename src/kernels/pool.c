@@ -34,7 +34,7 @@ static window_piece piece_at(const pool_shape *shape, size_t index)
 
 static size_t place_offset(const window_piece *p, int place) { return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel; }
 
-void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chosen)
+void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *pool_argmax)
 {
     const simd_kernels *kernels = simd_kernels_select();
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
@@ -44,15 +44,15 @@ void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chos
         const float *window[4];
         for (int place = 0; place < 4; place++) {
             size_t from = p.first + place_offset(&p, place);
-            if (x.narrow) kernels->widen(space[place], x.narrow + from, p.count);
-            window[place] = x.narrow ? space[place] : x.wide + from;
+            if (x.bf16) kernels->widen_bf16(space[place], x.bf16 + from, p.count);
+            window[place] = x.bf16 ? space[place] : x.fp32 + from;
         }
-        kernels->pool(y.narrow ? pooled : y.wide + p.out, chosen ? chosen + p.out : NULL, window, p.count, false);
-        if (y.narrow) kernels->narrow(y.narrow + p.out, pooled, p.count);
+        kernels->pool(y.bf16 ? pooled : y.fp32 + p.out, pool_argmax ? pool_argmax + p.out : NULL, window, p.count, false);
+        if (y.bf16) kernels->round_to_bf16(y.bf16 + p.out, pooled, p.count);
     }
 }
 
-void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, pool_map dx)
+void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *pool_argmax, pool_map dx)
 {
     const simd_kernels *kernels = simd_kernels_select();
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
@@ -61,11 +61,11 @@ void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, 
         float space[4][PIECE], pooled[PIECE];
         float *window[4];
         for (int place = 0; place < 4; place++)
-            window[place] = dx.narrow ? space[place] : dx.wide + p.first + place_offset(&p, place);
-        if (dy.narrow) kernels->widen(pooled, dy.narrow + p.out, p.count);
-        kernels->unpool(window, dy.narrow ? pooled : dy.wide + p.out, chosen + p.out, p.count);
-        for (int place = 0; dx.narrow && place < 4; place++)
-            kernels->narrow(dx.narrow + p.first + place_offset(&p, place), space[place], p.count);
+            window[place] = dx.bf16 ? space[place] : dx.fp32 + p.first + place_offset(&p, place);
+        if (dy.bf16) kernels->widen_bf16(pooled, dy.bf16 + p.out, p.count);
+        kernels->unpool(window, dy.bf16 ? pooled : dy.fp32 + p.out, pool_argmax + p.out, p.count);
+        for (int place = 0; dx.bf16 && place < 4; place++)
+            kernels->round_to_bf16(dx.bf16 + p.first + place_offset(&p, place), space[place], p.count);
     }
 }
 

@@ -1,21 +1,21 @@
 /* Template: the transforms of the bilinear convolution algorithms, many channels at a time.
  *
- * An algorithm of one dimension is three small matrices: the inputs' (points x inputs), the kernel's (points x 3) and the
- * outputs' (tile x points); y = outputs * ((kernel w) . (inputs x)). In two dimensions each is applied to columns, then to
+ * An algorithm of one dimension is three small matrices: the inputs' (elements x inputs), the kernel's (elements x 3) and the
+ * outputs' (tile x elements); y = outputs * ((kernel w) . (inputs x)). In two dimensions each is applied to columns, then to
  * rows. The weight gradient is the same form with kernel and outputs transposed. Each matrix is written out as one function
  * of a line, since most of its entries are 0 or 1.
  */
 
 typedef void (*line_transform)(simd_value *to, const simd_value *from);
 
-enum { POINTS_MAX = 6, TAPS = 3 };
+enum { ELEMENTS_MAX = 6, TAPS = 3 };
 
 /* F(4x4,3x3), Lavin & Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.3, but at the
- * points 0, a, -a, b, -b and infinity with a = 3/4 and b = 3/2 instead of 1 and 2: as many operations, and less than half the
+ * elements 0, a, -a, b, -b and infinity with a = 3/4 and b = 3/2 instead of 1 and 2: as many operations, and less than half the
  * error, since no power of a point is far from 1 (cf. Barabasz et al., arXiv:1803.10986). */
 static const float NEAR = 0.75f, FAR = 1.5f;
 static const float NEAR_2 = 0.75f * 0.75f, FAR_2 = 1.5f * 1.5f;
-/* Divisors of the kernel's points: products of the differences between one point and the others. */
+/* Divisors of the kernel's elements: products of the differences between one point and the others. */
 static const float AT_ZERO = 1.0f / (0.75f * 0.75f * 1.5f * 1.5f);
 static const float AT_NEAR = 1.0f / (2 * 0.75f * 0.75f * (0.75f * 0.75f - 1.5f * 1.5f));
 static const float AT_FAR = 1.0f / (2 * 1.5f * 1.5f * (1.5f * 1.5f - 0.75f * 0.75f));
@@ -112,45 +112,45 @@ SIMD_INLINE void winograd_2x2_kernel_transposed(simd_value *dw, const simd_value
 /* to[m][m] = matrix from[n][n] matrix', where `line` multiplies the m x n matrix with one column. */
 SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const int m, const int n, const line_transform line)
 {
-    simd_value half[POINTS_MAX][POINTS_MAX]; /* [column][row] */
+    simd_value half[ELEMENTS_MAX][ELEMENTS_MAX]; /* [column][row] */
     SIMD_UNROLL for (int j = 0; j < n; j++)
     {
-        simd_value column[POINTS_MAX];
+        simd_value column[ELEMENTS_MAX];
         SIMD_UNROLL for (int i = 0; i < n; i++) column[i] = from[i * n + j];
         line(half[j], column);
     }
     SIMD_UNROLL for (int i = 0; i < m; i++)
     {
-        simd_value row[POINTS_MAX];
+        simd_value row[ELEMENTS_MAX];
         SIMD_UNROLL for (int j = 0; j < n; j++) row[j] = half[j][i];
         line(to + i * m, row);
     }
 }
 
 /* Maps are floats, but where words are pairs they may be bfloat16. */
-SIMD_INLINE bool is_narrow(const map_tile *tile) { return SIMD_PER_WORD > 1 && tile->narrow; }
+SIMD_INLINE bool is_bf16(const map_tile *tile) { return SIMD_PER_WORD > 1 && tile->bf16; }
 
-SIMD_INLINE size_t map_bytes(bool narrow, size_t numbers) { return numbers * (narrow ? sizeof(uint16_t) : sizeof(float)); }
+SIMD_INLINE size_t map_bytes(bool bf16, size_t numbers) { return numbers * (bf16 ? sizeof(uint16_t) : sizeof(float)); }
 
-SIMD_INLINE simd_value load_map(const void *map, bool narrow, size_t at, size_t count)
+SIMD_INLINE simd_value load_map(const void *map, bool bf16, size_t at, size_t count)
 {
-    return narrow ? load_halves((const uint16_t *)map + at, count) : load_most((const float *)map + at, count);
+    return bf16 ? load_halves((const uint16_t *)map + at, count) : load_most((const float *)map + at, count);
 }
 
-SIMD_INLINE void store_map(void *map, bool narrow, size_t at, simd_value value, size_t count)
+SIMD_INLINE void store_map(void *map, bool bf16, size_t at, simd_value value, size_t count)
 {
-    if (narrow)
+    if (bf16)
         store_halves((uint16_t *)map + at, value, count);
     else
         store_most((float *)map + at, value, count);
 }
 
 /* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. Of a pooled map, that is the pixel's
- * window; the pixel is zero unless its place in the window is the one that mark[] points at. */
+ * window; the pixel is zero unless its place in the window is the one that mark[] elements at. */
 typedef struct {
-    const void *pixel[POINTS_MAX * POINTS_MAX];
-    const uint8_t *mark[POINTS_MAX * POINTS_MAX];
-    int place[POINTS_MAX * POINTS_MAX];
+    const void *pixel[ELEMENTS_MAX * ELEMENTS_MAX];
+    const uint8_t *mark[ELEMENTS_MAX * ELEMENTS_MAX];
+    int place[ELEMENTS_MAX * ELEMENTS_MAX];
 } input_tile;
 
 SIMD_INLINE void locate_square(input_tile *square, const map_tile *tile, const int size)
@@ -167,44 +167,44 @@ SIMD_INLINE void locate_square(input_tile *square, const map_tile *tile, const i
             bool inside = row_inside && column >= 0 && column < tile->side;
             size_t pixel = inside ? (size_t)(row >> shift) * (size_t)(tile->side >> shift) + (size_t)(column >> shift) : 0;
             const char *map = tile->map;
-            square->pixel[p] = inside ? map + map_bytes(is_narrow(tile), pixel * tile->channels) : (const char *)zeros;
-            square->mark[p] = tile->pooled ? tile->chosen + pixel * tile->channels : NULL;
+            square->pixel[p] = inside ? map + map_bytes(is_bf16(tile), pixel * tile->channels) : (const char *)zeros;
+            square->mark[p] = tile->pooled ? tile->pool_argmax + pixel * tile->channels : NULL;
             square->place[p] = 2 * (row & 1) + (column & 1);
         }
     }
 }
 
-/* `count` is SIMD_WIDTH as a constant where that is so, and `narrow` a constant. */
-SIMD_INLINE void load_square(simd_value *to, const input_tile *square, bool narrow, size_t channel, size_t count, bool pooled,
+/* `count` is SIMD_WIDTH as a constant where that is so, and `bf16` a constant. */
+SIMD_INLINE void load_square(simd_value *to, const input_tile *square, bool bf16, size_t channel, size_t count, bool pooled,
                              const int size)
 {
     if (pooled) {
         SIMD_UNROLL for (int i = 0; i < size * size; i++)
         {
             simd_indices here = load_marks(square->mark[i] + channel, count) == square->place[i];
-            to[i] = (simd_value)((simd_indices)load_map(square->pixel[i], narrow, channel, count) & here);
+            to[i] = (simd_value)((simd_indices)load_map(square->pixel[i], bf16, channel, count) & here);
         }
     } else {
-        SIMD_UNROLL for (int i = 0; i < size * size; i++) to[i] = load_map(square->pixel[i], narrow, channel, count);
+        SIMD_UNROLL for (int i = 0; i < size * size; i++) to[i] = load_map(square->pixel[i], bf16, channel, count);
     }
 }
 
-SIMD_INLINE void load_tile(simd_value *to, const input_tile *at, const map_tile *tile, bool narrow, size_t c, const int size)
+SIMD_INLINE void load_tile(simd_value *to, const input_tile *at, const map_tile *tile, bool bf16, size_t c, const int size)
 {
     size_t left = tile->count > c ? vector_count(tile->count - c) : 0;
     SIMD_UNROLL for (int p = 0; p < size * size; p++)
-        __builtin_prefetch((const char *)at->pixel[p] + map_bytes(narrow, c + SIMD_WIDTH));
+        __builtin_prefetch((const char *)at->pixel[p] + map_bytes(bf16, c + SIMD_WIDTH));
     if (left == SIMD_WIDTH)
-        load_square(to, at, narrow, c, SIMD_WIDTH, tile->pooled, size);
+        load_square(to, at, bf16, c, SIMD_WIDTH, tile->pooled, size);
     else
-        load_square(to, at, narrow, c, left, tile->pooled, size);
+        load_square(to, at, bf16, c, left, tile->pooled, size);
 }
 
 SIMD_INLINE void transform_tile(simd_value *result, const input_tile *at, const map_tile *tile, size_t c, const int size,
                                 const int count, const line_transform line)
 {
-    simd_value square[POINTS_MAX * POINTS_MAX];
-    if (is_narrow(tile))
+    simd_value square[ELEMENTS_MAX * ELEMENTS_MAX];
+    if (is_bf16(tile))
         load_tile(square, at, tile, true, c, size);
     else
         load_tile(square, at, tile, false, c, size);
@@ -215,44 +215,44 @@ SIMD_INLINE void transform_tile(simd_value *result, const input_tile *at, const 
 typedef enum { WORDS_OF_CHANNELS, WORDS_OF_TILES } simd_words;
 
 /* Results p of SIMD_PER_WORD transforms, as one vector of words. */
-SIMD_INLINE void store_words(float *points, size_t point_stride, const simd_value results[][POINTS_MAX * POINTS_MAX],
+SIMD_INLINE void store_words(float *elements, size_t element_stride, const simd_value results[][ELEMENTS_MAX * ELEMENTS_MAX],
                              const int count, const simd_words words)
 {
     SIMD_UNROLL for (int p = 0; p < count * count; p++)
     {
         simd_value numbers[SIMD_PER_WORD];
         SIMD_UNROLL for (int i = 0; i < SIMD_PER_WORD; i++) numbers[i] = results[i][p];
-        store(points + (size_t)p * point_stride, words == WORDS_OF_CHANNELS ? SIMD_BESIDE(numbers) : SIMD_PAIRED(numbers));
+        store(elements + (size_t)p * element_stride, words == WORDS_OF_CHANNELS ? SIMD_BESIDE(numbers) : SIMD_PAIRED(numbers));
     }
 }
 
-/* All spreads: `size` pixels per side at the corner of one tile, or of as many as words hold, become points x points rows of
+/* All transforms: `size` pixels per side at the corner of one tile, or of as many as words hold, become elements x elements rows of
  * `padded` words. */
-SIMD_INLINE void spread(float *points, size_t point_stride, const map_tile *tiles, size_t padded, const int size,
+SIMD_INLINE void transform_tiles(float *elements, size_t element_stride, const map_tile *tiles, size_t padded, const int size,
                         const int count, const line_transform line, const simd_words words)
 {
     const int tile_count = words == WORDS_OF_TILES ? SIMD_PER_WORD : 1;
     input_tile at[SIMD_PER_WORD];
     SIMD_UNROLL for (int i = 0; i < tile_count; i++) locate_square(&at[i], &tiles[i], size);
     for (size_t word = 0; word < padded; word += SIMD_WIDTH) {
-        simd_value results[SIMD_PER_WORD][POINTS_MAX * POINTS_MAX];
+        simd_value results[SIMD_PER_WORD][ELEMENTS_MAX * ELEMENTS_MAX];
         SIMD_UNROLL for (int p = 0; p < count * count; p++)
-            __builtin_prefetch(points + (size_t)p * point_stride + word + SIMD_WIDTH, 1);
+            __builtin_prefetch(elements + (size_t)p * element_stride + word + SIMD_WIDTH, 1);
         SIMD_UNROLL for (int i = 0; i < SIMD_PER_WORD; i++)
         {
             int tile = i % tile_count;
             size_t c = words == WORDS_OF_TILES ? word : word * SIMD_PER_WORD + (size_t)i * SIMD_WIDTH;
             transform_tile(results[i], &at[tile], &tiles[tile], c, size, count, line);
         }
-        store_words(points + word, point_stride, results, count, words);
+        store_words(elements + word, element_stride, results, count, words);
     }
 }
 
-SIMD_INLINE void transform_filter(float *points, size_t point_stride, const float *taps, size_t tap_stride, size_t rows,
+SIMD_INLINE void transform_filter(float *elements, size_t element_stride, const float *taps, size_t tap_stride, size_t rows,
                                size_t row_stride, const int count, const line_transform line)
 {
     for (size_t i = 0; i < (rows + SIMD_PER_WORD - 1) / SIMD_PER_WORD * 2; i++) {
-        simd_value results[SIMD_PER_WORD][POINTS_MAX * POINTS_MAX];
+        simd_value results[SIMD_PER_WORD][ELEMENTS_MAX * ELEMENTS_MAX];
         SIMD_UNROLL for (size_t j = 0; j < SIMD_PER_WORD; j++)
         {
             size_t row = i / 2 * SIMD_PER_WORD + j;
@@ -262,21 +262,21 @@ SIMD_INLINE void transform_filter(float *points, size_t point_stride, const floa
                 square[t] = row < rows ? load(first + (size_t)t * tap_stride) : (simd_value){0};
             transform_square(results[j], square, count, TAPS, line);
         }
-        store_words(points + i * SIMD_WIDTH, point_stride, results, count, WORDS_OF_TILES);
+        store_words(elements + i * SIMD_WIDTH, element_stride, results, count, WORDS_OF_TILES);
     }
 }
 
 SIMD_INLINE void store_square(const map_tile *tile, const tile_epilogue *output, size_t channel, const simd_value *from,
                               const int size, size_t count)
 {
-    const bool narrow = is_narrow(tile);
+    const bool bf16 = is_bf16(tile);
     SIMD_UNROLL for (int i = 0; i < size * size; i++)
     {
         int row = tile->row + i / size, column = tile->column + i % size;
         if (row >= tile->side || column >= tile->side) continue;
         size_t at = ((size_t)row * (size_t)tile->side + (size_t)column) * tile->channels + channel;
-        simd_value value = output->positive ? keep_where(from[i], load_map(output->positive, narrow, at, count)) : from[i];
-        store_map(output->map, narrow, at, value, count);
+        simd_value value = output->positive ? keep_where(from[i], load_map(output->positive, bf16, at, count)) : from[i];
+        store_map(output->map, bf16, at, value, count);
     }
 }
 
@@ -292,19 +292,19 @@ SIMD_INLINE void store_pooled(const map_tile *tile, const tile_epilogue *output,
         simd_value values[4] = {window[0], window[1], window[size], window[size + 1]};
         simd_indices place;
         simd_value best = largest(values, &place);
-        store_map(output->map, is_narrow(tile), at, best, count);
-        if (output->chosen) store_marks(output->chosen + at, place, count);
+        store_map(output->map, is_bf16(tile), at, best, count);
+        if (output->pool_argmax) store_marks(output->pool_argmax + at, place, count);
     }
 }
 
-SIMD_INLINE void collect(const map_tile *tile, const tile_epilogue *output, const float *points, size_t point_stride,
+SIMD_INLINE void inverse_transform(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t element_stride,
                          const int size, const int count, const line_transform line)
 {
     for (size_t c = 0; c < tile->count; c += SIMD_WIDTH) {
-        simd_value square[POINTS_MAX * POINTS_MAX];
-        simd_value result[POINTS_MAX * POINTS_MAX];
+        simd_value square[ELEMENTS_MAX * ELEMENTS_MAX];
+        simd_value result[ELEMENTS_MAX * ELEMENTS_MAX];
         size_t left = vector_count(tile->count - c);
-        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(elements + (size_t)p * element_stride + c);
         transform_square(result, square, size, count, line);
         simd_value offset = output->bias ? load_part(output->bias + c, left) : (simd_value){0};
         SIMD_UNROLL for (int i = 0; i < size * size; i++)
@@ -319,14 +319,14 @@ SIMD_INLINE void collect(const map_tile *tile, const tile_epilogue *output, cons
     }
 }
 
-SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const float *points, size_t point_stride, size_t columns,
+SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const float *elements, size_t element_stride, size_t columns,
                                 bool stream, const int count, const line_transform line)
 {
     for (size_t c = 0; c < columns; c += SIMD_WIDTH) {
-        simd_value square[POINTS_MAX * POINTS_MAX];
+        simd_value square[ELEMENTS_MAX * ELEMENTS_MAX];
         simd_value result[TAPS * TAPS];
         size_t left = vector_count(columns - c);
-        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(points + (size_t)p * point_stride + c);
+        SIMD_UNROLL for (int p = 0; p < count * count; p++) square[p] = load(elements + (size_t)p * element_stride + c);
         transform_square(result, square, TAPS, count, line);
         SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++)
         {
@@ -339,41 +339,41 @@ SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const fl
     }
 }
 
-#define WINOGRAD_TRANSFORMS(form, tile_side, input_side, point_count)                                                        \
-    static void form##_spread_channels(float *points, size_t stride, const map_tile *tile, size_t padded)         \
+#define WINOGRAD_TRANSFORMS(form, tile_side, input_side, element_count)                                                        \
+    static void form##_spread_channels(float *elements, size_t stride, const map_tile *tile, size_t padded)         \
     {                                                                                                                  \
-        spread(points, stride, tile, padded, input_side, point_count, form##_inputs, WORDS_OF_CHANNELS);               \
+        transform_tiles(elements, stride, tile, padded, input_side, element_count, form##_inputs, WORDS_OF_CHANNELS);               \
     }                                                                                                                  \
-    static void form##_spread_input(float *points, size_t stride, const map_tile *tiles, size_t padded)           \
+    static void form##_spread_input(float *elements, size_t stride, const map_tile *tiles, size_t padded)           \
     {                                                                                                                  \
-        spread(points, stride, tiles, padded, input_side, point_count, form##_inputs, WORDS_OF_TILES);                 \
+        transform_tiles(elements, stride, tiles, padded, input_side, element_count, form##_inputs, WORDS_OF_TILES);                 \
     }                                                                                                                  \
-    static void form##_spread_output(float *points, size_t stride, const map_tile *tiles, size_t padded)          \
+    static void form##_spread_output(float *elements, size_t stride, const map_tile *tiles, size_t padded)          \
     {                                                                                                                  \
-        spread(points, stride, tiles, padded, tile_side, point_count, form##_outputs_transposed, WORDS_OF_TILES);      \
+        transform_tiles(elements, stride, tiles, padded, tile_side, element_count, form##_outputs_transposed, WORDS_OF_TILES);      \
     }                                                                                                                  \
-    static void form##_spread_kernel(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows,  \
+    static void form##_spread_kernel(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows,  \
                                      size_t row_stride)                                                                \
     {                                                                                                                  \
-        transform_filter(points, stride, taps, tap_stride, rows, row_stride, point_count, form##_kernel);                 \
+        transform_filter(elements, stride, taps, tap_stride, rows, row_stride, element_count, form##_kernel);                 \
     }                                                                                                                  \
-    static void form##_collect_output(const map_tile *tile, const tile_epilogue *output, const float *points,       \
+    static void form##_collect_output(const map_tile *tile, const tile_epilogue *output, const float *elements,       \
                                       size_t stride)                                                                   \
     {                                                                                                                  \
-        collect(tile, output, points, stride, tile_side, point_count, form##_outputs);                                 \
+        inverse_transform(tile, output, elements, stride, tile_side, element_count, form##_outputs);                                 \
     }                                                                                                                  \
-    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, \
+    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns, \
                                       bool stream)                                                                     \
     {                                                                                                                  \
-        inverse_transform_filter(dw, tap_stride, points, stride, columns, stream, point_count, form##_kernel_transposed);        \
+        inverse_transform_filter(dw, tap_stride, elements, stride, columns, stream, element_count, form##_kernel_transposed);        \
     }
 
 WINOGRAD_TRANSFORMS(winograd, 4, 6, 6)
 WINOGRAD_TRANSFORMS(winograd_2x2, 2, 2, 3)
 
-#define WINOGRAD_TRANSFORMS_ROW(form, tile_side, input_margin, point_count)                                                  \
+#define WINOGRAD_TRANSFORMS_ROW(form, tile_side, input_margin, element_count)                                                  \
     {                                                                                                                  \
-        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .points = (point_count) * (point_count),    \
+        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .elements = (element_count) * (element_count),    \
         .transform_input = form##_spread_channels, .transform_input_over_tiles = form##_spread_input,                                \
         .transform_output_grad = form##_spread_output, .transform_filter = form##_spread_kernel,                                  \
         .inverse_transform_output = form##_collect_output, .inverse_transform_filter = form##_collect_kernel,                              \

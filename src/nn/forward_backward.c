@@ -32,7 +32,7 @@ static void forward_layer(network *net, network_layer *layer, const float *weigh
     double start = now(net);
     network_slot *slot = &layer->slots[CONV_FORWARD];
     run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
-                                         .y = layer->output, .chosen = layer->chosen});
+                                         .y = layer->output, .pool_argmax = layer->pool_argmax});
     slot->seconds += now(net) - start;
 }
 
@@ -83,7 +83,7 @@ static void weight_gradient(network *net, int i, const void *x, const void *dy, 
         sum_bias_gradient(net, layer, dy, db);
     } else {
         run_slot(net, &layer->slots[CONV_WEIGHT_GRAD],
-                 (conv_arguments){.x = x, .dy = dy, .chosen = layer->chosen, .dw = dw, .db = db});
+                 (conv_arguments){.x = x, .dy = dy, .pool_argmax = layer->pool_argmax, .dw = dw, .db = db});
     }
     zero_padding(layer, gradient);
 }
@@ -102,7 +102,7 @@ static void backward_layer(network *net, int i, const float *weights, const void
     if (i == 0) return;
     start = now(net);
     network_slot *input_slot = &layer->slots[CONV_INPUT_GRAD];
-    run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .chosen = layer->chosen,
+    run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .pool_argmax = layer->pool_argmax,
                                                .dx = net->gradient[i % 2]});
     input_slot->seconds += now(net) - start;
     if (hooks && hooks->poll) hooks->poll(hooks->context);

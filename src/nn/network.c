@@ -85,7 +85,7 @@ static void cut_outputs(network *net, bool measure, size_t batch)
         size_t count = batch * network_output_count(layer->row);
         if (net->config.training) {
             layer->output = piece(net, measure, count * bytes_of(net, i));
-            if (layer->row->pool) layer->chosen = piece(net, measure, count);
+            if (layer->row->pool) layer->pool_argmax = piece(net, measure, count);
         } else {
             layer->output = i < 2 ? piece(net, measure, batch * most * sizeof(float)) : net->layers[i - 2].output;
         }

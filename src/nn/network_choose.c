@@ -22,7 +22,7 @@ typedef struct {
     size_t kernel_bytes;
     size_t bias_bytes;
     float *x, *dy, *result, *w, *dw, *b, *db;
-    uint8_t *chosen;
+    uint8_t *pool_argmax;
     stage_workspace *workspaces; /* two, which grow as plans need: pages touched once serve all */
 } stage;
 
@@ -91,7 +91,7 @@ static vgg_status open_stage(const network *net, stage *s)
     s->dw = arena_take(&s->arena, s->kernel_bytes);
     s->b = arena_take(&s->arena, s->bias_bytes);
     s->db = arena_take(&s->arena, s->bias_bytes);
-    s->chosen = arena_take(&s->arena, s->map_bytes / sizeof(float));
+    s->pool_argmax = arena_take(&s->arena, s->map_bytes / sizeof(float));
     fill_map(net, s->x, s->map_bytes);
     fill_map(net, s->dy, s->map_bytes);
     fill(s->w, s->kernel_bytes, net->config.threads);
@@ -111,7 +111,7 @@ static double time_once(conv_plan *plan, const conv_arguments *arguments)
 static conv_arguments stage_arguments(const stage *s, const conv_plan *plan, void *workspace)
 {
     return (conv_arguments){.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
-                            .db = s->db, .chosen = s->chosen, .n = plan->problem.batch, .workspace = workspace};
+                            .db = s->db, .pool_argmax = s->pool_argmax, .n = plan->problem.batch, .workspace = workspace};
 }
 
 static bool make_room(stage_workspace *workspace, size_t bytes)

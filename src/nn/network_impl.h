@@ -21,7 +21,7 @@ typedef struct {
     size_t flat_end;    /* of this layer's range of the flat buffer, padding included */
     network_slot slots[CONV_PASSES];
     void *output;       /* [n][...]: after ReLU and pooling, what the next layer reads: fp32, or bf16 in that precision */
-    uint8_t *chosen;    /* [n][...]: which pixels the pooling took, for backward; else NULL */
+    uint8_t *pool_argmax;    /* [n][...]: which pixels the pooling took, for backward; else NULL */
 } network_layer;
 
 struct network {

@@ -46,12 +46,12 @@ void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned s
     c->w = filled(c->w_count, seed + 1);
     c->b = filled(c->b_count, seed + 2);
     c->dy = filled(c->y_count, seed + 3);
-    c->chosen = malloc(c->y_count);
-    ck_assert_ptr_nonnull(c->chosen);
-    for (size_t i = 0; i < c->y_count; i++) c->chosen[i] = (uint8_t)(((i + seed) * 2654435761u) >> 16 & 3);
+    c->pool_argmax = malloc(c->y_count);
+    ck_assert_ptr_nonnull(c->pool_argmax);
+    for (size_t i = 0; i < c->y_count; i++) c->pool_argmax[i] = (uint8_t)(((i + seed) * 2654435761u) >> 16 & 3);
 }
 
-void conv_case_close(conv_case *c) { free(c->x), free(c->w), free(c->b), free(c->dy), free(c->chosen); }
+void conv_case_close(conv_case *c) { free(c->x), free(c->w), free(c->b), free(c->dy), free(c->pool_argmax); }
 
 size_t conv_case_result_count(const conv_case *c, conv_pass pass)
 {
@@ -99,7 +99,7 @@ static float *run_plan(const conv_case *c, conv_plan *plan)
     float *result = poisoned(all), *second = poisoned(rest), *workspace = poisoned(workspace_count);
     conv_arguments arguments = {.n = c->n, .workspace = workspace};
     lay_out(c, plan->pass, x, dy, &arguments, result, second);
-    if (c->problem.pool) arguments.chosen = c->chosen;
+    if (c->problem.pool) arguments.pool_argmax = c->pool_argmax;
     if (plan->prepare) plan->prepare(plan, c->w);
     conv_plan_run(plan, &arguments);
     ck_assert(guard_intact(second, rest) && guard_intact(workspace, workspace_count));

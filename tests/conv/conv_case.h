@@ -9,10 +9,10 @@ typedef struct {
     int n;
     size_t x_count, w_count, b_count, y_count; /* for n images; dx, dw, db and dy have the same */
     float *x, *w, *b, *dy;
-    uint8_t *chosen; /* y_count; forward overwrites it if problem.pool */
+    uint8_t *pool_argmax; /* y_count; forward overwrites it if problem.pool */
 } conv_case;
 
-/* Operands in [-1, 1), and any of the four pixels chosen; the same for the same seed. */
+/* Operands in [-1, 1), and any of the four pixels pool_argmax; the same for the same seed. */
 void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned seed);
 void conv_case_close(conv_case *c);
 

@@ -152,9 +152,9 @@ static void check_pooling(const conv_case *pooled, const conv_case *whole, const
     uint8_t *places = malloc(pooled->y_count);
     ck_assert(expected && places && !y == !map);
     if (y) {
-        pool_forward(&shape, (pool_map){.wide = map}, (pool_map){.wide = expected}, places);
+        pool_forward(&shape, (pool_map){.fp32 = map}, (pool_map){.fp32 = expected}, places);
         ck_assert_msg(memcmp(y, expected, pooled->y_count * sizeof *y) == 0, "%s: other values", row->name);
-        ck_assert_msg(memcmp(pooled->chosen, places, pooled->y_count) == 0, "%s: other places", row->name);
+        ck_assert_msg(memcmp(pooled->pool_argmax, places, pooled->y_count) == 0, "%s: other places", row->name);
     }
     free(y), free(map), free(expected), free(places);
 }

@@ -39,7 +39,7 @@ static void for_each_window(const pool_shape *s, void (*check)(void *context, si
 
 typedef struct {
     const float *x, *y, *dy, *dx;
-    const uint8_t *chosen;
+    const uint8_t *pool_argmax;
 } arrays;
 
 static void check_forward(void *context, size_t out, const size_t in[4])
@@ -48,13 +48,13 @@ static void check_forward(void *context, size_t out, const size_t in[4])
     int first = 0;
     for (int i = 1; i < 4; i++) first = a->x[in[i]] > a->x[in[first]] ? i : first;
     ck_assert(a->y[out] == a->x[in[first]]);
-    ck_assert_int_eq(a->chosen[out], first);
+    ck_assert_int_eq(a->pool_argmax[out], first);
 }
 
 static void check_backward(void *context, size_t out, const size_t in[4])
 {
     const arrays *a = context;
-    for (int i = 0; i < 4; i++) ck_assert(a->dx[in[i]] == (i == a->chosen[out] ? a->dy[out] : 0));
+    for (int i = 0; i < 4; i++) ck_assert(a->dx[in[i]] == (i == a->pool_argmax[out] ? a->dy[out] : 0));
 }
 
 static void check_shape(int side, int channels, int threads)
@@ -62,20 +62,20 @@ static void check_shape(int side, int channels, int threads)
     pool_shape shape = {N, side, channels, threads};
     size_t in = (size_t)N * side * side * channels, out = in / 4;
     float *x = array(in), *y = array(out), *dy = array(out), *dx = array(in);
-    uint8_t *chosen = malloc(out + 1);
-    ck_assert_ptr_nonnull(chosen);
+    uint8_t *pool_argmax = malloc(out + 1);
+    ck_assert_ptr_nonnull(pool_argmax);
     support_fill(x, in, 1);
     support_fill(dy, out, 2);
     for (size_t i = 0; i < in; i++) x[i] = roundf(4 * x[i]) / 4; /* ties, and zeros */
     memset(dx, 0xFF, in * sizeof *dx);
-    pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = y}, chosen);
-    pool_backward(&shape, (pool_map){.wide = dy}, chosen, (pool_map){.wide = dx});
-    arrays a = {x, y, dy, dx, chosen};
+    pool_forward(&shape, (pool_map){.fp32 = x}, (pool_map){.fp32 = y}, pool_argmax);
+    pool_backward(&shape, (pool_map){.fp32 = dy}, pool_argmax, (pool_map){.fp32 = dx});
+    arrays a = {x, y, dy, dx, pool_argmax};
     for_each_window(&shape, check_forward, &a);
     for_each_window(&shape, check_backward, &a);
-    pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = dy}, NULL);
+    pool_forward(&shape, (pool_map){.fp32 = x}, (pool_map){.fp32 = dy}, NULL);
     ck_assert(memcmp(dy, y, out * sizeof *y) == 0);
-    free(x), free(y), free(dy), free(dx), free(chosen);
+    free(x), free(y), free(dy), free(dx), free(pool_argmax);
 }
 
 START_TEST(shapes_and_threads)
@@ -95,14 +95,14 @@ START_TEST(nan_wins_wherever_it_stands)
         for (int place = 0; place < 4; place++) {
             pool_shape shape = {1, 2, channel_count, 1};
             float *x = array(4 * (size_t)channel_count), *y = array((size_t)channel_count);
-            uint8_t chosen[33];
+            uint8_t pool_argmax[33];
             for (int c = 0; c < channel_count; c++) {
                 for (int i = 0; i < 4; i++) x[i * channel_count + c] = i == place ? NAN : (float)i;
             }
-            pool_forward(&shape, (pool_map){.wide = x}, (pool_map){.wide = y}, chosen);
+            pool_forward(&shape, (pool_map){.fp32 = x}, (pool_map){.fp32 = y}, pool_argmax);
             for (int c = 0; c < channel_count; c++) {
                 ck_assert(isnan(y[c]));
-                ck_assert_int_eq(chosen[c], place);
+                ck_assert_int_eq(pool_argmax[c], place);
             }
             free(x), free(y);
         }

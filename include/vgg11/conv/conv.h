@@ -8,7 +8,7 @@
  *   input gradient    dx[n,h,w,c] = sum_{r,s,k} dy[n,h-r+1,w-s+1,k] w[r,s,c,k]
  *   weight gradient   dw[r,s,c,k] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k],  db[k] = sum_{n,h,w} dy[n,h,w,k]
  * Maps may lie in memory as bfloat16 (problem.bf16_x: x and dx, problem.bf16_y: y and dy); weights and their gradients are fp32.
- * Where pooling follows (problem.pool), y and dy are what lies behind it, [N][H/2][W/2][K], and chosen[N][H/2][W/2][K] says which
+ * Where pooling follows (problem.pool), y and dy are what lies behind it, [N][H/2][W/2][K], and pool_argmax[N][H/2][W/2][K] says which
  * pixel of its 2x2 window each came from; where a ReLU lies before (problem.rectified), dx is 0 wherever x <= 0. An algorithm that
  * can, does all this while its tile is in the cache; for the others conv_plan_run() passes over memory once more.
  * An algorithm is one file with one exported conv_algorithm, and one row in conv_list.c.
@@ -63,7 +63,7 @@ typedef struct {
         float *dx;      /* input gradient; overwritten */
         uint16_t *dx16;
     };
-    uint8_t *chosen;    /* if problem.pool, 0..3 (2 * row + column): forward writes it unless NULL, the gradients read it */
+    uint8_t *pool_argmax;    /* if problem.pool, 0..3 (2 * row + column): forward writes it unless NULL, the gradients read it */
     float *dw;          /* weight gradient; overwritten */
     float *db;          /* weight gradient; overwritten */
     int n;              /* images in this call, 1 <= n <= problem.batch */
@@ -82,9 +82,16 @@ typedef struct {
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
      * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
      * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but
-     * the rest only if it sets plan->pools, plan->masks and plan->narrow. */
+     * the rest only if it says so in plan->flags. */
     vgg_status (*plan)(conv_plan *plan);
 } conv_algorithm;
+
+/* What run() does of itself; conv_plan_run() does the rest around it. */
+typedef enum {
+    CONV_FUSES_POOL = 1,      /* it reads and writes pooled y and dy */
+    CONV_FUSES_RELU_GRAD = 2, /* it zeroes dx where x <= 0 */
+    CONV_NATIVE_BF16 = 4,     /* it takes maps in bfloat16; otherwise all are fp32 */
+} conv_plan_flags;
 
 struct conv_plan {
     const conv_algorithm *algorithm;
@@ -92,9 +99,7 @@ struct conv_plan {
     conv_pass pass;
     size_t workspace_bytes;                                /* set by plan(); for all threads together */
     size_t run_bytes;                                      /* of these, what run() itself needs */
-    bool pools;                                            /* set by plan(): run() reads and writes pooled y, dy */
-    bool masks;                                            /* set by plan(): run() zeroes dx where x <= 0 */
-    bool narrow;                                           /* set by plan(): run() takes maps in bfloat16; else all are fp32 */
+    unsigned flags;                                        /* set by plan(): conv_plan_flags, or 0 */
     size_t packed_bytes;                                   /* set by plan(); 0 if it keeps nothing */
     void *packed;                                          /* the plan's own copy of the weights */
     void (*prepare)(conv_plan *plan, const float *w);      /* NULL if nothing is kept; after each change of w */

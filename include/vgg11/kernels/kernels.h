@@ -1,5 +1,5 @@
 /* Inner kernels in the widest vectors that the processor has: one table per instruction set, all built from the same
- * templates (simd_*.inc.h), chosen once when planning.
+ * templates (simd_*.inc.h), pool_argmax once when planning.
  *
  * The one matrix product here is a register tile: C[rows][panel] = A[rows][depth] B[depth][panel], where B is packed, one
  * row of `panel` floats after the other, 64-byte aligned. Each element of C is one chain of fused multiply-adds in the
@@ -15,7 +15,7 @@
 /* Largest tile of any table. */
 enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
 
-/* Most channels that one call spreads. */
+/* Most channels that one call transforms. */
 enum { TRANSFORM_CHANNELS_MAX = 128 };
 
 /* Where floats lie that will be wanted soon, so that a tile can fetch them into the L2 cache while it computes: step k
@@ -56,11 +56,11 @@ typedef void (*gemm_tile_function)(const gemm_tile *tile);
 
 /* Where a tile's corner lies in a map[side][side][channels]; row and column may be outside, where the map counts as zero.
  * If `pooled`, the map in memory is what 2x2 pooling makes of that one, [side / 2][side / 2][channels]: a source then has its
- * values at the chosen pixels and zeros between them, and of a result the largest of each window is kept. */
+ * values at the pool_argmax pixels and zeros between them, and of a result the largest of each window is kept. */
 typedef struct {
-    const void *map; /* from the first channel in question: floats, or bfloat16 if `narrow` */
-    bool narrow;     /* only for the table of bfloat16 pairs */
-    const uint8_t *chosen; /* of a pooled source, laid out like the map: 2 * row + column in the window */
+    const void *map; /* from the first channel in question: floats, or bfloat16 if `bf16` */
+    bool bf16;     /* only for the table of bfloat16 pairs */
+    const uint8_t *pool_argmax; /* of a pooled source, laid out like the map: 2 * row + column in the window */
     bool pooled;
     int side;
     int row;
@@ -72,40 +72,40 @@ typedef struct {
 /* What becomes of a tile of results: plus bias, rectified, pooled, and zero where another map is not positive. */
 typedef struct {
     void *map;             /* of the tile, writable; the others are laid out like it */
-    uint8_t *chosen;       /* of a pooled tile, or NULL */
-    const void *positive;  /* the result is 0 where this is <= 0, a map as narrow as the tile's; NULL: nowhere. Not for pooled tiles */
+    uint8_t *pool_argmax;       /* of a pooled tile, or NULL */
+    const void *positive;  /* the result is 0 where this is <= 0, a map of the tile's type; NULL: nowhere. Not for pooled tiles */
     const float *bias;     /* [tile->count] or NULL */
     bool relu;
 } tile_epilogue;
 
 typedef struct simd_kernels simd_kernels;
 
-/* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `points` products instead of 9 tile^2. Spreading
- * makes `points` values of each channel (or of each pair of channels, for kernels), collecting makes the results of the
+/* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `elements` products instead of 9 tile^2. Transforming
+ * makes `elements` values of each channel (or of each pair of channels, for kernels), transforming back makes the results of the
  * summed products. Value p lies p * stride words after value 0. */
 typedef struct {
-    const simd_kernels *kernels; /* the table that this belongs to, whose products multiply the points */
+    const simd_kernels *kernels; /* the table that this belongs to, whose products multiply the elements */
     int tile;
     int margin; /* inputs that a tile needs before its first output */
-    int points;
-    /* x tile -> points[points][padded], for products that sum over channels: `padded` words in whole vectors, at most
+    int elements;
+    /* x tile -> elements[elements][padded], for products that sum over channels: `padded` words in whole vectors, at most
      * TRANSFORM_CHANNELS_MAX numbers, zeros from tile->count on. */
-    void (*transform_input)(float *points, size_t stride, const map_tile *tile, size_t padded);
-    /* x tiles [per_word] -> points, likewise, for products that sum over tiles. */
-    void (*transform_input_over_tiles)(float *points, size_t stride, const map_tile *tiles, size_t padded);
-    /* dy tiles [per_word] -> points, likewise. */
-    void (*transform_output_grad)(float *points, size_t stride, const map_tile *tiles, size_t padded);
-    /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are points,
+    void (*transform_input)(float *elements, size_t stride, const map_tile *tile, size_t padded);
+    /* x tiles [per_word] -> elements, likewise, for products that sum over tiles. */
+    void (*transform_input_over_tiles)(float *elements, size_t stride, const map_tile *tiles, size_t padded);
+    /* dy tiles [per_word] -> elements, likewise. */
+    void (*transform_output_grad)(float *elements, size_t stride, const map_tile *tiles, size_t padded);
+    /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are elements,
      * packed in words that hold per_word rows. */
-    void (*transform_filter)(float *points, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
-    /* points -> the tile's part of the output. */
-    void (*inverse_transform_output)(const map_tile *tile, const tile_epilogue *output, const float *points, size_t stride);
-    /* points[points][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of points. `stream`: past the caches,
+    void (*transform_filter)(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
+    /* elements -> the tile's part of the output. */
+    void (*inverse_transform_output)(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t stride);
+    /* elements[elements][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of elements. `stream`: past the caches,
      * if columns are a whole panel and dw and tap_stride aligned to 64 bytes. */
-    void (*inverse_transform_filter)(float *dw, size_t tap_stride, const float *points, size_t stride, size_t columns, bool stream);
+    void (*inverse_transform_filter)(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns, bool stream);
 } winograd_transforms;
 
-/* What the products multiply and what bilinear forms spread are words of four bytes: a float, or a pair of bfloat16 numbers that
+/* What the products multiply and what bilinear forms transform_tiles are words of four bytes: a float, or a pair of bfloat16 numbers that
  * are neighbours along the summed index. C is fp32, and so is all else. */
 struct simd_kernels {
     const char *name;
@@ -130,14 +130,14 @@ struct simd_kernels {
     void (*copy)(float *y, const float *x, size_t count, bool relu);
     /* y[i] = x[i], or 0 where positive[i] <= 0. */
     void (*copy_where)(float *y, const float *x, const float *positive, size_t count);
-    /* y[i] = largest window[p][i], chosen[i] (unless NULL) = its p, the first of equals. NaN is larger than all. */
-    void (*pool)(float *y, uint8_t *chosen, const float *const window[4], size_t count, bool relu);
-    /* window[p][i] = y[i] where chosen[i] is p, else 0. */
-    void (*unpool)(float *const window[4], const float *y, const uint8_t *chosen, size_t count);
+    /* y[i] = largest window[p][i], pool_argmax[i] (unless NULL) = its p, the first of equals. NaN is larger than all. */
+    void (*pool)(float *y, uint8_t *pool_argmax, const float *const window[4], size_t count, bool relu);
+    /* window[p][i] = y[i] where pool_argmax[i] is p, else 0. */
+    void (*unpool)(float *const window[4], const float *y, const uint8_t *pool_argmax, size_t count);
 
     /* To bfloat16, rounded to nearest, ties to even, NaN made quiet; and back. */
-    void (*narrow)(uint16_t *narrow, const float *wide, size_t count);
-    void (*widen)(float *wide, const uint16_t *narrow, size_t count);
+    void (*round_to_bf16)(uint16_t *to, const float *from, size_t count);
+    void (*widen_bf16)(float *to, const uint16_t *from, size_t count);
 
     winograd_transforms winograd; /* F(4x4,3x3) */
     winograd_transforms winograd_2x2; /* maps of 2x2 pixels, whole */

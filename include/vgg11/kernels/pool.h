@@ -17,16 +17,16 @@ typedef struct {
 
 /* A map in one of two forms; the other is NULL. */
 typedef struct {
-    float *wide;
-    bf16 *narrow;
+    float *fp32;
+    bf16 *bf16;
 } pool_map;
 
-/* y[N][S/2][S/2][C] = largest of each 2x2 window of x[N][S][S][C]; chosen, of y's shape, says which: 2 * row + column, the
- * first of equals. A NaN in the window is its largest. `chosen` may be NULL. */
-void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *chosen);
+/* y[N][S/2][S/2][C] = largest of each 2x2 window of x[N][S][S][C]; pool_argmax, of y's shape, says which: 2 * row + column, the
+ * first of equals. A NaN in the window is its largest. `pool_argmax` may be NULL. */
+void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *pool_argmax);
 
-/* dx[N][S][S][C] takes dy[N][S/2][S/2][C] at the chosen place, and is 0 elsewhere. */
-void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *chosen, pool_map dx);
+/* dx[N][S][S][C] takes dy[N][S/2][S/2][C] at the pool_argmax place, and is 0 elsewhere. */
+void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *pool_argmax, pool_map dx);
 
 /* dy[i] = 0 where y[i] <= 0: the gradient through a ReLU whose output was y. In place. */
 void relu_backward(const float *y, float *dy, size_t count, int threads);

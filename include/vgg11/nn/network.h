@@ -66,10 +66,10 @@ typedef struct factor_batch factor_batch;
 void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
                       const network_hooks *hooks);
 
-/* One line per layer and pass: algorithm chosen, time, reasons declined. Calls `line` for each. */
+/* One line per layer and pass: algorithm pool_argmax, time, reasons declined. Calls `line` for each. */
 void network_describe(const network *net, void (*line)(void *context, const char *text), void *context);
 
-/* The chosen algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
+/* The pool_argmax algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
 const char *network_algorithm(const network *net, int layer, int pass);
 
 /* All of them in a line: "conv1:direct-1ch/-/direct_1ch conv2:winograd/winograd/direct ...". */
