@@ -7,9 +7,6 @@ find_package(Threads REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 
-pkg_check_modules(HWLOC QUIET IMPORTED_TARGET hwloc)
-pkg_check_modules(PNG QUIET IMPORTED_TARGET libpng)
-find_package(HDF5 QUIET COMPONENTS C)
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
 

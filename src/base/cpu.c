@@ -157,13 +157,6 @@ static bool in_mask(const cpu_set_t *mask, int cpu)
     return cpu < CPU_MASK_BITS && CPU_ISSET_S(cpu, CPU_ALLOC_SIZE(CPU_MASK_BITS), mask);
 }
 
-int cpu_allowed_count(void)
-{
-    cpu_set_t mask[MASK_WORDS];
-    int count = read_mask(mask) ? CPU_COUNT_S(CPU_ALLOC_SIZE(CPU_MASK_BITS), mask) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? count : 1;
-}
-
 void cpu_allowed_list(char *text, size_t text_bytes)
 {
     cpu_set_t mask[MASK_WORDS];
@@ -181,16 +174,6 @@ void cpu_allowed_list(char *text, size_t text_bytes)
         used += (size_t)wrote;
         first = last;
     }
-}
-
-unsigned long long cpu_allowed_hash(void)
-{
-    cpu_set_t mask[MASK_WORDS];
-    unsigned long long hash = 14695981039346656037ull; /* FNV-1a over the numbers of the allowed processors */
-    if (!read_mask(mask)) return hash;
-    for (int cpu = 0; cpu < CPU_MASK_BITS; cpu++)
-        if (in_mask(mask, cpu)) hash = (hash ^ (unsigned)(cpu + 1)) * 1099511628211ull;
-    return hash;
 }
 
 /* One word of a file of /sys/devices/system/cpu/cpu0/cache/index<index>; "" if there is none. */

@@ -7,15 +7,6 @@
 
 static _Thread_local char message[VGG_MESSAGE_MAX];
 
-static const struct {
-    vgg_status status;
-    const char *text;
-} status_texts[] = {
-#define VGG_STATUS_ROW(symbol, code, text) {symbol, text},
-    VGG_STATUS_LIST(VGG_STATUS_ROW)
-#undef VGG_STATUS_ROW
-};
-
 /* A message is one line whatever a file name in it holds: control bytes become '?'. */
 static void keep_one_line(void)
 {
@@ -55,10 +46,3 @@ vgg_status vgg_fail_errno(vgg_status status, const char *format, ...)
 }
 
 const char *vgg_message(void) { return message; }
-
-const char *vgg_status_text(vgg_status status)
-{
-    for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
-        if (status_texts[i].status == status) return status_texts[i].text;
-    return "unknown status";
-}

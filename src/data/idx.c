@@ -91,7 +91,7 @@ vgg_status idx_next(idx_reader *reader, uint32_t count, uint8_t *items)
     return count > 0 && reader->next == reader->header.count ? stream_expect_end(reader->stream) : VGG_OK;
 }
 
-static vgg_status read_range(idx_reader *reader, vgg_range range, uint8_t *items)
+vgg_status idx_read_range(idx_reader *reader, vgg_range range, uint8_t *items)
 {
     VGG_TRY(idx_seek(reader, range));
     return idx_next(reader, (uint32_t)range.count, items);
@@ -115,15 +115,6 @@ vgg_status idx_read_label_header(const char *path, idx_header *header)
     return VGG_OK;
 }
 
-vgg_status idx_read_images(const char *path, vgg_range range, uint8_t *images)
-{
-    idx_reader reader;
-    VGG_TRY(idx_open_images(path, &reader));
-    vgg_status status = read_range(&reader, range, images);
-    idx_close(&reader);
-    return status;
-}
-
 static vgg_status check_labels(const char *path, vgg_range range, const uint8_t *labels)
 {
     for (size_t i = 0; i < range.count; i++)
@@ -137,7 +128,7 @@ vgg_status idx_read_labels(const char *path, vgg_range range, uint8_t *labels)
 {
     idx_reader reader;
     VGG_TRY(idx_open_labels(path, &reader));
-    vgg_status status = read_range(&reader, range, labels);
+    vgg_status status = idx_read_range(&reader, range, labels);
     idx_close(&reader);
     return status == VGG_OK ? check_labels(path, range, labels) : status;
 }

@@ -24,4 +24,7 @@ vgg_status idx_seek(idx_reader *reader, vgg_range range);
 /* items[count][item_bytes]. With the file's last item the end of the file is checked as well. */
 vgg_status idx_next(idx_reader *reader, uint32_t count, uint8_t *items);
 
+/* The items of `range`: idx_seek(), then idx_next(). */
+vgg_status idx_read_range(idx_reader *reader, vgg_range range, uint8_t *items);
+
 #endif

@@ -39,12 +39,3 @@ loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *label
     }
     return result;
 }
-
-void loss_softmax(const float *logits, int n, float *probabilities)
-{
-    for (int i = 0; i < n; i++) {
-        double probability[MODEL_CLASSES];
-        softmax(logits + (size_t)i * MODEL_CLASSES, probability);
-        for (int k = 0; k < MODEL_CLASSES; k++) probabilities[(size_t)i * MODEL_CLASSES + k] = (float)probability[k];
-    }
-}

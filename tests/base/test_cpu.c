@@ -76,9 +76,6 @@ START_TEST(the_affinity_mask_is_seen)
     cpu_set_t before, one;
     char text[4096], expected[32];
     ck_assert_int_eq(sched_getaffinity(0, sizeof before, &before), 0);
-    ck_assert_int_eq(cpu_allowed_count(), CPU_COUNT(&before));
-    unsigned long long hash = cpu_allowed_hash();
-    ck_assert(hash == cpu_allowed_hash());
     int cpu = 0;
     while (!CPU_ISSET(cpu, &before)) cpu++;
     CPU_ZERO(&one);
@@ -87,8 +84,6 @@ START_TEST(the_affinity_mask_is_seen)
     cpu_allowed_list(text, sizeof text);
     snprintf(expected, sizeof expected, "%d", cpu);
     ck_assert_str_eq(text, expected);
-    ck_assert_int_eq(cpu_allowed_count(), 1);
-    if (CPU_COUNT(&before) > 1) ck_assert(cpu_allowed_hash() != hash);
     ck_assert_int_eq(sched_setaffinity(0, sizeof before, &before), 0);
     cpu_allowed_list(text, 2);
     ck_assert_uint_le(strlen(text), 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "data/idx_reader.h"
 #include "support/support.h"
 
 byte_buffer idx_make(const uint32_t *header, int words, size_t payload_bytes)
@@ -74,4 +75,13 @@ void idx_write_set(const char *folder, uint32_t count, uint32_t rows, uint32_t c
     write_gzipped(path_in(folder, "t10k-images-idx3-ubyte.gz"), idx_make(images, 4, (size_t)count * rows * columns));
     write_gzipped(path_in(folder, "train-labels-idx1-ubyte.gz"), idx_make(labels, 2, count));
     write_gzipped(path_in(folder, "t10k-labels-idx1-ubyte.gz"), idx_make(labels, 2, count));
+}
+
+vgg_status idx_files_read_images(const char *path, vgg_range range, uint8_t *images)
+{
+    idx_reader reader;
+    VGG_TRY(idx_open_images(path, &reader));
+    vgg_status status = idx_read_range(&reader, range, images);
+    idx_close(&reader);
+    return status;
 }

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vgg11/base/range.h"
+#include "vgg11/base/status.h"
+
 typedef struct {
     uint8_t *bytes;
     size_t count;
@@ -26,5 +29,8 @@ void file_write(const char *path, const uint8_t *bytes, size_t count);
 
 /* The good data set of `count` images of rows x columns, with pixels 0..9 and labels 0..9, as four gzipped files. */
 void idx_write_set(const char *folder, uint32_t count, uint32_t rows, uint32_t columns);
+
+/* images[range.count][rows][columns] of a file, as the program reads them piece by piece. */
+vgg_status idx_files_read_images(const char *path, vgg_range range, uint8_t *images);
 
 #endif

@@ -49,7 +49,7 @@ static decoded decode_plainly(const resize_filter *filter)
     size_t raw_bytes = (size_t)source.rows * source.columns;
     uint8_t *raw = malloc(source.count * raw_bytes);
     resize_plan *plan;
-    ck_assert_int_eq(idx_read_images(source.images_path, (vgg_range){0, source.count}, raw), VGG_OK);
+    ck_assert_int_eq(idx_files_read_images(source.images_path, (vgg_range){0, source.count}, raw), VGG_OK);
     ck_assert_int_eq(idx_read_labels(source.labels_path, (vgg_range){0, source.count}, set.labels), VGG_OK);
     ck_assert_int_eq(
         resize_plan_create(filter, (int)source.rows, (int)source.columns, DATASET_SIDE, DATASET_SIDE, &plan), VGG_OK);

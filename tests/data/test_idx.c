@@ -32,7 +32,7 @@ static vgg_status read_all(const char *path, file_kind kind, byte_buffer *conten
     content->count = kind == IMAGES ? (size_t)header.count * header.rows * header.columns : header.count;
     content->bytes = malloc(content->count);
     vgg_range all = {0, header.count};
-    return kind == IMAGES ? idx_read_images(path, all, content->bytes) : idx_read_labels(path, all, content->bytes);
+    return kind == IMAGES ? idx_files_read_images(path, all, content->bytes) : idx_read_labels(path, all, content->bytes);
 }
 
 static void assert_refused(const char *path, file_kind kind, const char *what)
@@ -313,14 +313,14 @@ START_TEST(good_files_are_read_in_any_range)
             for (size_t count = 0; count <= 5 - first; count++) {
                 uint8_t images[61];
                 images[12 * count] = 0xee;
-                ck_assert_int_eq(idx_read_images(path, (vgg_range){first, count}, images), VGG_OK);
+                ck_assert_int_eq(idx_files_read_images(path, (vgg_range){first, count}, images), VGG_OK);
                 ck_assert_mem_eq(images, plain.bytes + 16 + 12 * first, 12 * count);
                 ck_assert_uint_eq(images[12 * count], 0xee);
             }
         uint8_t more[100];
-        ck_assert_int_eq(idx_read_images(path, (vgg_range){3, 3}, more), VGG_BAD_DATA);
-        ck_assert_int_eq(idx_read_images(path, (vgg_range){6, 0}, more), VGG_BAD_DATA);
-        ck_assert_int_eq(idx_read_images(path, (vgg_range){1, SIZE_MAX}, more), VGG_BAD_DATA);
+        ck_assert_int_eq(idx_files_read_images(path, (vgg_range){3, 3}, more), VGG_BAD_DATA);
+        ck_assert_int_eq(idx_files_read_images(path, (vgg_range){6, 0}, more), VGG_BAD_DATA);
+        ck_assert_int_eq(idx_files_read_images(path, (vgg_range){1, SIZE_MAX}, more), VGG_BAD_DATA);
         ck_assert_ptr_nonnull(strstr(vgg_message(), "has 5 items"));
     }
     free(plain.bytes);

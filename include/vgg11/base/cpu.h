@@ -20,14 +20,8 @@ const cpu_features *cpu_detect(void);
 /* "AMD EPYC 9654 96-Core Processor"; "unknown" if the system does not say. */
 const char *cpu_model_name(void);
 
-/* Processors in this process' affinity mask, at least 1. */
-int cpu_allowed_count(void);
-
 /* Sorted list of allowed processors, e.g. "0-3,8", into `text`. */
 void cpu_allowed_list(char *text, size_t text_bytes);
-
-/* 64-bit hash of the affinity mask: ranks of a node that share one have equal values. */
-unsigned long long cpu_allowed_hash(void);
 
 /* Sizes in bytes of the caches of processor 0; 0 if unknown. */
 size_t cpu_cache_bytes(int level);

@@ -16,7 +16,6 @@
     X(VGG_IO_ERROR, 5, "file or system error")                                                                         \
     X(VGG_DIVERGED, 6, "training diverged")                                                                            \
     X(VGG_DISAGREE, 7, "ranks disagree")                                                                               \
-    X(VGG_HUNG, 8, "a rank hung or the launcher is gone")                                                              \
     X(VGG_UNAVAILABLE, 9, "this machine cannot do it")                                                                 \
     X(VGG_STOPPED, 75, "stopped by a signal with a checkpoint saved")                                                  \
     X(VGG_DECLINED, 100, "a table row declined; never an exit code")
@@ -37,9 +36,6 @@ vgg_status vgg_fail_errno(vgg_status status, const char *format, ...) __attribut
 
 /* The line of this thread's last vgg_fail(); "" if there was none. Valid until the next vgg_fail(). */
 const char *vgg_message(void);
-
-/* Text of a status from the list above; "unknown status" otherwise. */
-const char *vgg_status_text(vgg_status status);
 
 /* Returns from the enclosing function if `expression` does not give VGG_OK. */
 #define VGG_TRY(expression)                                                                                            \

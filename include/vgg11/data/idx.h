@@ -24,11 +24,8 @@ typedef struct {
 vgg_status idx_read_image_header(const char *path, idx_header *header);
 vgg_status idx_read_label_header(const char *path, idx_header *header);
 
-/* images[range.count][rows][columns] of `range`. Where the range reaches the last image of the file, the file must end
- * there (a gzip trailer is verified as well). */
-vgg_status idx_read_images(const char *path, vgg_range range, uint8_t *images);
-
-/* labels[range.count], each below IDX_CLASSES. Same rule about the end. */
+/* labels[range.count], each below IDX_CLASSES. Where the range reaches the last label of the file, the file must end there (a gzip
+ * trailer is verified as well). */
 vgg_status idx_read_labels(const char *path, vgg_range range, uint8_t *labels);
 
 #endif

@@ -13,7 +13,4 @@ typedef struct {
  * logits do not overflow; NaN in gives NaN out. logits and dlogits may be the same array. Sums in sample order. */
 loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, float scale, float *dlogits);
 
-/* probabilities[n][10] = softmax(logits[n][10]). */
-void loss_softmax(const float *logits, int n, float *probabilities);
-
 #endif
