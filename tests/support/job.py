@@ -77,18 +77,15 @@ def wait(job, command, environment, limit_s):
         return process.wait(limit_s)
     except subprocess.TimeoutExpired:
         print(f"hangs: still running after {limit_s:.0f} s:\n{job.describe()}", file=sys.stderr)
+        job.end()
+        process.wait()
         return 1
-    finally:
-        if process.poll() is None:
-            job.end()
-            process.wait()
 
 
 def check_nothing_left(job, status, folder):
     """The status, or 1 if something is there that the command should have ended or removed."""
     if job.left():
         print(f"left behind:\n{job.describe()}", file=sys.stderr)
-        job.end()
         status = status or 1
     files = os.listdir(folder)
     if files and status == 0:
@@ -107,6 +104,7 @@ def main():
         status = wait(job, sys.argv[1:], job.environment(**shared), float(os.environ["VGG11_TEST_LIMIT_S"]))
         status = check_nothing_left(job, status, folder)
     finally:
+        job.end()
         shutil.rmtree(folder)
     sys.exit(status if status >= 0 else 128 - status)
 

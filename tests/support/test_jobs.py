@@ -1,6 +1,7 @@
 """What the tests of several processes rest on: a rank that ends badly ends all, and nothing outlives a test unnoticed."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -21,9 +22,11 @@ class Case(unittest.TestCase):
         self.all.end()
         self.assertEqual(left, [])
 
+    def environment(self, limit_s):
+        return self.all.environment(VGG11_TEST_LIMIT_S=str(limit_s))
+
     def run_job(self, *command, limit_s=LIMIT_S):
-        environment = self.all.environment(VGG11_TEST_LIMIT_S=str(limit_s))
-        return subprocess.run(JOB + list(command), env=environment, text=True, capture_output=True, check=False)
+        return subprocess.run(JOB + list(command), env=self.environment(limit_s), text=True, capture_output=True, check=False)
 
 
 class Ranks(Case):
@@ -81,6 +84,14 @@ class Jobs(Case):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"(?s)hangs: still running after 2 s:.*sleep 4321")
         self.assertNotIn("left behind", done.stderr)
+
+    def test_signal(self):
+        """Who ends the job ends all of it."""
+        command = JOB + ["bash", "-c", "setsid sleep 4321 & echo started; wait"]
+        with subprocess.Popen(command, env=self.environment(LIMIT_S), stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.terminate()
+        self.assertEqual(process.returncode, 128 + signal.SIGTERM)
 
     def test_process_left_behind(self):
         done = self.shell("setsid sleep 4321 >/dev/null 2>&1 & exit 0")
