@@ -12,4 +12,9 @@ find_library(DNNL_LIBRARY dnnl)
 
 if(VGG11_TESTS)
   pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+  find_package(Python3 QUIET COMPONENTS Interpreter)
+  # A test's command begins with this, so that a time limit ends all its processes, and none is left behind.
+  if(Python3_FOUND)
+    set(vgg_job ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/support/job.py)
+  endif()
 endif()

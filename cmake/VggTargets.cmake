@@ -42,11 +42,11 @@ function(vgg_add_test name)
   target_compile_definitions(${name} PRIVATE VGG_TEST_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures" VGG_TEST_DATA="${CMAKE_SOURCE_DIR}/data/mnist")
   target_link_libraries(${name} PRIVATE vgg_test_support ${ARG_LIBS} PkgConfig::CHECK)
   if(NOT ARG_RANKS)
-    add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
+    add_test(NAME ${name} COMMAND ${vgg_job} $<TARGET_FILE:${name}> ${ARG_ARGS})
     vgg_set_test_properties(${name} 1 ${ARG_TIMEOUT} "${ARG_LABELS}")
   endif()
   foreach(ranks IN LISTS ARG_RANKS)
-    add_test(NAME ${name}-np${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}> ${ARG_ARGS})
+    add_test(NAME ${name}-np${ranks} COMMAND ${vgg_job} ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}> ${ARG_ARGS})
     vgg_set_test_properties(${name}-np${ranks} ${ranks} ${ARG_TIMEOUT} "mpi;${ARG_LABELS}")
   endforeach()
 endfunction()
@@ -57,22 +57,30 @@ function(vgg_add_nodes_test name)
   string(REPLACE ";" "+" sum "${ARGN}")
   math(EXPR ranks "${sum}")
   set(test ${name}-nodes-${nodes})
-  add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}>)
+  add_test(NAME ${test} COMMAND ${vgg_job} ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}>)
   vgg_set_test_properties(${test} ${ranks} 300 mpi)
   set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT VGG11_TEST_NODES=${nodes})
 endfunction()
 
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
-# cores, and tests that run at the same time would crowd there.
+# cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.
 function(vgg_set_test_properties test ranks timeout labels)
+  set(slowness 1)
+  if(VGG11_SANITIZE)
+    set(slowness 5)
+  endif()
+  math(EXPR limit "${timeout} * ${slowness}")
   set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
       OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMP_WAIT_POLICY=passive
+      VGG11_TEST_LIMIT_S=${limit} VGG11_TEST_SLOWNESS=${slowness}
       "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
       "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
       UBSAN_OPTIONS=print_stacktrace=1)
   if(ranks GREATER 2)
     set(ranks 2)
   endif()
-  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${timeout} LABELS "${labels}" PROCESSORS ${ranks})
+  # The limit that counts is job.py's; ctest's own, which ends only what it started itself, comes after.
+  math(EXPR last_limit "${limit} + 60")
+  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${last_limit} LABELS "${labels}" PROCESSORS ${ranks})
 endfunction()

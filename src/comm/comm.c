@@ -77,12 +77,6 @@ void comm_close(comm *c)
     MPI_Finalize();
 }
 
-_Noreturn void comm_abort(comm *c, vgg_status status)
-{
-    MPI_Abort(c->world, status);
-    abort();
-}
-
 int comm_rank(const comm *c) { return c->rank; }
 int comm_size(const comm *c) { return c->size; }
 int comm_node_rank(const comm *c) { return c->node_rank; }

@@ -3,19 +3,21 @@ import gzip
 import json
 import os
 import shutil
-import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
-import uuid
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
+from job import Job
 
 PROGRAM = os.environ["VGG11_DIST"]
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 DATA = os.environ["VGG11_TEST_DATA"]
 RANKS = int(os.environ.get("VGG11_TEST_RANKS", "1"))
-LIMIT_S = 240  # a hang, not a duration: ctest has its own limit
+LIMIT_S = 240 * float(os.environ.get("VGG11_TEST_SLOWNESS", "1"))  # a hang, not a duration
 
 # Few samples: the network has 32 million weights, so that a step costs what it costs.
 TINY = ["--train-samples", "64", "--test-samples", "40", "--batch-size", "16", "--epochs", "1", "--data", DATA, "--no-tune"]
@@ -44,42 +46,19 @@ def launch(arguments, ranks=RANKS):
     return [MPIRUN, "--quiet", "--oversubscribe", "-np", str(ranks), PROGRAM] + arguments
 
 
-def survivors(token, patience_s):
-    """Processes whose environment holds the token and that do not end by themselves: Open MPI's daemon takes a moment."""
-    deadline = time.monotonic() + patience_s
-    while (found := processes_with(token)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
-
-
-def processes_with(token):
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if token.encode() in file.read():
-                    found.append(int(name))
-        except OSError:
-            pass  # ended meanwhile, or not ours
-    return found
-
-
 class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="vgg11-cli-")
-        self.token = "VGG11_TEST_TOKEN=" + uuid.uuid4().hex
-        self.environment = dict(os.environ, XDG_CACHE_HOME=self.path("cache"), **dict([self.token.split("=")]))
+        self.job = Job()
+        self.environment = self.job.environment(XDG_CACHE_HOME=self.path("cache"))
 
     def tearDown(self):
-        left = survivors(self.token, patience_s=20)
-        for process in left:
-            os.kill(process, signal.SIGKILL)
+        left = self.job.describe() if self.job.left() else ""
+        self.job.end()
         shutil.rmtree(self.folder)
-        self.assertEqual(left, [], "processes were left behind")
+        self.assertEqual(left, "", "processes were left behind")
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -88,13 +67,18 @@ class Case(unittest.TestCase):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True, **pipes)
 
+    def hang(self, process, waited_for):
+        """Ends all ranks, and fails."""
+        running = self.job.describe()
+        self.job.end()
+        out, err = process.communicate(timeout=LIMIT_S)
+        self.fail(f"hangs: waited {LIMIT_S:.0f} s for {waited_for}; still running:\n{running}\n{out}\n{err}")
+
     def finish(self, process):
         try:
             out, err = process.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            self.fail(f"hangs: {process.args}\n{out}\n{err}")
+            self.hang(process, f"the end of {process.args}")
         return Outcome(process.returncode, out, err)
 
     def run_command(self, command, **pipes):
@@ -116,11 +100,12 @@ class Case(unittest.TestCase):
         self.assertRegex(outcome.errors()[0], "^vgg11_dist: .*" + pattern)
         self.assertEqual(outcome.out, "")
 
-    def wait_for(self, condition, process):
+    def wait_for(self, what, condition, process):
         deadline = time.monotonic() + LIMIT_S
         while not condition():
-            self.assertIsNone(process.poll(), "it ended before it came to that")
-            self.assertLess(time.monotonic(), deadline, "it never came to that")
+            self.assertIsNone(process.poll(), f"it ended before {what}")
+            if time.monotonic() > deadline:
+                self.hang(process, what)
             time.sleep(0.02)
 
 

@@ -175,7 +175,7 @@ class Streams(cli.Case):
     def test_reader_that_goes_away(self):
         process = self.start(cli.launch(["train", *cli.TINY, "--max-steps", "2", "--output", "run"]), stdout=subprocess.DEVNULL)
         process.stderr.close()
-        self.assertEqual(process.wait(cli.LIMIT_S), 0)
+        self.assertEqual(self.finish(process).status, 0)
         self.assertEqual(len(cli.events(self.path("run"), "step")), 2)
 
 

@@ -236,7 +236,8 @@ class Stop(cli.Case):
         endless = ["train", *cli.TINY, "--epochs", "1000", "--output", "run", "--quiet"]
         process = self.start(cli.launch(endless))
         metrics = self.path("run", "metrics.jsonl")
-        self.wait_for(lambda: os.path.exists(metrics) and '"step","step":2' in open(metrics, encoding="utf-8").read(), process)
+        self.wait_for("its second step", lambda: os.path.exists(metrics) and '"step","step":2' in open(metrics, encoding="utf-8").read(),
+                      process)
         process.send_signal(signal.SIGUSR1)
         outcome = self.finish(process)
         self.assertEqual(outcome.status, 75, outcome.err)

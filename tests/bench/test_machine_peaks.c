@@ -3,9 +3,7 @@
 
 #include "bench/peak_flops.h"
 #include "bench/machine_peaks.h"
-#include "support/support.h"
-
-static comm *world;
+#include "support/ranks.h"
 
 START_TEST(kernels_end_in_ordinary_numbers)
 {
@@ -31,10 +29,10 @@ static bool known_kernel(const char *name, vgg_precision precision)
 START_TEST(limits_are_positive_and_the_same_everywhere)
 {
     machine_peaks limits = {0};
-    ck_assert_int_eq(machine_peaks_measure(world, 2, &limits), VGG_OK);
+    ck_assert_int_eq(machine_peaks_measure(ranks, 2, &limits), VGG_OK);
     const double rates[] = {limits.fp32_flops, limits.read_bytes, limits.copy_bytes, limits.update_bytes, limits.bf16_flops};
     for (int i = 0; i < 4; i++) ck_assert_msg(isfinite(rates[i]) && rates[i] > 0, "rate %d is %g", i, rates[i]);
-    for (int i = 0; i < 5; i++) ck_assert_double_eq(comm_max(world, rates[i]), rates[i]);
+    for (int i = 0; i < 5; i++) ck_assert_double_eq(comm_max(ranks, rates[i]), rates[i]);
     ck_assert(known_kernel(limits.fp32_kernel, PRECISION_FP32));
     ck_assert(limits.bf16_flops > 0 ? known_kernel(limits.bf16_kernel, PRECISION_BF16) : limits.bf16_kernel == NULL);
     ck_assert_uint_gt(limits.array_bytes, cpu_cache_bytes(3));
@@ -46,7 +44,7 @@ START_TEST(limits_only_rise)
 {
     const double beyond = 1e30;
     machine_peaks limits = {.fp32_flops = beyond, .fp32_kernel = "before", .read_bytes = beyond};
-    ck_assert_int_eq(machine_peaks_measure(world, 1, &limits), VGG_OK);
+    ck_assert_int_eq(machine_peaks_measure(ranks, 1, &limits), VGG_OK);
     ck_assert_double_eq(limits.fp32_flops, beyond);
     ck_assert_str_eq(limits.fp32_kernel, "before");
     ck_assert_double_eq(limits.read_bytes, beyond);
@@ -54,16 +52,8 @@ START_TEST(limits_only_rise)
 }
 END_TEST
 
-static int sum_failures(int failures)
+static Suite *make_suite(void)
 {
-    uint64_t sum = (uint64_t)failures;
-    comm_sum_u64(world, &sum, 1);
-    return (int)sum;
-}
-
-int main(int argc, char **argv)
-{
-    if (comm_open(&argc, &argv, &world) != VGG_OK) return 1;
     Suite *suite = suite_create("limits");
     TCase *tests = tcase_create("limits");
     tcase_set_timeout(tests, 120);
@@ -71,7 +61,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, limits_are_positive_and_the_same_everywhere);
     tcase_add_test(tests, limits_only_rise);
     suite_add_tcase(suite, tests);
-    int status = support_run(suite, sum_failures);
-    comm_close(world);
-    return status;
+    return suite;
 }
+
+int main(int argc, char **argv) { return ranks_main(argc, argv, make_suite); }

@@ -1,16 +1,12 @@
 #include "support/ranks.h"
 
+#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 comm *ranks;
 
-static int failures_of_all(int failures)
-{
-    uint64_t sum = (uint64_t)failures;
-    comm_sum_u64(ranks, &sum, 1);
-    return (int)sum;
-}
+static void end_all(void) { MPI_Abort(MPI_COMM_WORLD, VGG_ERROR); }
 
 int ranks_main(int argc, char **argv, Suite *(*make_suite)(void))
 {
@@ -18,13 +14,14 @@ int ranks_main(int argc, char **argv, Suite *(*make_suite)(void))
         fprintf(stderr, "%s\n", vgg_message());
         return EXIT_FAILURE;
     }
-    int status = support_run(make_suite(), failures_of_all);
+    support_ranks job = {comm_rank(ranks), end_all};
+    int status = support_run(make_suite(), &job);
     comm_close(ranks);
     return status;
 }
 
-void ranks_assert(bool right, const char *what)
+void ranks_assert_at(const char *file, int line, bool right, const char *what)
 {
-    if (!right) fprintf(stderr, "rank %d: %s\n", comm_rank(ranks), what);
-    ck_assert_msg(!comm_any(ranks, !right), "%s", what);
+    if (!right) _ck_assert_failed(file, line, what, "%s", what);
+    comm_barrier(ranks);
 }

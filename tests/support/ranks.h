@@ -8,10 +8,11 @@
 /* Opened by ranks_main(). */
 extern comm *ranks;
 
-/* Opens `ranks`, runs the suite, and fails on every rank if it failed on one. */
+/* Opens `ranks`, runs the suite, closes them. A check that fails on one rank fails the program on all. */
 int ranks_main(int argc, char **argv, Suite *(*make_suite)(void));
 
-/* Fails the test on all ranks if `right` is false on one, so that none is left waiting in the next collective call. */
-void ranks_assert(bool right, const char *what);
+/* Collective. Fails the test unless `right` is true on all ranks. */
+#define ranks_assert(right, what) ranks_assert_at(__FILE__, __LINE__, (right), (what))
+void ranks_assert_at(const char *file, int line, bool right, const char *what);
 
 #endif

@@ -2,18 +2,51 @@
 
 #include <ftw.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-int support_run(Suite *suite, int (*ranks_agree)(int failures))
+/* While a suite runs on one rank of several. */
+static const support_ranks *running;
+
+/* Every failed check of libcheck ends in this function, which the linker replaces (see CMakeLists.txt): libcheck itself
+ * only jumps to the end of the test, where tear-downs run and no other rank knows. */
+_Noreturn void __real__ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...);
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...);
+
+_Noreturn void __wrap__ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...)
+{
+    char message[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    if (format) vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    const char *text = format ? message : expression;
+    if (running) {
+        fprintf(stderr, "rank %d: %s:%d: %s: %s\n", running->rank, file, line, tcase_name(), text);
+        running->end_all();
+    }
+    __real__ck_assert_failed(file, line, expression, "%s", text);
+}
+
+static void end_all_on_exit(void)
+{
+    if (!running) return;
+    fprintf(stderr, "rank %d: exit() in %s, before its tests had ended\n", running->rank, tcase_name());
+    running->end_all();
+}
+
+int support_run(Suite *suite, const support_ranks *ranks)
 {
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
+    running = ranks;
+    if (ranks) atexit(end_all_on_exit);
     srunner_run_all(runner, CK_NORMAL);
+    running = NULL;
     int failures = srunner_ntests_failed(runner);
     srunner_free(runner);
-    if (ranks_agree) failures = ranks_agree(failures);
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

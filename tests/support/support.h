@@ -5,9 +5,16 @@
 #include <check.h>
 #include <stddef.h>
 
+/* A program that is one rank of several. */
+typedef struct {
+    int rank;
+    void (*end_all)(void); /* ends all ranks at once, with a failure; does not return */
+} support_ranks;
+
 /* Runs the suite and returns the exit status of the program. Tests are not forked: OpenMP's and MPI's threads do not
- * survive a fork. `ranks_agree`, if not NULL, turns this rank's failures into the sum over ranks. */
-int support_run(Suite *suite, int (*ranks_agree)(int failures));
+ * survive a fork. `ranks` is NULL for a program on its own. Otherwise the first check that fails on any rank ends them all,
+ * before tear-downs: the others may wait for this rank in a collective call. So does exit() while the suite runs. */
+int support_run(Suite *suite, const support_ranks *ranks);
 
 /* Fails the test, naming the worst index, unless |actual - expected| <= tolerance * max|expected| for all i. */
 void support_assert_close(const float *actual, const float *expected, size_t count, double tolerance, const char *what);

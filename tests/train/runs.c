@@ -88,13 +88,6 @@ void runs_expect(const train_config *config, vgg_status expected, const char *wh
     ranks_assert(status == expected, line);
 }
 
-void runs_require(bool right, const char *what)
-{
-    if (right) return;
-    fprintf(stderr, "rank %d: %s\n", comm_rank(ranks), what);
-    comm_abort(ranks, VGG_ERROR);
-}
-
 float *runs_flat(void)
 {
     float *flat = aligned_alloc(64, model_flat_count() * sizeof *flat);

@@ -45,9 +45,8 @@ typedef struct {
     checkpoint_state state;
 } run_checkpoint;
 
-/* Not collective. Ends the whole job with `what` unless `right`: for what one rank does alone, where a failed assertion would
- * leave the others waiting. */
-void runs_require(bool right, const char *what);
+/* Not collective: for what one rank does alone. */
+#define runs_require(right, what) ck_assert_msg(right, "%s", what)
 
 /* Not collective. Requires that it loads. */
 run_checkpoint runs_load(const char *folder, uint64_t step);

@@ -20,9 +20,6 @@ vgg_status comm_open(int *argc, char ***argv, comm **out);
 /* Collective. Finalises MPI. */
 void comm_close(comm *c);
 
-/* Ends the whole job at once with exit status `status`; for a rank that cannot reach an agreement any more. */
-_Noreturn void comm_abort(comm *c, vgg_status status);
-
 int comm_rank(const comm *c);
 int comm_size(const comm *c);
 int comm_node_rank(const comm *c);  /* rank among those that share memory with this one */
