@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vgg11/base/hash.h"
+
 /* A status and its line, as the ranks pass it on. */
 typedef struct {
     int status;
@@ -90,5 +92,45 @@ vgg_status comm_agree_text(comm *c, const char *what, const char *text)
         if (differing != INT_MAX) status = say_who_differs(c, what, text, differs, differing);
     }
     free(first);
+    return status;
+}
+
+enum { JOINED = 64 };
+
+/* "a@0-1,b@2"; false if it does not fit. */
+static bool list_runs(char (*all)[JOINED], int size, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+    for (int first = 0, end; first < size; first = end) {
+        for (end = first + 1; end < size && strcmp(all[end], all[first]) == 0;) end++;
+        char last[16] = "";
+        if (end > first + 1) snprintf(last, sizeof last, "-%d", end - 1);
+        used += (size_t)snprintf(text + used, text_bytes - used, "%s%s@%d%s", first > 0 ? "," : "", all[first], first, last);
+        if (used >= text_bytes) return false;
+    }
+    return true;
+}
+
+static void join(char (*all)[JOINED], int size, char *text, size_t text_bytes)
+{
+    bool alike = true;
+    for (int rank = 1; rank < size; rank++) alike &= strcmp(all[rank], all[0]) == 0;
+    if (alike)
+        snprintf(text, text_bytes, "%s", all[0]);
+    else if (!list_runs(all, size, text, text_bytes))
+        snprintf(text, text_bytes, "unlike:%08x", (unsigned)hash_crc32c(0, all, (size_t)size * sizeof *all));
+}
+
+vgg_status comm_join_texts(comm *c, const char *mine, char *text, size_t text_bytes)
+{
+    char own[JOINED] = "";
+    snprintf(own, sizeof own, "%s", mine);
+    char (*all)[JOINED] = malloc((size_t)c->size * sizeof *all);
+    vgg_status status = comm_agree(c, all ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "no memory for the texts of %d ranks", c->size));
+    if (status == VGG_OK) {
+        comm_gather_all(c, own, sizeof own, all);
+        join(all, c->size, text, text_bytes);
+    }
+    free(all);
     return status;
 }

@@ -18,6 +18,13 @@ double comm_max(comm *c, double mine)
     return mine;
 }
 
+bool comm_same(comm *c, uint64_t mine)
+{
+    uint64_t most[2] = {mine, ~mine};
+    comm_max_u64(c, most, 2);
+    return most[0] == ~most[1];
+}
+
 static void allreduce_u64(MPI_Comm ranks, MPI_Op op, uint64_t *values, size_t count)
 {
     for (size_t done = 0; done < count;) {

@@ -69,8 +69,9 @@ static vgg_status make_map(comm *c)
 vgg_status nodes_open(comm *c)
 {
     MPI_CALL(MPI_Comm_split_type, c->world, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &c->node);
-    const char *sizes = getenv("VGG11_TEST_NODES");
-    if (sizes && *sizes) VGG_TRY(split_artificially(c, sizes));
+    const char *set = getenv("VGG11_TEST_NODES"), *sizes = set ? set : "";
+    VGG_TRY(comm_agree_text(c, "VGG11_TEST_NODES", sizes));
+    if (*sizes) VGG_TRY(split_artificially(c, sizes));
     MPI_CALL(MPI_Comm_rank, c->node, &c->node_rank);
     MPI_CALL(MPI_Comm_size, c->node, &c->node_size);
     return make_map(c);

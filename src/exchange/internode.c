@@ -115,7 +115,11 @@ vgg_status internode_open(exchange *ex, const float *const *gradients, internode
     internode *between = calloc(1, sizeof *between);
     vgg_status status = VGG_OK;
     if (!between) status = vgg_fail(VGG_UNAVAILABLE, "no memory for the exchange between nodes");
-    VGG_TRY(comm_agree(c, status));
+    status = comm_agree(c, status);
+    if (status != VGG_OK) {
+        free(between);
+        return status;
+    }
     *out = between;
     *between = (internode){.are_slices = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads,
                        .gradients = gradients};

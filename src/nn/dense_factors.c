@@ -11,6 +11,7 @@
 
 #include "vgg11/kernels/gram.h"
 #include "vgg11/kernels/gemm.h"
+#include "vgg11/base/hash.h"
 #include "vgg11/base/memory.h"
 
 enum { LINE_WORDS = VGG_ALIGNMENT_BYTES / 4, KERNEL_FLOATS_LEAST = 1 << 20 };
@@ -130,6 +131,12 @@ vgg_status factors_open(const factors_config *config, factor_set **out)
 }
 
 void factors_close(factor_set *f) { free(f); }
+
+uint64_t factors_layout(const factor_set *f)
+{
+    uint64_t numbers[] = {(uint64_t)f->kernels->per_word, (uint64_t)f->kernels->panel, f->image_words, f->words};
+    return hash_bits(numbers, sizeof numbers);
+}
 
 size_t factors_bytes(const factor_set *f) { return f->words * sizeof(float); }
 

@@ -116,11 +116,22 @@ static vgg_status build(network *net)
     return VGG_OK;
 }
 
+double network_agreed(const network_config *config, double value)
+{
+    const network_agreement *agreement = &config->agreement;
+    return agreement->agree ? agreement->agree(agreement->context, value) : value;
+}
+
+bool network_any(const network_config *config, bool mine) { return network_agreed(config, mine ? 1 : 0) > 0; }
+
 vgg_status network_create(const network_config *config, network **out)
 {
     network *net = calloc(1, sizeof *net);
     *out = NULL;
-    if (!net) return vgg_fail(VGG_UNAVAILABLE, "no memory for the network's description");
+    if (network_any(config, !net)) {
+        free(net);
+        return vgg_fail(VGG_UNAVAILABLE, "no memory for the network's description");
+    }
     net->config = *config;
     if (net->config.batch_capacity < 1) net->config.batch_capacity = 1;
     snprintf(net->conv, sizeof net->conv, "%s", config->conv ? config->conv : "auto");

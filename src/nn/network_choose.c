@@ -26,17 +26,10 @@ typedef struct {
     stage_workspace *workspaces; /* two, which grow as plans need: pages touched once serve all */
 } stage;
 
-/* One call to the caller's agreement: all ranks' largest. */
-static double agreed(const network *net, double value)
-{
-    const network_agreement *agreement = &net->config.agreement;
-    return agreement->agree ? agreement->agree(agreement->context, value) : value;
-}
-
 /* Whether all ranks gave the same value; the same answer on all. */
 static bool same_everywhere(const network *net, double value)
 {
-    double most = agreed(net, value), least = -agreed(net, -value);
+    double most = network_agreed(&net->config, value), least = -network_agreed(&net->config, -value);
     return most <= least;
 }
 
@@ -155,7 +148,7 @@ static void note_declined(network_slot *slot, const conv_algorithm *algorithm)
     snprintf(slot->declined + used, sizeof slot->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, vgg_message());
 }
 
-/* Is the challenger, on every rank, clearly faster than what the slot holds? Rows come in the order of expectation, so a tie goes
+/* Is the challenger, on every rank, clearly faster than what the slot holds, or where nothing is held to be had? Rows come in the order of expectation, so a tie goes
  * to the one before. `opened` is false where this rank could not make the challenger's plan. */
 static bool is_better(network *net, network_slot *slot, conv_plan *challenger, bool opened, const stage *s)
 {
@@ -163,9 +156,7 @@ static bool is_better(network *net, network_slot *slot, conv_plan *challenger, b
     conv_plan *holder = slot->plan.algorithm ? &slot->plan : NULL;
     double least[2] = {holder ? slot->plan.seconds : INFINITY, opened ? 0 : INFINITY};
     if (s && opened) time_in_turns((conv_plan *const[2]){holder, challenger}, s, least);
-    if (net->config.tune) {
-        for (int i = 0; i < 2; i++) least[i] = agreed(net, least[i]);
-    }
+    for (int i = 0; i < 2; i++) least[i] = network_agreed(&net->config, least[i]);
     challenger->seconds = least[1];
     if (holder && isfinite(least[1])) holder->seconds = least[0];
     return holder ? least[1] < margin * least[0] : isfinite(least[1]);
@@ -238,7 +229,7 @@ static vgg_status choose_by_timing(network *net)
     stage_workspace workspaces[2] = {{NULL, 0}, {NULL, 0}};
     stage s = {.workspaces = workspaces};
     vgg_status status = open_stage(net, &s);
-    if (agreed(net, status == VGG_OK ? 0 : 1) > 0) {
+    if (network_any(&net->config, status != VGG_OK)) {
         if (status == VGG_OK) status = vgg_fail(VGG_UNAVAILABLE, "another rank has no memory to time the algorithms");
     } else {
         status = choose_all(net, &s);
@@ -284,10 +275,10 @@ static double digest(const network_choices *choices)
 /* Takes these choices if every rank has them, they are the same, and every rank can open them. */
 static bool take_choices(network *net, bool have, const network_choices *choices)
 {
-    bool usable = agreed(net, have ? 0 : 1) <= 0;
+    bool usable = !network_any(&net->config, !have);
     usable = same_everywhere(net, digest(choices)) && usable;
     if (!usable) return false;
-    usable = agreed(net, open_choices(net, choices) == VGG_OK ? 0 : 1) <= 0;
+    usable = !network_any(&net->config, open_choices(net, choices) != VGG_OK);
     if (!usable) close_all(net);
     return usable;
 }
@@ -302,7 +293,8 @@ static bool choose_from_cache(network *net)
 static bool choose_from_plan(network *net)
 {
     network_choices choices = {0};
-    return take_choices(net, network_plan_read(net, net->config.plan, &choices), &choices);
+    bool have = net->config.plan && network_plan_read(net, net->config.plan, &choices);
+    return take_choices(net, have, &choices);
 }
 
 static vgg_status check_name(const network *net)
@@ -316,11 +308,20 @@ static vgg_status check_name(const network *net)
     return vgg_fail(VGG_UNAVAILABLE, "--conv %s: no such algorithm in this build; there are %s", net->conv, known);
 }
 
+/* Each rank asks the others about the same rows in the same order, so they must have the same rows. */
+static vgg_status check_builds(const network *net)
+{
+    if (same_everywhere(net, network_table_digest())) return VGG_OK;
+    return vgg_fail(VGG_DISAGREE, "the ranks' builds have unlike algorithms: start the same build everywhere");
+}
+
+/* Where ranks were told unlike things, all go the way that one of them was told to go. */
 vgg_status network_choose(network *net)
 {
+    VGG_TRY(check_builds(net));
     VGG_TRY(check_name(net));
-    if (net->config.plan && choose_from_plan(net)) return VGG_OK;
-    if (!net->config.tune) return choose_all(net, NULL);
+    if (network_any(&net->config, net->config.plan != NULL) && choose_from_plan(net)) return VGG_OK;
+    if (!network_any(&net->config, net->config.tune)) return choose_all(net, NULL);
     if (choose_from_cache(net)) return VGG_OK;
     VGG_TRY(choose_by_timing(net));
     if (net->config.plan_cache) network_cache_store(net);

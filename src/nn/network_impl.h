@@ -41,6 +41,10 @@ enum { NETWORK_NAME_MAX = 64 };
 
 extern const char *const network_pass_names[CONV_PASSES];
 
+/* The largest that a rank gave, on all: one call to the caller's agreement. And whether one rank says so. */
+double network_agreed(const network_config *config, double value);
+bool network_any(const network_config *config, bool mine);
+
 /* Floats per image of a layer's output before and after pooling. */
 size_t network_map_count(const layer_row *row);
 size_t network_output_count(const layer_row *row);
@@ -63,6 +67,9 @@ bool network_cache_load(const network *net, network_choices *choices);
 
 /* Fills choices[layer][pass] from a line as network_algorithms() writes it, with seconds of 0; false if it is anything else. */
 bool network_plan_read(const network *net, const char *text, network_choices *choices);
+
+/* Of the names of all rows. */
+uint32_t network_table_digest(void);
 
 /* Writes this network's choices into the cache file, beside those of other machines and settings. A file that cannot be
  * written is left as it is: the cache saves time, no more. */

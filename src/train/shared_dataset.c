@@ -38,9 +38,7 @@ vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split spl
     vgg_status status = dataset_locate(directory, found);
     if (status == VGG_OK) status = dataset_open(found, split, limit, &source);
     VGG_TRY(comm_agree(c, status));
-    uint64_t counts[2] = {source.count, UINT64_MAX - source.count};
-    comm_max_u64(c, counts, 2);
-    if (counts[0] != UINT64_MAX - counts[1]) status = vgg_fail(VGG_DISAGREE, "%s: ranks see different numbers of samples", found);
+    if (!comm_same(c, source.count)) status = vgg_fail(VGG_DISAGREE, "%s: ranks see different numbers of samples", found);
     VGG_TRY(comm_agree(c, status));
     status = share(c, &source, resize, resize_bug, out);
     if (status != VGG_OK) shared_dataset_close(out);

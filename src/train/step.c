@@ -5,13 +5,22 @@
 
 #include "vgg11/base/log.h"
 
+static void close_factors(training_step *step)
+{
+    factors_close(step->f);
+    step->f = NULL;
+}
+
 static vgg_status open_factors(comm *c, const training_step_config *config, training_step *step)
 {
     bool named = config->conv && strcmp(config->conv, "auto") != 0;
     factors_config wanted = {config->precision, config->images, (size_t)comm_size(c)};
     if (!config->factors || named || config->exchange.slices > 0) return VGG_OK;
     vgg_status status = comm_agree(c, factors_open(&wanted, &step->f));
+    if (status == VGG_OK && !comm_same(c, factors_layout(step->f)))
+        status = vgg_fail(VGG_DECLINED, "the processors of the ranks would lay their factors out unlike");
     if (status != VGG_DECLINED) return status;
+    close_factors(step); /* also where this rank could have them: all ranks have them, or none */
     vgg_log(VGG_LOG_DEBUG, "gradients of dense kernels are whole: %s", vgg_message());
     return VGG_OK;
 }
@@ -39,10 +48,7 @@ vgg_status training_step_open(comm *c, const training_step_config *config, train
     wanted.excluded = excluded;
     wanted.node_scratch_bytes = out->f ? factors_bytes(out->f) : 0;
     VGG_TRY(exchange_create(c, &wanted, &out->ex));
-    if (out->f && !exchange_node_scratch(out->ex)) {
-        factors_close(out->f);
-        out->f = NULL;
-    }
+    if (out->f && !exchange_node_scratch(out->ex)) close_factors(out);
     vgg_log(VGG_LOG_DEBUG, "exchange: %s; gradients of large dense kernels %s", exchange_reason(out->ex), out->f ? "in factors" : "whole");
     return VGG_OK;
 }

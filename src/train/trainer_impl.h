@@ -10,7 +10,7 @@
 #include "vgg11/train/trainer.h"
 #include "vgg11/train/step.h"
 
-enum { RECIPE_MAX = 512, SETTING_MAX = 256, EXCHANGE_NAME_MAX = 64 };
+enum { RECIPE_MAX = 512, SETTING_MAX = 384, EXCHANGE_NAME_MAX = 64 };
 
 /* Where the run stands: all of it goes into a checkpoint. */
 typedef struct {
@@ -40,6 +40,7 @@ typedef struct {
     char exchange[EXCHANGE_NAME_MAX];
     char tuning_fingerprint[SETTING_MAX];
     char algorithms[NETWORK_PLAN_MAX];
+    bool fits; /* this run adds up alike, on the same types of processor: the algorithms are as good a choice for it */
 } resume_record;
 
 typedef struct {
@@ -64,7 +65,7 @@ typedef struct {
     train_progress at;
     evaluation last_eval;
     char data_fingerprint[RECIPE_MAX];
-    char tuning_fingerprint[SETTING_MAX];         /* what the choice of algorithms holds for */
+    char tuning_fingerprint[SETTING_MAX];         /* what the choice of algorithms holds for, on all ranks */
     char algorithms[NETWORK_PLAN_MAX]; /* of the network */
     resume_record resumed_from;              /* if config->resume */
     double loss_average;  /* moving, for noticing that it runs away */

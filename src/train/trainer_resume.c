@@ -15,15 +15,40 @@ static bool is_folder(const char *path)
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
+enum { RANKS_TEXT_MAX = 128 };
+
+/* " threads=2@0,1@1-3" where ranks have unlike numbers of threads; otherwise the checkpoint's own number says it. */
+static vgg_status describe_threads(const trainer *t, char text[RANKS_TEXT_MAX + 16])
+{
+    char mine[16], all[RANKS_TEXT_MAX];
+    *text = '\0';
+    if (comm_same(t->c, (uint64_t)t->config->threads)) return VGG_OK;
+    snprintf(mine, sizeof mine, "%d", t->config->threads);
+    VGG_TRY(comm_join_texts(t->c, mine, all, sizeof all));
+    snprintf(text, RANKS_TEXT_MAX + 16, " threads=%s", all);
+    return VGG_OK;
+}
+
+static vgg_status describe_processors(const trainer *t, char text[RANKS_TEXT_MAX])
+{
+    char mine[64];
+    const cpu_features *cpu = cpu_detect();
+    snprintf(mine, sizeof mine, "%s%s%s%s", cpu->avx2 ? "avx2" : "portable", cpu->avx512 ? "+avx512" : "",
+             cpu->avx512_bf16 ? "+avx512_bf16" : "", cpu->amx_bf16 ? "+amx_bf16" : "");
+    return comm_join_texts(t->c, mine, text, RANKS_TEXT_MAX);
+}
+
 /* What a timed choice of algorithms holds for, and what numbers pass between nodes. */
-static void write_setting(trainer *t)
+static vgg_status write_setting(trainer *t)
 {
     const train_config *config = t->config;
-    const cpu_features *cpu = cpu_detect();
-    snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s%s%s%s",
+    char processors[RANKS_TEXT_MAX], threads[RANKS_TEXT_MAX + 16];
+    VGG_TRY(describe_processors(t, processors));
+    VGG_TRY(describe_threads(t, threads));
+    snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s",
              config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->conv ? config->conv : "auto",
-             config->wire == WIRE_BF16 ? "bf16" : "fp32", config->factors, cpu->avx2 ? "" : "portable", cpu->avx2 ? "avx2" : "",
-             cpu->avx512 ? "+avx512" : "", cpu->avx512_bf16 ? "+avx512_bf16" : "", cpu->amx_bf16 ? "+amx_bf16" : "");
+             config->wire == WIRE_BF16 ? "bf16" : "fp32", config->factors, processors, threads);
+    return VGG_OK;
 }
 
 static resume_record record_of(const checkpoint_state *state)
@@ -35,7 +60,15 @@ static resume_record record_of(const checkpoint_state *state)
     return record;
 }
 
-/* On rank 0. */
+/* With slices the number of ranks does not matter to a bit. Threads are rank 0's: where others have more or fewer, the setting says so. */
+static bool same_sums(const trainer *t)
+{
+    const resume_record *resumed_from = &t->resumed_from;
+    bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->slices > 0;
+    return same_ranks && resumed_from->threads == t->config->threads && resumed_from->slices == t->config->slices;
+}
+
+/* On rank 0, which knows its own threads alone: what it finds is everybody's. */
 static vgg_status find_checkpoint(trainer *t)
 {
     char path[CHECKPOINT_PATH_MAX];
@@ -46,6 +79,7 @@ static vgg_status find_checkpoint(trainer *t)
     if (status == VGG_OK) {
         t->resumed_from = record_of(&state);
         snprintf(t->resumed_from.path, sizeof t->resumed_from.path, "%s", path);
+        t->resumed_from.fits = same_sums(t) && strcmp(t->resumed_from.tuning_fingerprint, t->tuning_fingerprint) == 0;
     }
     checkpoint_state_clear(&state);
     return status;
@@ -53,7 +87,7 @@ static vgg_status find_checkpoint(trainer *t)
 
 vgg_status trainer_find_resume(trainer *t)
 {
-    write_setting(t);
+    VGG_TRY(write_setting(t));
     if (!t->config->resume) return VGG_OK;
     VGG_TRY(comm_agree(t->c, comm_rank(t->c) == 0 ? find_checkpoint(t) : VGG_OK));
     comm_broadcast(t->c, &t->resumed_from, sizeof t->resumed_from, 0);
@@ -70,18 +104,9 @@ const char *trainer_recorded_exchange(const trainer *t)
     return NULL;
 }
 
-/* With slices the number of ranks does not matter to a bit. */
-static bool same_sums(const trainer *t)
-{
-    const resume_record *resumed_from = &t->resumed_from;
-    bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->slices > 0;
-    return same_ranks && resumed_from->threads == t->config->threads && resumed_from->slices == t->config->slices;
-}
-
 const char *trainer_recorded_algorithms(const trainer *t)
 {
-    bool fits = t->config->resume && same_sums(t) && strcmp(t->resumed_from.tuning_fingerprint, t->tuning_fingerprint) == 0;
-    return fits && *t->resumed_from.algorithms ? t->resumed_from.algorithms : NULL;
+    return t->resumed_from.fits && *t->resumed_from.algorithms ? t->resumed_from.algorithms : NULL;
 }
 
 typedef struct {
@@ -122,6 +147,7 @@ static void add_algorithms(const trainer *t, reason_list *reasons)
         words[0].count < 100 ? (int)words[0].count : 100, resumed_from + words[0].first);
 }
 
+/* On rank 0. */
 void trainer_tell_differences(const trainer *t)
 {
     const resume_record *resumed_from = &t->resumed_from;

@@ -81,6 +81,30 @@ START_TEST(compares_texts_longer_than_a_message)
 }
 END_TEST
 
+START_TEST(joins_texts)
+{
+    char text[64], expected[64];
+    ranks_assert(comm_join_texts(ranks, "avx2", text, sizeof text) == VGG_OK && strcmp(text, "avx2") == 0, "all alike");
+    if (all() < 2) return;
+    ranks_assert(comm_join_texts(ranks, me() == 0 ? "a" : "b", text, sizeof text) == VGG_OK, "two kinds");
+    snprintf(expected, sizeof expected, all() > 2 ? "a@0,b@1-%d" : "a@0,b@1", all() - 1);
+    ranks_assert(strcmp(text, expected) == 0, text);
+    char mine[16], short_text[20], other[20];
+    snprintf(mine, sizeof mine, "rank number %d", me());
+    ranks_assert(comm_join_texts(ranks, mine, short_text, sizeof short_text) == VGG_OK, "too long");
+    ranks_assert(strncmp(short_text, "unlike:", 7) == 0 && strlen(short_text) == 15, short_text);
+    if (me() == all() - 1) strcpy(mine, "another");
+    ranks_assert(comm_join_texts(ranks, mine, other, sizeof other) == VGG_OK && strcmp(short_text, other) != 0, "the last differs");
+}
+END_TEST
+
+START_TEST(finds_numbers_the_same)
+{
+    ranks_assert(comm_same(ranks, 0) && comm_same(ranks, UINT64_MAX), "the same");
+    for (int one = 0; one < all() && all() > 1; one++) ranks_assert(!comm_same(ranks, me() == one), "one has another");
+}
+END_TEST
+
 START_TEST(any_and_max)
 {
     ranks_assert(!comm_any(ranks, false), "none");
@@ -178,6 +202,8 @@ static Suite *make_suite(void)
     tcase_add_test(tests, takes_the_lowest_of_several_failures);
     tcase_add_test(tests, compares_texts);
     tcase_add_test(tests, compares_texts_longer_than_a_message);
+    tcase_add_test(tests, joins_texts);
+    tcase_add_test(tests, finds_numbers_the_same);
     tcase_add_test(tests, any_and_max);
     tcase_add_test(tests, sums_are_exact_and_ordered);
     tcase_add_test(tests, broadcasts_and_gathers);

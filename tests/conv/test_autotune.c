@@ -114,7 +114,7 @@ typedef struct {
     meeting *with;
     int rank;
     int calls;
-    const char *cache;
+    network_config config;
     network *net;
     vgg_status status;
 } member;
@@ -134,20 +134,19 @@ static double agree(void *context, double value)
 static void *create_as_member(void *context)
 {
     member *m = context;
-    network_config config = {.batch_capacity = 2, .threads = 1, .training = true, .tune = true, .plan_cache = m->cache,
-                             .agreement = {m, agree}};
-    m->status = network_create(&config, &m->net);
+    m->status = network_create(&m->config, &m->net);
     return NULL;
 }
 
-/* caches[rank] may differ: ranks on different machines. */
-static void create_together(member members[RANKS], char *const caches[RANKS])
+/* configs[rank] may differ: ranks on different machines. */
+static void create_with(member members[RANKS], const network_config configs[RANKS])
 {
     meeting with;
     pthread_t threads[RANKS];
     pthread_barrier_init(&with.meet, NULL, RANKS);
     for (int i = 0; i < RANKS; i++) {
-        members[i] = (member){.with = &with, .rank = i, .cache = caches[i]};
+        members[i] = (member){.with = &with, .rank = i, .config = configs[i]};
+        members[i].config.agreement = (network_agreement){&members[i], agree};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, create_as_member, &members[i]), 0);
     }
     for (int i = 0; i < RANKS; i++) {
@@ -161,6 +160,14 @@ static void create_together(member members[RANKS], char *const caches[RANKS])
             ck_assert_str_eq(network_algorithm(members[i].net, slot / 3, slot % 3),
                              network_algorithm(members[0].net, slot / 3, slot % 3));
     }
+}
+
+static void create_together(member members[RANKS], char *const caches[RANKS])
+{
+    network_config configs[RANKS];
+    for (int i = 0; i < RANKS; i++)
+        configs[i] = (network_config){.batch_capacity = 2, .threads = 1, .training = true, .tune = true, .plan_cache = caches[i]};
+    create_with(members, configs);
 }
 
 static void destroy_together(member members[RANKS])
@@ -182,7 +189,7 @@ START_TEST(ranks_choose_alike_and_remember)
     member timed[RANKS], cached[RANKS], half[RANKS];
     create_together(timed, one);
     create_together(cached, one);
-    ck_assert_int_lt(cached[0].calls, 8);
+    ck_assert_int_lt(cached[0].calls, MODEL_LAYERS);
     ck_assert_int_gt(timed[0].calls, 3 * MODEL_LAYERS);
     for (int slot = 0; slot < 3 * MODEL_LAYERS; slot++)
         ck_assert_str_eq(network_algorithm(cached[0].net, slot / 3, slot % 3),
@@ -270,11 +277,11 @@ START_TEST(cached_row_of_another_build_is_passed_over)
 }
 END_TEST
 
-/* Another rank that cannot run any row makes this one leave them all, too. */
+/* Another rank that cannot run any row makes this one leave them all, too. Times are no whole numbers, and all else is. */
 static double refuse_all(void *context, double value)
 {
     (void)context;
-    return value > 0 && isfinite(value) ? INFINITY : value;
+    return isfinite(value) && value > floor(value) ? INFINITY : value;
 }
 
 START_TEST(what_one_rank_lacks_none_takes)
@@ -311,10 +318,52 @@ START_TEST(plan_is_taken_before_all_else)
                               .plan = plans[0], .agreement = {NULL, count_call}};
     calls = 0;
     ck_assert_str_eq(plan_of(&config, plans[2]), plans[0]);
-    ck_assert_int_lt(calls, 8);
+    ck_assert_int_lt(calls, MODEL_LAYERS);
     ck_assert_int_eq(access(cache, F_OK), -1);
     support_remove_folder(folder);
     free(cache), free(folder);
+}
+END_TEST
+
+/* By bits of _i: whether the first rank alone is told to time, has a cache, has a plan. */
+START_TEST(ranks_that_were_told_unlike_things_choose_alike)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans"), plan[NETWORK_PLAN_MAX];
+    network_config configs[RANKS] = {plain, plain, plain};
+    member members[RANKS];
+    for (int i = 0; i < RANKS; i++) configs[i].threads = 1 + i;
+    configs[0].tune = _i & 1;
+    configs[0].plan_cache = _i & 2 ? cache : NULL;
+    if (_i & 4) configs[0].plan = plan_of(&plain, plan);
+    create_with(members, configs);
+    destroy_together(members);
+    support_remove_folder(folder);
+    free(cache), free(folder);
+}
+END_TEST
+
+/* What the others say: one of them has no memory; or one has other rows, and a smaller digest of them. */
+static double have_no_memory(void *context, double value)
+{
+    (void)context;
+    return fmax(value, 1);
+}
+
+static double have_another_build(void *context, double value)
+{
+    (void)context;
+    return value < -1 ? value + 1 : value;
+}
+
+START_TEST(another_rank_that_cannot_begin_stops_this_one)
+{
+    network_config config = plain;
+    config.agreement.agree = have_no_memory;
+    check_refused(&config, "no memory");
+    network *net;
+    config.agreement.agree = have_another_build;
+    ck_assert_int_eq(network_create(&config, &net), VGG_DISAGREE);
+    ck_assert_msg(strstr(vgg_message(), "the same build") != NULL, "%s", vgg_message());
 }
 END_TEST
 
@@ -371,6 +420,8 @@ int main(void)
     tcase_add_test(tests, cached_row_of_another_build_is_passed_over);
     tcase_add_test(tests, what_one_rank_lacks_none_takes);
     tcase_add_test(tests, plan_is_taken_before_all_else);
+    tcase_add_loop_test(tests, ranks_that_were_told_unlike_things_choose_alike, 0, 8);
+    tcase_add_test(tests, another_rank_that_cannot_begin_stops_this_one);
     tcase_add_test(tests, plan_that_does_not_fit_is_passed_over);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

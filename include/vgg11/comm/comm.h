@@ -37,8 +37,13 @@ vgg_status comm_agree(comm *c, vgg_status mine);
  * differ between ranks. */
 vgg_status comm_agree_text(comm *c, const char *what, const char *text);
 
+/* Collective. What the ranks say of themselves, as one text that is the same on all: `mine` (of which 63 bytes count) where all say
+ * the same, else each with its ranks, "avx2@0,portable@1-2", or, where that is too long, a checksum of it. */
+vgg_status comm_join_texts(comm *c, const char *mine, char *text, size_t text_bytes);
+
 /* Collective. */
 bool comm_any(comm *c, bool mine);
+bool comm_same(comm *c, uint64_t mine); /* whether all ranks gave the same */
 double comm_max(comm *c, double mine);
 void comm_max_u64(comm *c, uint64_t *values, size_t count);  /* in place */
 void comm_sum_u64(comm *c, uint64_t *values, size_t count);  /* in place, exact */

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vgg11/base/range.h"
 #include "vgg11/base/status.h"
@@ -33,6 +34,9 @@ typedef struct {
  * factors_close() frees (NULL is fine). */
 vgg_status factors_open(const factors_config *config, factor_set **out);
 void factors_close(factor_set *f);
+
+/* Equal where two sets lie in common memory alike, as those of all ranks must. Unlike processors make it unlike. */
+uint64_t factors_layout(const factor_set *f);
 
 /* Of the common block, 64-byte aligned. */
 size_t factors_bytes(const factor_set *f);

@@ -13,7 +13,7 @@
 
 typedef struct network network;
 
-/* Makes one number of many ranks' (the largest), so that ranks which time candidates take the same plan. */
+/* Makes one number of many ranks' (the largest), so that all ranks take the same plan, and the same way to it. */
 typedef struct {
     void *context;
     double (*agree)(void *context, double value); /* NULL: alone */
@@ -25,14 +25,15 @@ typedef struct {
     vgg_precision precision;
     const char *conv;       /* a row's name to force it for all layers and passes that it accepts, or NULL / "auto" */
     bool training;          /* false: forward only, no memory for backward */
-    bool tune;              /* time the candidates; false takes the first row that accepts, so needs no agreement */
+    bool tune;              /* time the candidates, if one rank asks for it; false takes the first row that accepts on every rank */
     const char *plan_cache; /* file that keeps timed choices for this CPU; NULL for none */
     const char *plan;       /* a line of network_algorithms(): taken before all else if every rank has the same and can; or NULL */
     network_agreement agreement;
 } network_config;
 
 /* VGG_UNAVAILABLE if a named algorithm or precision is not to be had here, or memory is short. Owns everything it
- * allocates; network_destroy() frees it (NULL is fine). Collective if config->agreement is set and tune or plan is. */
+ * allocates; network_destroy() frees it (NULL is fine). VGG_DISAGREE if the ranks' builds have unlike algorithms. Collective if
+ * config->agreement is set: ranks may have unlike threads, tune, plan_cache and plan; what they get may fail on some of them alone. */
 vgg_status network_create(const network_config *config, network **out);
 void network_destroy(network *net);
 

@@ -20,9 +20,7 @@ static uint64_t hash_options(const options *o)
 
 vgg_status options_agree(comm *c, const options *o)
 {
-    uint64_t hash = hash_options(o), both[2] = {hash, ~hash};
-    comm_max_u64(c, both, 2);
-    if (both[0] == ~both[1]) return VGG_OK;
+    if (comm_same(c, hash_options(o))) return VGG_OK;
     VGG_TRY(comm_agree_text(c, "command", o->command->name));
     for (const option_row *row = option_table; row->name; row++) {
         char text[OPTION_TEXT_MAX], what[64];
