@@ -66,7 +66,7 @@ class Unlike(cli.Case):
         wrappers = [["A=a"], ["-u", "HOME", "-u", "XDG_CACHE_HOME"], ["A=a"]]
         ranks = json.loads(self.run_command(launch(["info", "--json"], *wrappers)).out)["ranks"]
         process = self.start(launch([*SMALL, "--epochs", "1000", "--output", "run"], *wrappers))
-        self.wait_for(lambda: os.path.exists(self.checkpoint("run", 2)), process)
+        self.wait_for("its second checkpoint", lambda: os.path.exists(self.checkpoint("run", 2)), process)
         process.send_signal(signal.SIGUSR1)
         outcome = self.finish(process)
         self.assertEqual(outcome.status, 75, outcome.err)
