@@ -13,6 +13,8 @@ target_compile_options(vgg_flags INTERFACE -Wall -Wextra -Wshadow -Wstrict-proto
                        -Wpointer-arith -Wundef $<$<CONFIG:Release>:-O3>)
 # Contraction is the compiler's choice per file otherwise; products that must round twice say so by being apart.
 target_compile_options(vgg_flags INTERFACE -fno-math-errno -fno-trapping-math)
+# What was timed for one build is not taken for another's: build_id().
+target_link_options(vgg_flags INTERFACE -Wl,--build-id)
 if(VGG11_WERROR)
   target_compile_options(vgg_flags INTERFACE -Werror)
 endif()

@@ -148,6 +148,7 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
     char plan_cache[OPTION_TEXT_MAX];
     network_config config = {.batch_capacity = (int)batch,
                              .threads = threads,
+                             .node_ranks = comm_node_size(c),
                              .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
                              .conv = o->conv,
                              .tune = !o->no_tune,

@@ -68,6 +68,7 @@ static vgg_status open_network(session *s)
     const bench_config *config = s->config;
     network_config wanted = {.batch_capacity = s->capacity,
                              .threads = config->threads,
+                             .node_ranks = comm_node_size(s->c),
                              .precision = config->precision,
                              .conv = config->conv,
                              .training = true,

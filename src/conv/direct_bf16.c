@@ -314,7 +314,7 @@ static vgg_status make_plan(conv_plan *plan)
 const conv_algorithm conv_direct_bf16 = {
     .name = "direct-bf16",
     .former_name = "bf16-avx512",
-    .good_when = "the CPU multiplies bf16 pairs (AVX512_BF16) but has no AMX",
+    .good_when = "the CPU multiplies bf16 pairs (AVX512_BF16): dense layers and small maps",
     .precision = PRECISION_BF16,
     .tolerance = {1e-2f, 1e-2f, 1e-2f},
     .plan = make_plan,

@@ -15,7 +15,7 @@
 #define WITH_X86(row)
 #endif
 
-/* X(exported variable): fastest first by expectation, the reference last. */
+/* X(exported variable): the fastest first, but for what rows say of themselves in `expected`; the reference last. */
 #define CONV_ALGORITHM_LIST(X)                                                                                         \
     WITH_X86(X(conv_direct_bf16))                                                                                      \
     WITH_ONEDNN(X(conv_onednn_bf16))                                                                                   \

@@ -7,27 +7,21 @@
 #include <unistd.h>
 
 #include "nn/network_impl.h"
+#include "vgg11/base/build_id.h"
 #include "vgg11/base/cpu.h"
-#include "vgg11/base/hash.h"
 #include "vgg11/base/log.h"
 
-enum { KEY_MAX = 320, LINE_MAX_BYTES = 512, FILE_MAX_BYTES = 1 << 20 };
-
-uint32_t network_table_digest(void)
-{
-    uint32_t crc = 0;
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++)
-        crc = hash_crc32c(crc, (*row)->name, strlen((*row)->name) + 1);
-    return crc;
-}
+enum { KEY_MAX = 384, LINE_MAX_BYTES = 512, FILE_MAX_BYTES = 1 << 20 };
 
 /* Rows that were added or renamed since make old choices stale. */
 static void write_key(const network *net, char key[KEY_MAX])
 {
     const network_config *c = &net->config;
     const cpu_features *cpu = cpu_detect();
-    snprintf(key, KEY_MAX, "%.128s, features %d%d%d%d, table %08x, threads %d, batch %d, %s, %s, conv %s", cpu_model_name(),
-             cpu->avx2, cpu->avx512, cpu->avx512_bf16, cpu->amx_bf16, network_table_digest(), c->threads, c->batch_capacity,
+    char build[BUILD_ID_MAX];
+    build_id(build);
+    snprintf(key, KEY_MAX, "%.128s, features %d%d%d%d, build %s, ranks %d, threads %d, batch %d, %s, %s, conv %s", cpu_model_name(),
+             cpu->avx2, cpu->avx512, cpu->avx512_bf16, cpu->amx_bf16, build, c->node_ranks, c->threads, c->batch_capacity,
              c->precision == PRECISION_BF16 ? "bf16" : "fp32", c->training ? "training" : "forward", net->conv);
     for (char *at = key; *at; at++) {
         if (*at == '\t' || *at == '\n') *at = ' ';

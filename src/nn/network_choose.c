@@ -182,15 +182,24 @@ static bool consider(network *net, int layer, conv_pass pass, const conv_algorit
     return better;
 }
 
-/* All rows but one. Those of the precision asked for come first. The reference is for where no other row will do: it need not be timed. */
+/* Of the precision asked for, those that should be the fastest here are tried first; what errs less comes last. */
+enum { GROUP_EXPECTED, GROUP_PRECISION, GROUP_OTHERS, GROUPS };
+
+static int group_of(const network *net, int layer, conv_pass pass, const conv_algorithm *row)
+{
+    conv_problem problem = network_problem(net, layer);
+    if (row->precision != net->config.precision) return GROUP_OTHERS;
+    return row->expected && row->expected(&problem, pass) ? GROUP_EXPECTED : GROUP_PRECISION;
+}
+
+/* All rows but one. The reference is for where no other row will do: it need not be timed. */
 static void choose_from_table(network *net, int layer, conv_pass pass, const stage *s, const conv_algorithm *but)
 {
     const network_slot *slot = &net->layers[layer].slots[pass];
-    for (int wanted = 1; wanted >= 0; wanted--) {
+    for (int group = 0; group < GROUPS; group++) {
         for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-            bool matches = (*row)->precision == net->config.precision;
             bool enough = slot->plan.algorithm && (!s || !row[1]);
-            if (*row != but && matches == (wanted == 1) && !enough) consider(net, layer, pass, *row, s);
+            if (*row != but && group_of(net, layer, pass, *row) == group && !enough) consider(net, layer, pass, *row, s);
         }
     }
 }
@@ -208,6 +217,27 @@ static vgg_status choose_slot(network *net, int layer, conv_pass pass, const sta
                     network_pass_names[pass], net->layers[layer].slots[pass].declined);
 }
 
+enum { LIST_MAX = 256 };
+
+/* Adds the names of all rows, or of those that compute in bf16, to what `list` has. */
+static void list_rows(bool bf16_only, char list[LIST_MAX])
+{
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        size_t used = strlen(list);
+        if (bf16_only && (*row)->precision != PRECISION_BF16) continue;
+        snprintf(list + used, LIST_MAX - used, "%s%s", used ? ", " : "", (*row)->name);
+    }
+}
+
+static vgg_status refuse_precision(const network *net)
+{
+    char known[LIST_MAX] = "";
+    if (!named(net)) return vgg_fail(VGG_UNAVAILABLE, "--precision bf16: no algorithm of this build computes in bf16 on this processor");
+    list_rows(true, known);
+    return vgg_fail(VGG_UNAVAILABLE, "--conv %s: computes in fp32, and --precision bf16 is asked for; name an algorithm of bf16 (%s) or leave out --conv",
+                    net->conv, known);
+}
+
 static vgg_status choose_all(network *net, const stage *s)
 {
     bool name_taken = false;
@@ -219,9 +249,7 @@ static vgg_status choose_all(network *net, const stage *s)
     if (named(net) && !name_taken)
         return vgg_fail(VGG_UNAVAILABLE, "--conv %s: accepts no layer here (%s)", net->conv,
                         net->layers[MODEL_LAYERS - 1].slots[CONV_FORWARD].declined);
-    if (!net->precision_available)
-        return vgg_fail(VGG_UNAVAILABLE, "--precision bf16: no algorithm of this build computes in bf16 on this processor");
-    return VGG_OK;
+    return net->precision_available ? VGG_OK : refuse_precision(net);
 }
 
 static vgg_status choose_by_timing(network *net)
@@ -299,19 +327,24 @@ static bool choose_from_plan(network *net)
 
 static vgg_status check_name(const network *net)
 {
-    char known[256] = "auto";
+    char known[LIST_MAX] = "auto";
     if (!named(net) || conv_algorithm_find(net->conv)) return VGG_OK;
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, ", %s", (*row)->name);
-    }
+    list_rows(false, known);
     return vgg_fail(VGG_UNAVAILABLE, "--conv %s: no such algorithm in this build; there are %s", net->conv, known);
+}
+
+static uint32_t table_digest(void)
+{
+    uint32_t crc = 0;
+    for (const conv_algorithm *const *row = conv_algorithms; *row; row++)
+        crc = hash_crc32c(crc, (*row)->name, strlen((*row)->name) + 1);
+    return crc;
 }
 
 /* Each rank asks the others about the same rows in the same order, so they must have the same rows. */
 static vgg_status check_builds(const network *net)
 {
-    if (same_everywhere(net, network_table_digest())) return VGG_OK;
+    if (same_everywhere(net, table_digest())) return VGG_OK;
     return vgg_fail(VGG_DISAGREE, "the ranks' builds have unlike algorithms: start the same build everywhere");
 }
 
@@ -322,6 +355,7 @@ vgg_status network_choose(network *net)
     VGG_TRY(check_name(net));
     if (network_any(&net->config, net->config.plan != NULL) && choose_from_plan(net)) return VGG_OK;
     if (!network_any(&net->config, net->config.tune)) return choose_all(net, NULL);
+    net->config.node_ranks = (int)network_agreed(&net->config, net->config.node_ranks); /* the fullest node's: all wait for the slowest rank */
     if (choose_from_cache(net)) return VGG_OK;
     VGG_TRY(choose_by_timing(net));
     if (net->config.plan_cache) network_cache_store(net);

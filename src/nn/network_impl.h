@@ -68,9 +68,6 @@ bool network_cache_load(const network *net, network_choices *choices);
 /* Fills choices[layer][pass] from a line as network_algorithms() writes it, with seconds of 0; false if it is anything else. */
 bool network_plan_read(const network *net, const char *text, network_choices *choices);
 
-/* Of the names of all rows. */
-uint32_t network_table_digest(void);
-
 /* Writes this network's choices into the cache file, beside those of other machines and settings. A file that cannot be
  * written is left as it is: the cache saves time, no more. */
 void network_cache_store(const network *net);

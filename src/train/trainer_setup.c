@@ -97,6 +97,7 @@ static vgg_status open_network(trainer *t)
 {
     network_config config = {.batch_capacity = t->capacity,
                              .threads = t->config->threads,
+                             .node_ranks = comm_node_size(t->c),
                              .precision = t->config->precision,
                              .conv = t->config->conv,
                              .training = true,

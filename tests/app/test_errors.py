@@ -43,6 +43,14 @@ class Options(cli.Case):
     def test_algorithm_that_this_build_lacks(self):
         self.assert_refused(9, "abacus", *cli.TINY, "--quiet", "--conv", "abacus", "--output", "run")
 
+    def test_algorithm_of_another_precision(self):
+        tuned = [option for option in cli.TINY if option != "--no-tune"]
+        for options in [cli.TINY, tuned]:
+            with self.subTest(options=options):
+                self.assert_refused(9, r"--conv reference: computes in fp32, and --precision bf16 .*\(.*emulated-bf16\)", *options,
+                                    "--quiet", "--precision", "bf16", "--conv", "reference", "--output", "run")
+        self.assert_refused(9, "emulated-bf16: computes in bf16, fp32 is asked for", *cli.TINY, "--quiet", "--conv", "emulated-bf16")
+
     @unittest.skipIf(cli.RANKS == 1, "needs ranks")
     def test_options_that_differ_between_ranks(self):
         each = str(cli.RANKS // 2)

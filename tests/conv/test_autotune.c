@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "support/support.h"
+#include "vgg11/base/build_id.h"
+#include "vgg11/base/cpu.h"
 #include "vgg11/conv/conv.h"
 #include "vgg11/nn/model.h"
 #include "vgg11/nn/network.h"
@@ -76,6 +78,34 @@ START_TEST(name_is_taken_wherever_it_accepts)
         ck_assert_msg(taken > 0, "%s", (*row)->name);
         network_destroy(net);
     }
+}
+END_TEST
+
+/* What --no-tune takes in bf16 where the processor multiplies pairs: by kind of layer, with matrix tiles and without. */
+static const struct {
+    int batch, threads, layer, pass;
+    const char *tiles, *pairs;
+} expectations[] = {
+    {2, 2, 1, CONV_FORWARD, "onednn-bf16", "winograd-bf16"},
+    {2, 2, 3, CONV_INPUT_GRAD, "onednn-bf16", "winograd-bf16"},
+    {2, 2, 3, CONV_WEIGHT_GRAD, "winograd-bf16", "winograd-bf16"},
+    {2, 1, 3, CONV_WEIGHT_GRAD, "onednn-bf16", "winograd-bf16"},
+    {2, 2, 5, CONV_FORWARD, "winograd-bf16", "winograd-bf16"},
+    {2, 2, 7, CONV_FORWARD, "direct-bf16", "direct-bf16"},
+    {2, 2, 9, CONV_FORWARD, "direct-bf16", "direct-bf16"},
+    {128, 2, 9, CONV_FORWARD, "onednn-bf16", "direct-bf16"},
+};
+
+START_TEST(untimed_rows_of_bf16_are_those_expected)
+{
+    bool tiles = cpu_detect()->amx_bf16 && conv_algorithm_find("onednn-bf16");
+    if (!cpu_detect()->avx512_bf16) return;
+    network_config config = {.batch_capacity = expectations[_i].batch, .threads = expectations[_i].threads, .training = true,
+                             .precision = PRECISION_BF16};
+    network *net = create(&config);
+    ck_assert_str_eq(network_algorithm(net, expectations[_i].layer, expectations[_i].pass),
+                     tiles ? expectations[_i].tiles : expectations[_i].pairs);
+    network_destroy(net);
 }
 END_TEST
 
@@ -162,12 +192,32 @@ static void create_with(member members[RANKS], const network_config configs[RANK
     }
 }
 
+/* The first rank's node is fuller than the others'. */
 static void create_together(member members[RANKS], char *const caches[RANKS])
 {
     network_config configs[RANKS];
     for (int i = 0; i < RANKS; i++)
-        configs[i] = (network_config){.batch_capacity = 2, .threads = 1, .training = true, .tune = true, .plan_cache = caches[i]};
+        configs[i] = (network_config){.batch_capacity = 2, .threads = 1, .node_ranks = i == 0 ? 2 : 1, .training = true, .tune = true,
+                                      .plan_cache = caches[i]};
     create_with(members, configs);
+}
+
+static char *read_text(const char *path)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(text);
+    ck_assert_ptr_nonnull(file);
+    fread(text, 1, (1 << 16) - 1, file);
+    fclose(file);
+    return text;
+}
+
+static void check_kept_ranks(const char *cache)
+{
+    char *text = read_text(cache);
+    ck_assert_msg(strstr(text, ", ranks 2,") && !strstr(text, ", ranks 1,"), "kept for %.200s", text);
+    free(text);
 }
 
 static void destroy_together(member members[RANKS])
@@ -188,6 +238,7 @@ START_TEST(ranks_choose_alike_and_remember)
     char *const one[RANKS] = {mine, mine, mine}, *const two[RANKS] = {mine, mine, theirs};
     member timed[RANKS], cached[RANKS], half[RANKS];
     create_together(timed, one);
+    check_kept_ranks(mine);
     create_together(cached, one);
     ck_assert_int_lt(cached[0].calls, MODEL_LAYERS);
     ck_assert_int_gt(timed[0].calls, 3 * MODEL_LAYERS);
@@ -210,17 +261,6 @@ static void write_text(const char *path, const char *text)
     ck_assert_int_eq(fclose(file), 0);
 }
 
-static char *read_text(const char *path)
-{
-    char *text = calloc(1, 1 << 16);
-    FILE *file = fopen(path, "r");
-    ck_assert_ptr_nonnull(text);
-    ck_assert_ptr_nonnull(file);
-    fread(text, 1, (1 << 16) - 1, file);
-    fclose(file);
-    return text;
-}
-
 static int calls;
 
 static double count_call(void *context, double value)
@@ -231,14 +271,16 @@ static double count_call(void *context, double value)
 }
 
 /* Calls for agreement while creating: few from a cache, many when timing. */
-static int calls_to_create(const char *cache, int batch)
+static int calls_to_create_among(const char *cache, int batch, int node_ranks)
 {
-    network_config config = {.batch_capacity = batch, .threads = 2, .tune = true, .plan_cache = cache,
+    network_config config = {.batch_capacity = batch, .threads = 2, .node_ranks = node_ranks, .tune = true, .plan_cache = cache,
                              .agreement = {NULL, count_call}};
     calls = 0;
     network_destroy(create(&config));
     return calls;
 }
+
+static int calls_to_create(const char *cache, int batch) { return calls_to_create_among(cache, batch, 1); }
 
 START_TEST(cache_that_does_not_fit_is_passed_over)
 {
@@ -263,13 +305,44 @@ START_TEST(cache_that_does_not_fit_is_passed_over)
 }
 END_TEST
 
-START_TEST(cached_row_of_another_build_is_passed_over)
+/* Ranks that share a node's memory slow each other down, each row in its own measure. */
+START_TEST(cache_made_among_other_ranks_is_passed_over)
+{
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans");
+    int timing = calls_to_create_among(cache, 2, 1), from_cache = calls_to_create_among(cache, 2, 1);
+    ck_assert_int_lt(from_cache, timing);
+    ck_assert_int_eq(calls_to_create_among(cache, 2, 4), timing);
+    ck_assert_int_eq(calls_to_create_among(cache, 2, 4), from_cache);
+    ck_assert_int_eq(calls_to_create_among(cache, 2, 1), from_cache);
+    support_remove_folder(folder);
+    free(cache), free(folder);
+}
+END_TEST
+
+static void write_line_name(char *text)
+{
+    char *name = strrchr(text, '\t');
+    while (name[-1] != '\t') name--;
+    *name = 'X';
+}
+
+static void write_other_build(char *text)
+{
+    char id[BUILD_ID_MAX];
+    build_id(id);
+    ck_assert_ptr_nonnull(strstr(text, id));
+    for (char *at = text; (at = strstr(at, id)); at++) *at ^= 1;
+}
+
+/* The last line's row has a name that nobody has; or another build has chosen as this one does. */
+static void (*const other_builds[])(char *text) = {write_line_name, write_other_build};
+
+START_TEST(cache_of_another_build_is_passed_over)
 {
     char *folder = support_make_folder(), *cache = path_in(folder, "plans");
     int timing = calls_to_create(cache, 2);
-    char *text = read_text(cache), *name = strrchr(text, '\t');
-    while (name[-1] != '\t') name--;
-    *name = 'X'; /* the last line's row has a name that nobody has */
+    char *text = read_text(cache);
+    other_builds[_i](text);
     write_text(cache, text);
     ck_assert_int_eq(calls_to_create(cache, 2), timing);
     support_remove_folder(folder);
@@ -414,10 +487,12 @@ int main(void)
     tcase_add_test(tests, unknown_name_is_refused);
     tcase_add_test(tests, name_that_accepts_nothing_is_refused);
     tcase_add_test(tests, name_is_taken_wherever_it_accepts);
+    tcase_add_loop_test(tests, untimed_rows_of_bf16_are_those_expected, 0, sizeof expectations / sizeof expectations[0]);
     tcase_add_test(tests, description_names_reasons);
     tcase_add_test(tests, ranks_choose_alike_and_remember);
     tcase_add_test(tests, cache_that_does_not_fit_is_passed_over);
-    tcase_add_test(tests, cached_row_of_another_build_is_passed_over);
+    tcase_add_test(tests, cache_made_among_other_ranks_is_passed_over);
+    tcase_add_loop_test(tests, cache_of_another_build_is_passed_over, 0, sizeof other_builds / sizeof other_builds[0]);
     tcase_add_test(tests, what_one_rank_lacks_none_takes);
     tcase_add_test(tests, plan_is_taken_before_all_else);
     tcase_add_loop_test(tests, ranks_that_were_told_unlike_things_choose_alike, 0, 8);

@@ -79,6 +79,9 @@ typedef struct {
     /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where
      * its terms cancel, to the root of their number times their size). */
     float tolerance[CONV_PASSES];
+    /* Whether this row should be the fastest of its precision for `problem` on this processor: it is then tried before the others,
+     * which come in the table's order. NULL: nowhere. */
+    bool (*expected)(const conv_problem *problem, conv_pass pass);
     /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
      * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
      * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but
@@ -109,7 +112,7 @@ struct conv_plan {
     double seconds;                                        /* measured when choosing; 0 if not */
 };
 
-/* All algorithms, fastest first by expectation, the reference last; ended by NULL. */
+/* All algorithms, but for `expected` the fastest first, the reference last; ended by NULL. */
 extern const conv_algorithm *const conv_algorithms[];
 const conv_algorithm *conv_algorithm_find(const char *name);
 
