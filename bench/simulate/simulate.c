@@ -32,7 +32,8 @@ static vgg_status open_exchange(comm *c, char **argv, exchange **out)
                               .segments = segments,
                               .segment_count = MODEL_TENSORS,
                               .wire = strcmp(argv[2], "bf16") == 0 ? WIRE_BF16 : WIRE_FP32,
-                              .threads = 1};
+                              .threads = 1,
+                              .tune = true};
     return exchange_create(c, &config, out);
 }
 

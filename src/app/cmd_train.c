@@ -85,6 +85,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
                       .mode = (clip_mode)option_choice_index(option_clip_modes, o->clip_mode),
                       .threads = threads},
         .schedule = o->schedule,
+        .schedule_steps = o->schedule_steps,
         .warmup_steps = o->warmup_steps,
         .shuffle = !o->no_shuffle,
         .exchange = o->exchange,

@@ -12,6 +12,7 @@ vgg_status exchange_update_open(comm *c, const bench_config *config, const char 
                                               .wire = config->wire,
                                               .threads = config->threads,
                                               .slices = config->slices,
+                                              .tune = true,
                                               .bucket_mib = config->bucket_mib}};
     return training_step_open(c, &wanted, out);
 }

@@ -1,5 +1,6 @@
 /* The choice of an exchange where the user leaves it to us: what is possible is timed on a small buffer, and the fastest on the
- * slowest rank is taken. Times are agreed, so all ranks take the same. */
+ * slowest rank is taken. Times are agreed, so all ranks take the same. Strategies round differently: a run that is to end in the same
+ * bits another time is not timed, and takes the first of the table that opens. */
 #include "exchange/exchange_impl.h"
 
 #include <math.h>
@@ -12,11 +13,6 @@ enum {
     TRIAL_FLOATS = 1 << 21, /* 8 MiB: three buffers of it are more than the caches of a rank hold */
     TRIALS = 2              /* the first touches pages; the best counts */
 };
-
-typedef struct {
-    const exchange_row *row;
-    double seconds; /* INFINITY: declined */
-} candidate;
 
 /* What a training step does with an exchange, all of it exposed. The stand-in for the update has its traffic. */
 static double time_step(comm *c, exchange *ex)
@@ -55,18 +51,18 @@ static double try_row(comm *c, const exchange_config *config, const exchange_row
     return best;
 }
 
-static void sort_by_time(candidate *candidates, size_t count)
+void exchange_sort_by_time(exchange_candidate *candidates, size_t count)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t j = i; j > 0 && candidates[j].seconds < candidates[j - 1].seconds; j--) {
-            candidate swapped = candidates[j];
+            exchange_candidate swapped = candidates[j];
             candidates[j] = candidates[j - 1];
             candidates[j - 1] = swapped;
         }
 }
 
 /* "node (timed on 8 MiB: node 2.1 ms, overlap 9.0 ms, allreduce declined)" */
-static void give_reason(exchange *ex, const candidate *candidates, size_t count, const char *trial)
+static void give_times(exchange *ex, const exchange_candidate *candidates, size_t count, const char *trial)
 {
     int used = snprintf(ex->reason, sizeof ex->reason, "%s (%s:", exchange_name(ex), trial);
     for (size_t i = 0; i < count && used < (int)sizeof ex->reason; i++) {
@@ -87,18 +83,27 @@ static vgg_status open_alone(comm *c, const exchange_config *config, exchange **
     return VGG_OK;
 }
 
+/* What was possible when small may be too large for shared memory at full size. */
+static vgg_status open_first(comm *c, const exchange_config *config, const exchange_candidate *candidates, exchange **out)
+{
+    vgg_status status = VGG_UNAVAILABLE;
+    for (size_t i = 0; i < exchange_row_count && status != VGG_OK; i++) status = exchange_open_row(c, config, candidates[i].row, out);
+    return status == VGG_DECLINED ? VGG_UNAVAILABLE : status;
+}
+
 vgg_status exchange_open_auto(comm *c, const exchange_config *config, exchange **out)
 {
     if (c->size == 1) return open_alone(c, config, out);
-    candidate candidates[EXCHANGE_ROWS_MAX];
-    size_t count = exchange_row_count;
-    for (size_t i = 0; i < count; i++) candidates[i] = (candidate){&exchange_rows[i], try_row(c, config, &exchange_rows[i])};
-    sort_by_time(candidates, count);
-
-    /* What was possible when small may be too large for shared memory at full size. */
-    vgg_status status = VGG_UNAVAILABLE;
-    for (size_t i = 0; i < count && status != VGG_OK; i++) status = exchange_open_row(c, config, candidates[i].row, out);
-    if (status != VGG_OK) return status == VGG_DECLINED ? VGG_UNAVAILABLE : status;
-    give_reason(*out, candidates, count, config->count > TRIAL_FLOATS ? "timed on 8 MiB" : "timed");
+    exchange_candidate candidates[EXCHANGE_ROWS_MAX];
+    for (size_t i = 0; i < exchange_row_count; i++) {
+        candidates[i] = (exchange_candidate){&exchange_rows[i], 0};
+        if (config->tune) candidates[i].seconds = try_row(c, config, &exchange_rows[i]);
+    }
+    exchange_sort_by_time(candidates, exchange_row_count);
+    VGG_TRY(open_first(c, config, candidates, out));
+    if (config->tune)
+        give_times(*out, candidates, exchange_row_count, config->count > TRIAL_FLOATS ? "timed on 8 MiB" : "timed");
+    else
+        snprintf((*out)->reason, sizeof (*out)->reason, "%s (first that opens; not timed)", exchange_name(*out));
     return VGG_OK;
 }

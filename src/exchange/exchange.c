@@ -101,7 +101,8 @@ static void add_reason(exchange *ex, const char *text)
 static void add_bucket(exchange *ex)
 {
     char text[64];
-    snprintf(text, sizeof text, "; buckets of %d MiB (%s)", ex->bucket_mib, ex->config.bucket_mib > 0 ? "given" : "timed");
+    const char *why = ex->config.bucket_mib > 0 ? "given" : ex->config.tune ? "timed" : "not timed";
+    snprintf(text, sizeof text, "; buckets of %d MiB (%s)", ex->bucket_mib, why);
     add_reason(ex, text);
 }
 
@@ -169,10 +170,15 @@ void exchange_square_sums(exchange *ex, double *sums)
 
 void exchange_publish(exchange *ex)
 {
+    ex->known = false;
     if (ex->row->functions->publish) ex->row->functions->publish(ex);
 }
 
-void exchange_distribute(exchange *ex, float *buffer) { ex->row->functions->distribute(ex, buffer); }
+void exchange_distribute(exchange *ex, float *buffer)
+{
+    ex->known = false;
+    ex->row->functions->distribute(ex, buffer);
+}
 
 void exchange_collect(exchange *ex, float *buffer)
 {

@@ -28,13 +28,16 @@ typedef struct {
     const char *name;
     const char *good_when;
     const exchange_functions *functions;
-    bool shares_memory; /* its finish(), square_sums() and publish() are fences for ex->common, too */
+    bool shares_memory; /* a node has one copy of weights and velocity; finish(), square_sums() and publish() are fences for ex->common, too */
 } exchange_row;
 
 /* All strategies, fastest first by expectation, the reference last. */
 extern const exchange_row exchange_rows[];
 extern const size_t exchange_row_count;
 enum { EXCHANGE_ROWS_MAX = 16 };
+
+/* Buffers that exchange_check() looks at: weights and velocity. */
+enum { EXCHANGE_CHECKED = 2 };
 
 extern const exchange_functions exchange_node;
 extern const exchange_functions exchange_overlap;
@@ -56,6 +59,9 @@ struct exchange {
     comm_shared *common; /* config.node_scratch_bytes, or NULL */
     void *state; /* the strategy's own */
     double exposed_s;
+    uint64_t hashes[EXCHANGE_CHECKED]; /* if known, what the last check found */
+    bool known;                        /* and nobody was to write since */
+    size_t checks;
     char reason[512];
 };
 
@@ -74,7 +80,15 @@ static inline bool exchange_wire_is_narrow(const exchange *ex)
 /* Collective. Opens `row`; VGG_DECLINED, VGG_UNAVAILABLE or VGG_BAD_OPTION as its open() says, on all ranks. */
 vgg_status exchange_open_row(comm *c, const exchange_config *config, const exchange_row *row, exchange **out);
 
-/* Collective. Opens the row that suits these ranks best. */
+typedef struct {
+    const exchange_row *row;
+    double seconds; /* of a step; INFINITY: declined */
+} exchange_candidate;
+
+/* The fastest first; of equally fast ones, the one that came first stays so. */
+void exchange_sort_by_time(exchange_candidate *candidates, size_t count);
+
+/* Collective. Opens the row that suits these ranks best, or, where nothing is to be timed, the first of the table that opens. */
 vgg_status exchange_open_auto(comm *c, const exchange_config *config, exchange **out);
 
 #endif

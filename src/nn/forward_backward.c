@@ -6,16 +6,34 @@
 #include "vgg11/conv/parts.h"
 #include "nn/network_impl.h"
 #include "vgg11/base/clock.h"
+#include "vgg11/base/hash.h"
 #include "vgg11/nn/dense_factors.h"
+
+static void prepare_plan(conv_plan *plan, const float *w)
+{
+    if (plan->algorithm && plan->prepare) plan->prepare(plan, w);
+}
 
 void network_prepare(network *net, const float *weights)
 {
     for (int i = 0; i < MODEL_LAYERS; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++)
+            prepare_plan(&net->layers[i].slots[pass].plan, weights + net->layers[i].kernel->offset);
+    }
+}
+
+const char *network_check(network *net, const float *weights)
+{
+    const char *found = NULL;
+    for (int i = 0; i < MODEL_LAYERS; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             conv_plan *plan = &net->layers[i].slots[pass].plan;
-            if (plan->algorithm && plan->prepare) plan->prepare(plan, weights + net->layers[i].kernel->offset);
+            uint64_t before = hash_bits(plan->packed, plan->packed_bytes);
+            prepare_plan(plan, weights + net->layers[i].kernel->offset);
+            if (!found && hash_bits(plan->packed, plan->packed_bytes) != before) found = model_layers[i].name;
         }
     }
+    return found;
 }
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }

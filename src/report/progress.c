@@ -1,5 +1,6 @@
 #include "vgg11/report/progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,6 @@ struct progress {
     double drawn_s; /* when the bar was last drawn */
     double shown_s; /* when a line was last shown */
     uint64_t shown_step;
-    uint32_t epoch;
-    uint64_t epoch_samples;
-    double epoch_loss; /* summed over samples */
-    double epoch_correct;
     double recent_samples, recent_s; /* decaying sums, for the rate */
 };
 
@@ -109,11 +106,6 @@ void progress_close(progress *p)
     free(p);
 }
 
-static double epoch_mean(const progress *p, double sum)
-{
-    return p->epoch_samples ? sum / (double)p->epoch_samples : 0;
-}
-
 static double seconds_left(const progress *p, uint64_t step)
 {
     double done = (double)(step - p->start.step), left = (double)(p->start.steps_total - step);
@@ -129,8 +121,8 @@ static uint64_t step_in_epoch(const progress *p, const run_step_event *event)
 static void describe(const progress *p, const run_step_event *event, char text[LINE_BYTES])
 {
     char left[TEXT_NUMBER_BYTES];
-    snprintf(text, LINE_BYTES, "loss %.4f  accuracy %.1f %%  %.0f images/s  left %s", epoch_mean(p, p->epoch_loss),
-             100 * epoch_mean(p, p->epoch_correct), p->recent_samples / p->recent_s,
+    snprintf(text, LINE_BYTES, "loss %.4f  accuracy %.1f %%  %.0f images/s  left %s", event->epoch_loss,
+             100 * event->epoch_accuracy, p->recent_samples / p->recent_s,
              text_duration(seconds_left(p, event->step), left));
 }
 
@@ -199,14 +191,6 @@ static void on_start(void *context, const run_start_event *event)
 static void on_step(void *context, const run_step_event *event)
 {
     progress *p = context;
-    if (event->epoch != p->epoch) {
-        p->epoch = event->epoch;
-        p->epoch_samples = 0;
-        p->epoch_loss = p->epoch_correct = 0;
-    }
-    p->epoch_samples += event->samples;
-    p->epoch_loss += event->loss * event->samples;
-    p->epoch_correct += event->accuracy * event->samples;
     p->recent_samples = p->recent_samples * recent_decay + event->samples;
     p->recent_s = p->recent_s * recent_decay + event->step_s;
     p->show(p, event);
@@ -216,9 +200,10 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     progress *p = context;
     if (!p->talks) return;
-    char elapsed[TEXT_NUMBER_BYTES];
-    vgg_log(VGG_LOG_INFO, "epoch %u/%u  loss %.4f  accuracy %.2f %%  test loss %.4f  test accuracy %.2f %%%s  after %s",
-            event->epoch, p->start.epochs, epoch_mean(p, p->epoch_loss), 100 * epoch_mean(p, p->epoch_correct),
+    char elapsed[TEXT_NUMBER_BYTES], train[LINE_BYTES] = "";
+    if (isfinite(event->train_loss))
+        snprintf(train, sizeof train, "loss %.4f  accuracy %.2f %%  ", event->train_loss, 100 * event->train_accuracy);
+    vgg_log(VGG_LOG_INFO, "epoch %u/%u  %stest loss %.4f  test accuracy %.2f %%%s  after %s", event->epoch, p->start.epochs, train,
             event->test_loss, 100 * event->test_accuracy, event->best ? " (best)" : "",
             text_duration(clock_now_s() - p->start_s, elapsed));
 }

@@ -89,9 +89,10 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
     metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
-                                  (json_int_t)event->epoch, "step", (json_int_t)event->step, "test_loss",
-                                  metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
+                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
+                                  (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
+                                  metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy),
+                                  "test_loss", metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
                                   "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "best",
                                   event->best));
 }

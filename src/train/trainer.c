@@ -71,6 +71,10 @@ static vgg_status check_loss(trainer *t, double loss, double norm)
 
 static void count_step(trainer *t, const step_report *report, uint32_t samples)
 {
+    if (t->at.position == 0) {
+        t->at.epoch_loss_sum = 0;
+        t->at.epoch_correct = t->at.epoch_samples = 0;
+    }
     t->at.step++;
     t->at.position++;
     t->at.epoch_loss_sum += report->loss_sum;
@@ -78,6 +82,9 @@ static void count_step(trainer *t, const step_report *report, uint32_t samples)
     t->at.epoch_samples += samples;
     t->images += samples;
 }
+
+/* Of a sum over the epoch's samples so far. */
+static double epoch_mean(const trainer *t, double sum) { return t->at.epoch_samples > 0 ? sum / (double)t->at.epoch_samples : NAN; }
 
 static void tell_step(trainer *t, const step_report *report, const clip_result *clip, uint32_t samples, double start,
                       step_times times)
@@ -91,6 +98,8 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
                             .samples = samples,
                             .loss = report->loss_sum / samples,
                             .accuracy = (double)report->correct / samples,
+                            .epoch_loss = epoch_mean(t, t->at.epoch_loss_sum),
+                            .epoch_accuracy = epoch_mean(t, (double)t->at.epoch_correct),
                             .lr = report->lr,
                             .grad_norm = clip->norm,
                             .clip_scale = clip->smallest_scale,
@@ -101,13 +110,23 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
     TRAINER_TELL(t, step, &event);
 }
 
+/* Once after every so many steps, and once more before the next update: what the first look found must still be there. */
+static bool check_is_due(const trainer *t) { return t->config->check_every > 0 && t->at.step % t->config->check_every == 0; }
+
+/* A strategy by which each rank updates a part would spread what one rank made of the norm, whatever the others made of it. */
+static vgg_status check_step(trainer *t, const clip_result *clip)
+{
+    VGG_TRY(replica_check(t->c, "factors of clipping", clip->scale, MODEL_TENSORS, 1));
+    return trainer_check(t);
+}
+
 /* One step of DESIGN: forward, backward, mean over ranks, norm, clip, Nesterov. */
 static vgg_status train_step(trainer *t, bool *stop)
 {
     double start = clock_now_s();
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
     step_report report = {0};
-    report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->steps_total, t->at.step);
+    report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->at.step);
     factor_batch factors = training_step_factors(&t->weights, batch.count, t->config->threads);
     exchange_begin(t->ex);
     for (int i = 0; i < (int)exchange_micro_batches(t->ex).count; i++) compute_slice(t, batch, i, &factors, &report);
@@ -115,6 +134,7 @@ static vgg_status train_step(trainer *t, bool *stop)
     exchange_finish(t->ex);
     share_reports(t, &report);
     double exchanged = clock_now_s();
+    if (check_is_due(t)) VGG_TRY(trainer_check(t));
     clip_result clip = training_step_update(&t->weights, &factors, &t->config->optimizer, report.lr);
     VGG_TRY(check_loss(t, report.loss_sum / (double)batch.count, clip.norm));
     network_prepare(t->net, exchange_weights(t->ex));
@@ -123,8 +143,7 @@ static vgg_status train_step(trainer *t, bool *stop)
     count_step(t, &report, (uint32_t)batch.count);
     tell_step(t, &report, &clip, (uint32_t)batch.count, start, times);
     *stop = report.stop;
-    bool check = t->config->check_every > 0 && t->at.step % t->config->check_every == 0;
-    return check ? replica_check(t->c, "weights", exchange_weights(t->ex), model_flat_count(), t->config->threads) : VGG_OK;
+    return check_is_due(t) ? check_step(t, &clip) : VGG_OK;
 }
 
 static vgg_status evaluate(trainer *t, bool *best)
@@ -136,8 +155,11 @@ static vgg_status evaluate(trainer *t, bool *best)
                         (unsigned long long)t->at.step);
     *best = t->last_eval.accuracy > t->at.best_accuracy;
     if (*best) t->at.best_accuracy = t->last_eval.accuracy;
-    run_eval_event event = {.epoch = t->at.epoch,
+    bool within = t->at.position > 0;
+    run_eval_event event = {.epoch = t->at.epoch + within,
                             .step = t->at.step,
+                            .train_loss = epoch_mean(t, t->at.epoch_loss_sum),
+                            .train_accuracy = epoch_mean(t, (double)t->at.epoch_correct),
                             .test_loss = t->last_eval.loss,
                             .test_accuracy = t->last_eval.accuracy,
                             .samples = (uint32_t)t->last_eval.samples,
@@ -151,8 +173,6 @@ static void begin_next_epoch(trainer *t)
 {
     t->at.epoch++;
     t->at.position = 0;
-    t->at.epoch_loss_sum = 0;
-    t->at.epoch_correct = t->at.epoch_samples = 0;
 }
 
 /* Is a checkpoint due after the step just done? The last state of a run that writes any is always kept. */
@@ -180,7 +200,10 @@ static vgg_status finish_step(trainer *t, bool stop)
     bool epoch_ended = t->at.position == t->steps_per_epoch, last = t->at.step == t->steps_total, best = false;
     stop = stop && !last;
     if (epoch_ended) begin_next_epoch(t);
-    if (epoch_ended || last) VGG_TRY(evaluate(t, &best));
+    if (epoch_ended || last) {
+        VGG_TRY(trainer_check(t));
+        VGG_TRY(evaluate(t, &best));
+    }
     VGG_TRY(trainer_save(t, stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0));
     return stop ? say_stopped(t) : VGG_OK;
 }

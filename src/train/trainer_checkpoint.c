@@ -80,6 +80,17 @@ vgg_status trainer_start_weights(trainer *t)
     return VGG_OK;
 }
 
+vgg_status trainer_check(trainer *t)
+{
+    VGG_TRY(exchange_check(t->ex));
+    const char *layer = network_check(t->net, exchange_weights(t->ex));
+    vgg_status status = VGG_OK;
+    if (layer)
+        status = vgg_fail(VGG_DISAGREE, "rank %d (counted from 0) computed %s with other weights than all ranks hold; suspect its memory, and "
+                          "resume from the last checkpoint", comm_rank(t->c), layer);
+    return comm_agree(t->c, status);
+}
+
 static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char path[CHECKPOINT_PATH_MAX])
 {
     double start = clock_now_s();
@@ -106,6 +117,7 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best)
     if (!t->config->output || (!periodic && !best)) return VGG_OK;
     exchange_collect(t->ex, exchange_weights(t->ex));
     exchange_collect(t->ex, exchange_velocity(t->ex));
+    VGG_TRY(trainer_check(t));
     if (comm_rank(t->c) == 0) {
         char path[CHECKPOINT_PATH_MAX];
         checkpoint_state state = state_of(t);

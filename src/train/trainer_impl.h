@@ -18,7 +18,7 @@ typedef struct {
     uint32_t epoch;    /* epochs done */
     uint32_t position; /* steps done in the current epoch */
     double best_accuracy;
-    double epoch_loss_sum;
+    double epoch_loss_sum; /* these three: over the steps so far of the last step's epoch */
     uint64_t epoch_correct;
     uint64_t epoch_samples;
 } train_progress;
@@ -62,6 +62,7 @@ typedef struct {
     step_report *reports; /* [ranks] */
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */
+    uint64_t schedule_steps;
     train_progress at;
     evaluation last_eval;
     char data_fingerprint[RECIPE_MAX];
@@ -95,6 +96,9 @@ void trainer_tell_differences(const trainer *t);
 
 /* Collective. Initial weights, or those of config->resume. */
 vgg_status trainer_start_weights(trainer *t);
+
+/* Collective. VGG_DISAGREE on all ranks if exchange_check() finds something, or a rank's plans keep weights that are not these. */
+vgg_status trainer_check(trainer *t);
 
 /* Collective. Saves checkpoint-<step> and prunes; with `best`, best.safetensors too. With `periodic` false only the best. */
 vgg_status trainer_save(trainer *t, bool periodic, bool best);

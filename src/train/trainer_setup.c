@@ -24,6 +24,7 @@ static void count_steps(trainer *t)
     const train_config *config = t->config;
     t->steps_per_epoch = sampler_steps(t->train.set.count, config->batch_size);
     t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
+    t->schedule_steps = config->schedule_steps > 0 ? config->schedule_steps : t->steps_total;
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
     int parts = config->slices > 0 ? config->slices : comm_size(t->c);
     t->largest_batch = config->batch_size < t->train.set.count ? config->batch_size : t->train.set.count;
@@ -56,6 +57,7 @@ static vgg_status open_weight_step(trainer *t)
                                               .wire = config->wire,
                                               .threads = config->threads,
                                               .slices = config->slices,
+                                              .tune = config->tune,
                                               .bucket_mib = config->bucket_mib}};
     if (recorded) {
         wanted.exchange.name = recorded;

@@ -9,9 +9,9 @@
 enum { COUNT = 4096 };
 static const vgg_range whole = {0, COUNT};
 
-static vgg_status create(const char *name, exchange **ex)
+static vgg_status create(const char *name, bool tune, exchange **ex)
 {
-    exchange_config config = {.name = name, .count = COUNT, .segments = &whole, .segment_count = 1, .threads = 1};
+    exchange_config config = {.name = name, .count = COUNT, .segments = &whole, .segment_count = 1, .threads = 1, .tune = tune};
     return exchange_create(ranks, &config, ex);
 }
 
@@ -26,15 +26,18 @@ END_TEST
 START_TEST(a_named_strategy_that_needs_it_is_an_error)
 {
     exchange *ex;
-    ranks_assert(create("node", &ex) == VGG_UNAVAILABLE && !ex, "unavailable");
+    ranks_assert(create("node", true, &ex) == VGG_UNAVAILABLE && !ex, "unavailable");
 }
 END_TEST
 
+static const char *const said[] = {"first that opens; not timed", "node declined"};
+
+/* Timed or not. */
 START_TEST(auto_does_without)
 {
     exchange *ex;
-    ranks_assert(create("auto", &ex) == VGG_OK, vgg_message());
-    ranks_assert(strcmp(exchange_name(ex), "node") != 0 && strstr(exchange_reason(ex), "node declined"), exchange_reason(ex));
+    ranks_assert(create("auto", _i == 1, &ex) == VGG_OK, vgg_message());
+    ranks_assert(strcmp(exchange_name(ex), "node") != 0 && strstr(exchange_reason(ex), said[_i]), exchange_reason(ex));
     exchange_begin(ex);
     for (size_t i = 0; i < COUNT; i++) exchange_gradient(ex)[i] = 1.0f;
     exchange_range_final(ex, 0, COUNT);
@@ -51,7 +54,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, shared_memory_is_refused_with_the_folder);
     tcase_add_test(tests, a_named_strategy_that_needs_it_is_an_error);
-    tcase_add_test(tests, auto_does_without);
+    tcase_add_loop_test(tests, auto_does_without, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -1,5 +1,6 @@
 /* The progress display, as a terminal and as a file receive it. */
 #include <fcntl.h>
+#include <math.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,14 +71,15 @@ static void run_steps(run_observer on, uint64_t steps)
     on.start(on.context, &start);
     for (uint64_t step = 1; step <= steps; step++) {
         run_step_event event = {
-            .step = step, .epoch = step > 1000 ? 2 : 1, .samples = 16, .loss = 0.5, .accuracy = 0.75, .step_s = 0.125};
+            .step = step, .epoch = step > 1000 ? 2 : 1, .samples = 16, .epoch_loss = 0.5, .epoch_accuracy = 0.75, .step_s = 0.125};
         on.step(on.context, &event);
     }
 }
 
 static void run_end(run_observer on, int status)
 {
-    run_eval_event eval = {.epoch = 2, .step = 2000, .test_loss = 0.25, .test_accuracy = 0.9375, .best = true};
+    run_eval_event eval = {
+        .epoch = 2, .step = 2000, .train_loss = 0.5, .train_accuracy = 0.75, .test_loss = 0.25, .test_accuracy = 0.9375, .best = true};
     run_end_event end = {.status = status,
                          .message = "",
                          .step = 2000,
@@ -191,6 +193,25 @@ START_TEST(a_pipe_gets_plain_lines)
 }
 END_TEST
 
+/* What a run that resumed had before is in the event, not in the steps that were seen here. */
+START_TEST(an_epochs_line_says_what_the_event_does)
+{
+    progress *p;
+    attach_pipe();
+    ck_assert_int_eq(progress_open("plain", &p), VGG_OK);
+    run_observer on = progress_observer(p);
+    run_steps(on, 1);
+    run_eval_event eval = {.epoch = 1, .step = 1000, .train_loss = 1.5, .train_accuracy = 0.625, .test_loss = 0.25, .test_accuracy = 0.9375};
+    on.eval(on.context, &eval);
+    eval.train_loss = eval.train_accuracy = NAN;
+    on.eval(on.context, &eval);
+    progress_close(p);
+    const char *text = detach();
+    ck_assert_ptr_nonnull(strstr(text, "epoch 1/2  loss 1.5000  accuracy 62.50 %  test loss 0.2500  test accuracy 93.75 %  after"));
+    ck_assert_ptr_nonnull(strstr(text, "epoch 1/2  test loss 0.2500  test accuracy 93.75 %  after"));
+}
+END_TEST
+
 START_TEST(none_says_nothing)
 {
     attach_pipe();
@@ -254,6 +275,7 @@ int main(void)
     tcase_add_loop_test(cases, the_bar_fits_the_terminal, 0, 9);
     tcase_add_test(cases, a_dumb_terminal_gets_lines);
     tcase_add_test(cases, a_pipe_gets_plain_lines);
+    tcase_add_test(cases, an_epochs_line_says_what_the_event_does);
     tcase_add_test(cases, none_says_nothing);
     tcase_add_test(cases, a_run_that_failed_is_not_called_done);
     tcase_add_test(cases, a_closed_standard_error_is_survived);

@@ -67,7 +67,8 @@ static void emit_steps(run_observer on, uint64_t first, uint64_t last)
 
 static void emit_end(run_observer on)
 {
-    run_eval_event eval = {.epoch = 1, .step = 4, .test_loss = 0.75, .test_accuracy = 0.9, .samples = 10, .best = true};
+    run_eval_event eval = {.epoch = 1, .step = 4, .train_loss = 1.5, .train_accuracy = 0.625, .test_loss = 0.75, .test_accuracy = 0.9, .samples = 10,
+                           .best = true};
     run_end_event end = {.status = 0,
                          .message = "",
                          .step = 8,
@@ -149,6 +150,8 @@ START_TEST(lines_hold_the_events)
     ck_assert_double_eq(number(lines[2], "loss"), 1);
     ck_assert_double_eq(number(lines[3], "test_accuracy"), 0.9);
     ck_assert_double_eq(number(lines[3], "test_loss"), 0.75);
+    ck_assert_double_eq(number(lines[3], "train_loss"), 1.5);
+    ck_assert_double_eq(number(lines[3], "train_accuracy"), 0.625);
     forget(lines, count);
 }
 END_TEST

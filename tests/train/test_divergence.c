@@ -95,6 +95,20 @@ START_TEST(raw_pixels_do_not_count_as_divergence)
 }
 END_TEST
 
+/* The rate rises until no step leads anywhere but up; clipping keeps every number finite. */
+START_TEST(a_loss_that_runs_away_is_noticed)
+{
+    train_config config = config_of();
+    config.data.train_samples = 64;
+    config.checkpoint_steps = 0;
+    config.max_steps = 60;
+    config.warmup_steps = 60;
+    config.lr = 10;
+    runs_expect(&config, VGG_DIVERGED, "a loss that runs away");
+    ranks_assert(strstr(vgg_message(), "loss runs away") != NULL, vgg_message());
+}
+END_TEST
+
 static void plant_velocity(run_checkpoint *checkpoint, float value) { checkpoint->velocity[model_tensors()[10].offset] = value; }
 static void plant_weight(run_checkpoint *checkpoint, float value) { checkpoint->weights[model_tensors()[1].offset] = value; }
 
@@ -150,6 +164,7 @@ static Suite *make_suite(void)
     tcase_add_unchecked_fixture(tests, run_sound, runs_remove_folders);
     tcase_add_loop_test(tests, high_rates_diverge, 0, 2);
     tcase_add_test(tests, raw_pixels_do_not_count_as_divergence);
+    tcase_add_test(tests, a_loss_that_runs_away_is_noticed);
     tcase_add_loop_test(tests, numbers_that_are_none_are_not_saved_nor_taken, 0, sizeof plants / sizeof plants[0]);
     tcase_add_loop_test(tests, overflow_in_an_update_is_noticed, 0, sizeof overflows / sizeof overflows[0]);
     suite_add_tcase(suite, tests);

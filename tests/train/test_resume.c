@@ -1,4 +1,5 @@
 /* Resuming: whatever the step at which a run ended, it goes on to the same bits; what does not fit is refused. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +7,11 @@
 
 #include "train/runs.h"
 #include "vgg11/base/log.h"
+#include "vgg11/nn/model.h"
+#include "vgg11/train/schedule.h"
 
 /* 3 steps an epoch, the last one short; two epochs and a step. */
-enum { SAMPLES = 20, BATCH = 8, STEPS = 7, STEPS_PER_EPOCH = 3 };
+enum { SAMPLES = 20, BATCH = 8, STEPS = 7, STEPS_PER_EPOCH = 3, WARMUP = 2 };
 
 static const char *whole; /* folder of the uninterrupted run, a checkpoint after each step */
 static run_record whole_record;
@@ -19,7 +22,8 @@ static train_config config_of(void)
     train_config config = runs_config(SAMPLES, BATCH);
     config.max_steps = STEPS;
     config.schedule = "cosine";
-    config.warmup_steps = 2;
+    config.schedule_steps = STEPS;
+    config.warmup_steps = WARMUP;
     config.config_json = "{\"note\": \"kept\"}";
     return config;
 }
@@ -59,17 +63,98 @@ static bool whole_is_recorded(void)
 START_TEST(every_step_was_saved) { ranks_assert(comm_rank(ranks) > 0 || whole_is_recorded(), "a checkpoint after each step"); }
 END_TEST
 
+static bool same_rates(const run_record *record, uint64_t schedule_steps, uint64_t first)
+{
+    const schedule_shape *shape = schedule_find("cosine");
+    bool same = record->step_count > 0;
+    for (int i = 0; same && i < record->step_count; i++)
+        same = record->steps[i].lr == schedule_rate(shape, config_of().lr, WARMUP, schedule_steps, first + (uint64_t)i);
+    return same;
+}
+
+START_TEST(the_rate_follows_the_schedules_own_length)
+{
+    ranks_assert(comm_rank(ranks) > 0 || same_rates(&whole_record, STEPS, 0), "rates of a schedule of seven steps");
+}
+END_TEST
+
+/* The line of an epoch covers all of it, whatever part of it this process took. */
+static bool same_eval(const run_eval_event *a, const run_eval_event *b)
+{
+    return a->epoch == b->epoch && a->step == b->step && a->train_loss == b->train_loss && a->train_accuracy == b->train_accuracy &&
+           a->test_loss == b->test_loss;
+}
+
 static bool same_tail(const run_record *record, int from)
 {
     bool same = record->step_count == STEPS - from && record->start_step == (uint64_t)from;
     for (int i = 0; same && i < record->step_count; i++) {
         const run_step_event *a = &record->steps[i], *b = &whole_record.steps[from + i];
         same = a->step == b->step && a->epoch == b->epoch && a->loss == b->loss && a->accuracy == b->accuracy &&
-               a->lr == b->lr && a->grad_norm == b->grad_norm && a->samples == b->samples;
+               a->lr == b->lr && a->grad_norm == b->grad_norm && a->samples == b->samples && a->epoch_loss == b->epoch_loss &&
+               a->epoch_accuracy == b->epoch_accuracy;
     }
-    const run_eval_event *last = &record->evals[record->eval_count - 1], *right = &whole_record.evals[whole_record.eval_count - 1];
-    return same && record->eval_count > 0 && last->test_loss == right->test_loss && last->step == right->step;
+    int before = whole_record.eval_count - record->eval_count;
+    same = same && record->eval_count > 0 && before >= 0;
+    for (int i = 0; same && i < record->eval_count; i++) same = same_eval(&record->evals[i], &whole_record.evals[before + i]);
+    return same;
 }
+
+/* Of the whole run's epochs, in the order of its steps. */
+START_TEST(an_epochs_line_is_the_mean_over_its_steps)
+{
+    double loss = 0, accuracy = 0, samples = 0;
+    bool right = true;
+    for (int i = 0, eval = 0; i < whole_record.step_count; i++) {
+        const run_step_event *step = &whole_record.steps[i];
+        loss += step->loss * step->samples;
+        accuracy += step->accuracy * step->samples;
+        samples += step->samples;
+        if (step->step % STEPS_PER_EPOCH != 0 && step->step != STEPS) continue;
+        const run_eval_event *line = &whole_record.evals[eval++];
+        right = right && line->epoch == step->epoch && fabs(line->train_loss * samples - loss) < 1e-9 * loss &&
+                fabs(line->train_accuracy * samples - accuracy) < 1e-9 && samples == (step->step == STEPS ? BATCH : SAMPLES);
+        loss = accuracy = samples = 0;
+    }
+    ranks_assert(right, "training loss and accuracy of each epoch");
+}
+END_TEST
+
+/* Not collective. The files differ: a run that stopped was evaluated there, which counts for the best so far. */
+static bool same_weights(const char *folder, const char *other, uint64_t step)
+{
+    size_t bytes = model_flat_count() * sizeof(float);
+    run_checkpoint a = runs_load(folder, step), b = runs_load(other, step);
+    bool same = memcmp(a.weights, b.weights, bytes) == 0 && memcmp(a.velocity, b.velocity, bytes) == 0;
+    runs_unload(&a);
+    runs_unload(&b);
+    return same;
+}
+
+START_TEST(a_stop_leaves_the_schedule_alone)
+{
+    enum { END = 2 * STEPS_PER_EPOCH };
+    run_record straight, stopped, resumed;
+    train_config config = config_of();
+    config.epochs = 2;
+    config.max_steps = config.schedule_steps = 0;
+    config.checkpoint_every = config.epochs;
+    const char *folder = config.output = runs_fresh_folder();
+    expect(config, &straight, VGG_OK, "straight to the end");
+    config.output = runs_fresh_folder();
+    config.max_steps = END - 1;
+    expect(config, &stopped, VGG_OK, "stopped a step before");
+    config.resume = config.output;
+    config.max_steps = END;
+    expect(config, &resumed, VGG_OK, "resumed");
+    bool first = comm_rank(ranks) == 0;
+    ranks_assert(!first || same_rates(&stopped, END, 0), "rates until it stops");
+    ranks_assert(!first || (resumed.step_count == 1 && same_rates(&resumed, END, END - 1)), "rate of the last step");
+    ranks_assert(!first || same_weights(folder, config.output, END), "weights and velocity at the end");
+    ranks_assert(!first || same_eval(&resumed.evals[0], &straight.evals[1]), "line of the epoch");
+    ranks_assert(!first || straight.evals[1].epoch == 2, "its number");
+}
+END_TEST
 
 /* The first step, in mid-epoch, the edge of an epoch, and the end, where nothing is left to do. */
 START_TEST(goes_on_to_the_same_bits)
@@ -87,6 +172,23 @@ START_TEST(goes_on_to_the_same_bits)
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || same_tail(&record, from), "steps after resuming");
     ranks_assert(!first || from == STEPS || runs_same_file(whole, config.output, STEPS), "files at the end");
+}
+END_TEST
+
+/* bf16-portable keeps rounded weights of its own: those of a resumed run are made when it begins, those of the other after its step. */
+START_TEST(what_plans_keep_of_weights_is_renewed)
+{
+    train_config config = config_of();
+    config.precision = PRECISION_BF16;
+    config.conv = "bf16-portable";
+    config.max_steps = 2;
+    config.checkpoint_steps = 1;
+    const char *folder = config.output = runs_fresh_folder();
+    runs_expect(&config, VGG_OK, "two steps");
+    config.resume = path_of(folder, 1);
+    config.output = runs_fresh_folder();
+    runs_expect(&config, VGG_OK, "the second of them again");
+    ranks_assert(comm_rank(ranks) > 0 || runs_same_file(folder, config.output, 2), "files at the end");
 }
 END_TEST
 
@@ -188,7 +290,11 @@ static Suite *make_suite(void)
     tcase_set_timeout(tests, 0);
     tcase_add_unchecked_fixture(tests, run_whole, runs_remove_folders);
     tcase_add_test(tests, every_step_was_saved);
+    tcase_add_test(tests, the_rate_follows_the_schedules_own_length);
+    tcase_add_test(tests, an_epochs_line_is_the_mean_over_its_steps);
+    tcase_add_test(tests, a_stop_leaves_the_schedule_alone);
     tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, 4);
+    tcase_add_test(tests, what_plans_keep_of_weights_is_renewed);
     tcase_add_loop_test(tests, another_recipe_is_refused, 0, sizeof misfits / sizeof misfits[0]);
     tcase_add_loop_test(tests, a_state_that_contradicts_itself_is_refused, 0, sizeof contradictions / sizeof contradictions[0]);
     tcase_add_test(tests, a_damaged_newest_file_is_passed_over);

@@ -27,6 +27,8 @@ typedef struct {
     uint32_t samples; /* in this global batch */
     double loss;      /* mean over the global batch */
     double accuracy;  /* 0..1, on the training batch */
+    double epoch_loss;     /* means over the epoch so far, also over its steps before a resume */
+    double epoch_accuracy;
     double lr;
     double grad_norm;  /* before clipping; L2 over all tensors */
     double clip_scale; /* 1 if nothing was clipped; with per-tensor clipping the smallest */
@@ -37,8 +39,10 @@ typedef struct {
 } run_step_event;
 
 typedef struct {
-    uint32_t epoch;
+    uint32_t epoch; /* that of the last step, 1 for the first */
     uint64_t step;
+    double train_loss;     /* means over that epoch's steps so far, also over those before a resume; NaN if they are not known */
+    double train_accuracy;
     double test_loss;
     double test_accuracy;
     uint32_t samples;

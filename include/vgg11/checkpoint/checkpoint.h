@@ -21,7 +21,7 @@ typedef struct {
     int threads;
     int slices;
     double best_accuracy;
-    /* Sums over the steps of the current epoch so far, for the epoch's line. */
+    /* Sums over the steps so far of the last step's epoch, for the epoch's line. Zeros at an epoch's end in files of older programs. */
     double epoch_loss_sum;
     uint64_t epoch_correct;
     uint64_t epoch_samples;

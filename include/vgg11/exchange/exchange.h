@@ -44,14 +44,15 @@ typedef struct {
     exchange_wire wire;
     int threads;               /* OpenMP threads for sums */
     int slices;                /* 0: as many as ranks. Else a power of two: see exchange_micro_batches() */
-    int bucket_mib;            /* of "overlap": a message's size; 0: timed when opened */
+    bool tune;                 /* time what is left open: "auto", a bucket of 0. Else "auto" takes the first row that opens on all ranks */
+    int bucket_mib;            /* of "overlap": a message's size, which no bit of a sum depends on; 0: for us to choose */
 } exchange_config;
 
 /* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if slices do not fit. */
 vgg_status exchange_create(comm *c, const exchange_config *config, exchange **out);
 void exchange_destroy(exchange *ex);
 
-/* The strategy in use and, for "auto", why: "node (timed: node 9.1 ms, overlap 31.0 ms)". */
+/* The strategy in use and, for "auto", why: "node (timed: node 9.1 ms, overlap 31.0 ms)", "node (first that opens; not timed)". */
 const char *exchange_name(const exchange *ex);
 const char *exchange_reason(const exchange *ex);
 
@@ -93,6 +94,15 @@ void exchange_distribute(exchange *ex, float *buffer);
 
 /* Makes `buffer` (weights or velocity) complete on rank 0, e.g. before a checkpoint. */
 void exchange_collect(exchange *ex, float *buffer);
+
+/* Collective, while nobody writes weights or velocity: between finish and the update, or after publish. VGG_DISAGREE on all ranks
+ * if weights or velocity
+ *  - differ in any bit between copies: each rank has its own, or each node where its ranks share one. Those in the minority are
+ *    named; where there is no majority, as between two, both sides;
+ *  - are not what the last check found, though no update was published since: a bit that has flipped, or a write from elsewhere.
+ * Where all ranks share one copy (node, on one node) there is nothing to compare it with, so that only the second can be found: a
+ * change that an update has taken up is not. Ranks that share a copy read it by turns, each a part that another one read before. */
+vgg_status exchange_check(exchange *ex);
 
 typedef struct {
     uint64_t bytes_sent;       /* per rank and step, over MPI */

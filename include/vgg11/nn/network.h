@@ -41,6 +41,10 @@ void network_destroy(network *net);
 /* To be called after the weights have changed and before the next forward: packs what the plans keep of their own. */
 void network_prepare(network *net, const float *weights);
 
+/* Makes these copies anew and compares them with what they were: the name of the first layer where they were not those of `weights`,
+ * or NULL. Many plans keep none. */
+const char *network_check(network *net, const float *weights);
+
 /* Logits[n][10] of input[n][32][32][1], 0 <= n <= batch_capacity. Keeps what backward needs. The result is the network's
  * memory, valid until the next call. */
 const float *network_forward(network *net, const float *weights, const float *input, int n);

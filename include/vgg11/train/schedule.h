@@ -16,7 +16,7 @@ extern const schedule_shape schedule_shapes[];
 const schedule_shape *schedule_find(const char *name);
 
 /* Rate of step `step` (0 for the first) out of `steps`: linear from base/warmup to base over `warmup` steps (Goyal et al.,
- * arXiv:1706.02677), then the shape. */
+ * arXiv:1706.02677), then the shape; beyond `steps` what it ends in. */
 double schedule_rate(const schedule_shape *shape, double base, uint64_t warmup, uint64_t steps, uint64_t step);
 
 #endif

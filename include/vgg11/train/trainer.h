@@ -27,23 +27,24 @@ typedef struct {
     uint64_t seed;
     vgg_precision precision;
     const char *conv;
-    bool tune;              /* time the algorithms; see network_config */
+    bool tune;              /* time algorithms and exchange; see network_config and exchange_config */
     const char *plan_cache; /* NULL for none */
     uint32_t epochs;
-    uint64_t max_steps;     /* 0: no limit; the schedule still spans all epochs unless this is shorter */
+    uint64_t max_steps;     /* where the run stops, if the epochs do not end before; 0: with them. No matter to the schedule */
     uint32_t batch_size;    /* global */
     double lr;
     optimizer_config optimizer;
     const char *schedule;
+    uint64_t schedule_steps; /* its length, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;
     bool shuffle;
     const char *exchange;
     exchange_wire wire;
     int slices;             /* 0: as many as ranks */
-    int bucket_mib;         /* of the exchange; 0: timed */
+    int bucket_mib;         /* of the exchange; 0: chosen */
     bool factors;           /* see training_step.h */
     int threads;            /* per rank, >= 1 */
-    uint32_t check_every;   /* steps between replica checks; 0 for none */
+    uint32_t check_every;   /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
     const char *output;     /* run folder, exists; NULL: write nothing */
     uint32_t checkpoint_every; /* epochs; 0 for none */
     uint64_t checkpoint_steps; /* 0 for none */

@@ -47,6 +47,7 @@ typedef struct {
     char *clip_mode;
     double weight_decay;
     char *schedule;
+    uint64_t schedule_steps;
     uint64_t warmup_steps;
     bool no_shuffle;
 

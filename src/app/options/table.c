@@ -127,13 +127,15 @@ const option_row option_table[] = {
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
     {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
-     .help = "take the algorithms in the order of --conv's list, without timing them at the start"},
+     .help = "time nothing at the start: take the first algorithms of --conv's list and the first of --exchange's that work. The same "
+             "options then give the same bits on the same type of processor with as many threads a rank and, without --slices, as many "
+             "ranks on as many nodes"},
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
     {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
     {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
-     .help = "stop after N steps; 0: no limit"},
+     .help = "stop after N steps, as if interrupted there: the schedule of the rate stays that of all epochs; 0: no limit"},
     {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL | BENCH),
      .help = "images whose mean gradient makes one step, over all ranks together"},
     {REAL("lr", lr, 0, 1000), .fallback = "0", IN(STEP, TRAIN),
@@ -148,6 +150,8 @@ const option_row option_table[] = {
      .help = "added to gradients, times the weight; not for biases"},
     {CHOICE("schedule", schedule, walk_schedule), .fallback = "cosine", IN(STEP, TRAIN),
      .help = "learning rate after warm-up"},
+    {COUNT("schedule-steps", schedule_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
+     .help = "length of the schedule, warm-up included, after which the rate stays what it has become; 0: that of all epochs"},
     {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .fallback = "100", IN(STEP, TRAIN),
      .help = "steps of rising learning rate at the start"},
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN), .help = "samples in the files' order"},
@@ -161,14 +165,15 @@ const option_row option_table[] = {
      .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
              "ranks; 0: as many as ranks"},
     {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
-     .help = "MiB that --exchange overlap sends at once; 0: timed at the start"},
+     .help = "MiB that --exchange overlap sends at once; 0: timed at the start, or, where nothing is timed, 4"},
     {FLAG("no-factors", no_factors), IN(PARALLEL, TRAIN | BENCH),
      .help = "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
              "of the large ones stay products of two thin matrices until weights are updated with them"},
     {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
      .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,
-     .help = "compare the ranks' weights bit by bit every N steps; 0: never"},
+     .help = "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
+             "and those that the last update left; 0: only before evaluations and checkpoints"},
 
     {CHOICE("part", part, walk_part), .fallback = "all", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
      .help = "what is measured, besides the machine's limits"},
