@@ -26,7 +26,6 @@ typedef struct {
     training_step weights;
     exchange *ex;    /* weights.ex */
     vgg_arena arena;
-    float *input;    /* [share.count][32][32][1] */
     float *dlogits;  /* [capacity][10] */
     uint8_t *labels; /* [share.count] */
     vgg_range share; /* of the global batch: this rank's slices, one after the other */
@@ -41,19 +40,23 @@ static double agree_max(void *c, double value)
 
 static vgg_status open_batch(session *s)
 {
-    size_t n = s->share.count, pixels = n * MODEL_PIXELS, logits = (size_t)s->capacity * MODEL_CLASSES;
-    arena_reserve(&s->arena, pixels * sizeof *s->input);
+    size_t n = s->share.count, logits = (size_t)s->capacity * MODEL_CLASSES;
     arena_reserve(&s->arena, logits * sizeof *s->dlogits);
     arena_reserve(&s->arena, n);
     VGG_TRY(arena_open(&s->arena));
-    s->input = arena_take(&s->arena, pixels * sizeof *s->input);
     s->dlogits = arena_take(&s->arena, logits * sizeof *s->dlogits);
     s->labels = arena_take(&s->arena, n);
     uint64_t seed = s->config->seed, rank = (uint64_t)comm_rank(s->c);
-    random_fill_normal(seed, RANDOM_STREAM_SYNTHETIC + 2 * rank, 1.0f, s->input, pixels);
     for (size_t i = 0; i < n; i++)
         s->labels[i] = (uint8_t)(MODEL_CLASSES * random_uniform(seed, RANDOM_STREAM_SYNTHETIC + 2 * rank + 1, i));
     return VGG_OK;
+}
+
+/* The same images for each slice. */
+static void fill_images(session *s)
+{
+    uint64_t stream = RANDOM_STREAM_SYNTHETIC + 2 * (uint64_t)comm_rank(s->c);
+    random_fill_normal(s->config->seed, stream, 1.0f, network_input(s->net), (size_t)s->capacity * MODEL_PIXELS);
 }
 
 static vgg_status open_local(session *s)
@@ -94,6 +97,7 @@ static vgg_status session_open(session *s)
     s->capacity = first.count > 0 ? (int)first.count : 1; /* no slice is larger than one before it */
     VGG_TRY(comm_agree(s->c, open_local(s)));
     VGG_TRY(comm_agree(s->c, open_network(s)));
+    fill_images(s);
     exchange_update_start(s->c, s->ex, s->config->seed);
     return VGG_OK;
 }
@@ -114,8 +118,7 @@ static double compute_slice(session *s, int index, const factor_batch *factors)
     vgg_range slice = slice_of(s, index);
     size_t before = slice.first - s->share.first;
     double start = clock_now_s();
-    const float *logits =
-        network_forward(s->net, exchange_weights(s->ex), s->input + before * MODEL_PIXELS, (int)slice.count);
+    const float *logits = network_forward(s->net, exchange_weights(s->ex), (int)slice.count);
     double forward_s = clock_now_s() - start;
     loss_softmax_cross_entropy(logits, s->labels + before, (int)slice.count, 1.0f / (float)s->config->batch_size,
                                s->dlogits);

@@ -18,7 +18,7 @@ void network_prepare(network *net, const float *weights)
 {
     for (int i = 0; i < MODEL_LAYERS; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++)
-            prepare_plan(&net->layers[i].slots[pass].plan, weights + net->layers[i].kernel->offset);
+            prepare_plan(&net->choices[i][pass].plan, weights + net->layers[i].kernel->offset);
     }
 }
 
@@ -27,7 +27,7 @@ const char *network_check(network *net, const float *weights)
     const char *found = NULL;
     for (int i = 0; i < MODEL_LAYERS; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
-            conv_plan *plan = &net->layers[i].slots[pass].plan;
+            conv_plan *plan = &net->choices[i][pass].plan;
             uint64_t before = hash_bits(plan->packed, plan->packed_bytes);
             prepare_plan(plan, weights + net->layers[i].kernel->offset);
             if (!found && hash_bits(plan->packed, plan->packed_bytes) != before) found = model_layers[i].name;
@@ -38,30 +38,29 @@ const char *network_check(network *net, const float *weights)
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
 
-static void run_slot(network *net, network_slot *slot, conv_arguments arguments)
-{
-    arguments.n = net->n;
-    arguments.workspace = net->workspace;
-    conv_plan_run(&slot->plan, &arguments);
-}
-
-static void forward_layer(network *net, network_layer *layer, const float *weights, const void *x)
+static void run_pass(network *net, int i, conv_pass pass, conv_arguments arguments)
 {
     double start = now(net);
-    network_slot *slot = &layer->slots[CONV_FORWARD];
-    run_slot(net, slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
-                                         .y = layer->output, .pool_argmax = layer->pool_argmax});
-    slot->seconds += now(net) - start;
+    arguments.n = net->n;
+    arguments.workspace = net->workspace;
+    conv_plan_run(&net->choices[i][pass].plan, &arguments);
+    net->layers[i].seconds[pass] += now(net) - start;
 }
 
-const float *network_forward(network *net, const float *weights, const float *input, int n)
+static void forward_layer(network *net, int i, const float *weights, const void *x)
+{
+    const network_layer *layer = &net->layers[i];
+    run_pass(net, i, CONV_FORWARD, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
+                                                    .y = layer->output, .pool_argmax = layer->pool_argmax});
+}
+
+const float *network_forward(network *net, const float *weights, int n)
 {
     assert(n >= 0 && n <= net->config.batch_capacity);
     net->n = n;
-    if (n > 0) memcpy(net->input, input, (size_t)n * MODEL_SIDE * MODEL_SIDE * sizeof *input);
     const void *x = net->input;
     for (int i = 0; i < MODEL_LAYERS && n > 0; i++) {
-        forward_layer(net, &net->layers[i], weights, x);
+        forward_layer(net, i, weights, x);
         x = net->layers[i].output;
     }
     return net->layers[MODEL_LAYERS - 1].output;
@@ -82,11 +81,11 @@ static void report(const network_layer *layer, const network_hooks *hooks)
     if (hooks->poll) hooks->poll(hooks->context);
 }
 
-static void sum_bias_gradient(const network *net, const network_layer *layer, const void *dy, float *db)
+static void sum_bias_gradient(const network *net, int i, const void *dy, float *db)
 {
-    size_t out = (size_t)layer->row->out, n = (size_t)net->n;
+    size_t out = (size_t)net->layers[i].row->out, n = (size_t)net->n;
     vgg_range all = {0, out};
-    if (layer->slots[CONV_WEIGHT_GRAD].plan.problem.bf16_y)
+    if (net->problems[i].problem.bf16_y)
         conv_sum_rows_bf16(dy, out, n, all, db);
     else
         conv_sum_rows(dy, out, n, all, db);
@@ -94,14 +93,13 @@ static void sum_bias_gradient(const network *net, const network_layer *layer, co
 
 static void weight_gradient(network *net, int i, const void *x, const void *dy, float *gradient, const factor_batch *factors)
 {
-    network_layer *layer = &net->layers[i];
+    const network_layer *layer = &net->layers[i];
     float *dw = gradient + layer->kernel->offset, *db = gradient + layer->bias->offset;
     if (factors && factors_hold(factors->f, i)) {
         factors_write(factors, i, x, dy);
-        sum_bias_gradient(net, layer, dy, db);
+        sum_bias_gradient(net, i, dy, db);
     } else {
-        run_slot(net, &layer->slots[CONV_WEIGHT_GRAD],
-                 (conv_arguments){.x = x, .dy = dy, .pool_argmax = layer->pool_argmax, .dw = dw, .db = db});
+        run_pass(net, i, CONV_WEIGHT_GRAD, (conv_arguments){.x = x, .dy = dy, .pool_argmax = layer->pool_argmax, .dw = dw, .db = db});
     }
     zero_padding(layer, gradient);
 }
@@ -111,18 +109,13 @@ static void weight_gradient(network *net, int i, const void *x, const void *dy, 
 static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const factor_batch *factors,
                            const network_hooks *hooks)
 {
-    network_layer *layer = &net->layers[i];
+    const network_layer *layer = &net->layers[i];
     const void *x = i > 0 ? net->layers[i - 1].output : net->input;
-    double start = now(net);
     weight_gradient(net, i, x, dy, gradient, factors);
-    layer->slots[CONV_WEIGHT_GRAD].seconds += now(net) - start;
     report(layer, hooks);
     if (i == 0) return;
-    start = now(net);
-    network_slot *input_slot = &layer->slots[CONV_INPUT_GRAD];
-    run_slot(net, input_slot, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy, .pool_argmax = layer->pool_argmax,
-                                               .dx = net->gradient[i % 2]});
-    input_slot->seconds += now(net) - start;
+    run_pass(net, i, CONV_INPUT_GRAD, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy,
+                                                       .pool_argmax = layer->pool_argmax, .dx = net->gradient[i % 2]});
     if (hooks && hooks->poll) hooks->poll(hooks->context);
 }
 

@@ -6,47 +6,61 @@
 
 #include "nn/network_impl.h"
 
-const char *const network_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
+static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
-size_t network_map_count(const layer_row *row) { return (size_t)row->side * row->side * row->out; }
-
-size_t network_output_count(const layer_row *row) { return network_map_count(row) / (row->pool ? 4 : 1); }
+/* Floats per image of a layer's output, behind its pooling, and of its input. */
+static size_t output_count(const layer_row *row) { return (size_t)row->side * row->side * row->out / (row->pool ? 4 : 1); }
 
 static size_t input_count(const layer_row *row) { return (size_t)row->side * row->side * row->in; }
 
-bool network_needs(const network *net, int layer, int pass)
-{
-    if (pass == CONV_FORWARD) return true;
-    return net->config.training && !(layer == 0 && pass == CONV_INPUT_GRAD);
-}
-
-conv_problem network_problem(const network *net, int layer)
+static conv_problem problem_of(const network_config *config, int layer)
 {
     const layer_row *row = &model_layers[layer];
+    bool bf16 = config->precision == PRECISION_BF16;
     return (conv_problem){.kernel = row->kind == LAYER_CONV ? 3 : 1,
                           .side = row->side,
                           .in = row->in,
                           .out = row->out,
-                          .batch = net->config.batch_capacity,
-                          .threads = net->config.threads,
+                          .batch = config->batch_capacity,
+                          .threads = config->threads,
                           .relu = row->relu,
                           .pool = row->pool,
                           .input_is_relu = layer > 0 && model_layers[layer - 1].relu,
-                          .precision = net->config.precision,
-                          .bf16_x = layer > 0 && net->config.precision == PRECISION_BF16,
-                          .bf16_y = layer < MODEL_LAYERS - 1 && net->config.precision == PRECISION_BF16};
+                          .precision = config->precision,
+                          .bf16_x = bf16 && layer > 0,
+                          .bf16_y = bf16 && layer < MODEL_LAYERS - 1};
 }
 
+/* Nobody asks for the gradient with respect to an image. */
 static void describe_layers(network *net)
 {
     const tensor_view *tensors = model_tensors();
+    bool training = net->config.training;
     for (int i = 0; i < MODEL_LAYERS; i++) {
         network_layer *layer = &net->layers[i];
         layer->row = &model_layers[i];
         layer->kernel = &tensors[2 * i];
         layer->bias = &tensors[2 * i + 1];
         layer->flat_end = i + 1 < MODEL_LAYERS ? tensors[2 * i + 2].offset : model_flat_count();
+        net->problems[i] = (conv_layer){.name = layer->row->name,
+                                        .problem = problem_of(&net->config, i),
+                                        .needed = {[CONV_FORWARD] = true,
+                                                   [CONV_INPUT_GRAD] = training && i > 0,
+                                                   [CONV_WEIGHT_GRAD] = training}};
     }
+}
+
+static vgg_status choose_algorithms(network *net)
+{
+    const network_config *config = &net->config;
+    conv_autotune_config wanted = {.precision = config->precision,
+                                   .algorithm = config->conv,
+                                   .recorded = config->plan,
+                                   .tune = config->tune,
+                                   .cache = config->plan_cache,
+                                   .node_ranks = config->node_ranks,
+                                   .agreement = config->agreement};
+    return conv_autotune(&wanted, net->problems, MODEL_LAYERS, net->choices);
 }
 
 /* While measuring, reserves; afterwards takes the same pieces in the same order. */
@@ -64,7 +78,7 @@ static size_t workspace_bytes(const network *net)
     size_t bytes = 0;
     for (int i = 0; i < MODEL_LAYERS; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++)
-            bytes = largest(bytes, net->layers[i].slots[pass].plan.workspace_bytes);
+            bytes = largest(bytes, net->choices[i][pass].plan.workspace_bytes);
     }
     return bytes;
 }
@@ -72,17 +86,17 @@ static size_t workspace_bytes(const network *net)
 /* A number of a layer's output. */
 static size_t bytes_of(const network *net, int layer)
 {
-    return network_problem(net, layer).bf16_y ? sizeof(uint16_t) : sizeof(float);
+    return net->problems[layer].problem.bf16_y ? sizeof(uint16_t) : sizeof(float);
 }
 
 /* Forward alone needs a layer's input and output at a time; training keeps all outputs. */
 static void cut_outputs(network *net, bool measure, size_t batch)
 {
     size_t most = 0;
-    for (int i = 0; i < MODEL_LAYERS; i++) most = largest(most, network_output_count(&model_layers[i]));
+    for (int i = 0; i < MODEL_LAYERS; i++) most = largest(most, output_count(&model_layers[i]));
     for (int i = 0; i < MODEL_LAYERS; i++) {
         network_layer *layer = &net->layers[i];
-        size_t count = batch * network_output_count(layer->row);
+        size_t count = batch * output_count(layer->row);
         if (net->config.training) {
             layer->output = piece(net, measure, count * bytes_of(net, i));
             if (layer->row->pool) layer->pool_argmax = piece(net, measure, count);
@@ -109,32 +123,23 @@ static void cut_arena(network *net, bool measure)
 static vgg_status build(network *net)
 {
     describe_layers(net);
-    VGG_TRY(network_choose(net));
+    VGG_TRY(choose_algorithms(net));
     cut_arena(net, true);
     VGG_TRY(arena_open(&net->arena));
     cut_arena(net, false);
     return VGG_OK;
 }
 
-double network_agreed(const network_config *config, double value)
-{
-    const network_agreement *agreement = &config->agreement;
-    return agreement->agree ? agreement->agree(agreement->context, value) : value;
-}
-
-bool network_any(const network_config *config, bool mine) { return network_agreed(config, mine ? 1 : 0) > 0; }
-
 vgg_status network_create(const network_config *config, network **out)
 {
     network *net = calloc(1, sizeof *net);
     *out = NULL;
-    if (network_any(config, !net)) {
+    if (conv_any(&config->agreement, !net)) {
         free(net);
         return vgg_fail(VGG_UNAVAILABLE, "no memory for the network's description");
     }
     net->config = *config;
     if (net->config.batch_capacity < 1) net->config.batch_capacity = 1;
-    snprintf(net->conv, sizeof net->conv, "%s", config->conv ? config->conv : "auto");
     vgg_status status = build(net);
     if (status == VGG_OK)
         *out = net;
@@ -146,9 +151,7 @@ vgg_status network_create(const network_config *config, network **out)
 void network_destroy(network *net)
 {
     if (!net) return;
-    for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) conv_plan_close(&net->layers[i].slots[pass].plan);
-    }
+    conv_choices_close(net->choices, MODEL_LAYERS);
     arena_close(&net->arena);
     free(net);
 }
@@ -157,30 +160,35 @@ void network_describe(const network *net, void (*line)(void *context, const char
 {
     for (int i = 0; i < MODEL_LAYERS; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
-            const network_slot *slot = &net->layers[i].slots[pass];
+            const conv_choice *choice = &net->choices[i][pass];
             char text[768];
-            if (!slot->plan.algorithm) continue;
-            int used = snprintf(text, sizeof text, "%-5s %-15s %-12s", net->layers[i].row->name, network_pass_names[pass],
-                                slot->plan.algorithm->name);
-            if (slot->plan.seconds > 0)
-                used += snprintf(text + used, sizeof text - (size_t)used, " %8.3f ms", 1e3 * slot->plan.seconds);
-            if (slot->declined[0]) snprintf(text + used, sizeof text - (size_t)used, " (declined: %s)", slot->declined);
+            if (!choice->plan.algorithm) continue;
+            int used = snprintf(text, sizeof text, "%-5s %-15s %-12s", net->layers[i].row->name, pass_names[pass],
+                                choice->plan.algorithm->name);
+            if (choice->plan.seconds > 0)
+                used += snprintf(text + used, sizeof text - (size_t)used, " %8.3f ms", 1e3 * choice->plan.seconds);
+            if (choice->declined[0]) snprintf(text + used, sizeof text - (size_t)used, " (declined: %s)", choice->declined);
             line(context, text);
         }
     }
 }
 
-const char *network_algorithm(const network *net, int layer, int pass)
+const char *network_algorithm(const network *net, int layer, conv_pass pass)
 {
-    const conv_algorithm *algorithm = net->layers[layer].slots[pass].plan.algorithm;
+    const conv_algorithm *algorithm = net->choices[layer][pass].plan.algorithm;
     return algorithm ? algorithm->name : "none";
+}
+
+void network_algorithms(const network *net, char text[CONV_CHOICES_TEXT_MAX])
+{
+    conv_choices_print(net->problems, MODEL_LAYERS, net->choices, text);
 }
 
 size_t network_memory_bytes(const network *net)
 {
     size_t bytes = sizeof *net + net->arena.size_bytes;
     for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) bytes += net->layers[i].slots[pass].plan.packed_bytes;
+        for (int pass = 0; pass < CONV_PASSES; pass++) bytes += net->choices[i][pass].plan.packed_bytes;
     }
     return bytes;
 }
@@ -189,8 +197,10 @@ void network_timing(network *net, bool enable)
 {
     net->timing = enable;
     for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) net->layers[i].slots[pass].seconds = 0;
+        for (int pass = 0; pass < CONV_PASSES; pass++) net->layers[i].seconds[pass] = 0;
     }
 }
 
-double network_seconds(const network *net, int layer, int pass) { return net->layers[layer].slots[pass].seconds; }
+double network_seconds(const network *net, int layer, conv_pass pass) { return net->layers[layer].seconds[pass]; }
+
+float *network_input(network *net) { return net->input; }

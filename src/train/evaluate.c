@@ -18,23 +18,20 @@ static int predicted(const float *logits)
 
 typedef struct {
     uint32_t *order;
-    float *input;
     uint8_t *labels;
 } evaluation_buffers;
 
 static vgg_status open_buffers(uint32_t batch, evaluation_buffers *b)
 {
     b->order = malloc(batch * sizeof *b->order);
-    b->input = aligned_alloc(64, (size_t)batch * DATASET_PIXELS * sizeof *b->input);
     b->labels = malloc(batch);
-    if (b->order && b->input && b->labels) return VGG_OK;
+    if (b->order && b->labels) return VGG_OK;
     return vgg_fail(VGG_UNAVAILABLE, "no memory for a batch of %u images to evaluate", batch);
 }
 
 static void close_buffers(evaluation_buffers *b)
 {
     free(b->order);
-    free(b->input);
     free(b->labels);
 }
 
@@ -43,8 +40,8 @@ static double evaluate_batch(network *net, const float *weights, const dataset *
 {
     int n = (int)part.count;
     for (int i = 0; i < n; i++) b->order[i] = (uint32_t)(part.first + (size_t)i);
-    batch_fill(set, table, b->order, (uint32_t)n, b->input, b->labels);
-    const float *logits = network_forward(net, weights, b->input, n);
+    batch_fill(set, table, b->order, (uint32_t)n, network_input(net), b->labels);
+    const float *logits = network_forward(net, weights, n);
     for (int i = 0; i < n; i++) confusion[b->labels[i]][predicted(logits + i * DATASET_CLASSES)]++;
     return loss_softmax_cross_entropy(logits, b->labels, n, 0, NULL).loss_sum;
 }

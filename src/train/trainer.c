@@ -28,8 +28,8 @@ static void compute_slice(trainer *t, vgg_range batch, int index, const factor_b
     size_t parts = t->config->slices > 0 ? (size_t)t->config->slices : (size_t)comm_size(t->c);
     vgg_range mine = range_part(batch.count, parts, slices.first + (size_t)index);
     int n = (int)mine.count;
-    batch_fill(&t->train.set, &t->pixels, t->order + batch.first + mine.first, (uint32_t)n, t->input, t->labels);
-    const float *logits = network_forward(t->net, exchange_weights(t->ex), t->input, n);
+    batch_fill(&t->train.set, &t->pixels, t->order + batch.first + mine.first, (uint32_t)n, network_input(t->net), t->labels);
+    const float *logits = network_forward(t->net, exchange_weights(t->ex), n);
     loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
     exchanged_slice slice = {t->ex, index};
     network_hooks hooks = slice_hooks(&slice);

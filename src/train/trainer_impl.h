@@ -39,7 +39,7 @@ typedef struct {
     int slices;
     char exchange[EXCHANGE_NAME_MAX];
     char tuning_fingerprint[SETTING_MAX];
-    char algorithms[NETWORK_PLAN_MAX];
+    char algorithms[CONV_CHOICES_TEXT_MAX];
     bool fits; /* this run adds up alike, on the same types of processor: the algorithms are as good a choice for it */
 } resume_record;
 
@@ -56,7 +56,6 @@ typedef struct {
     size_t largest_batch; /* most images in one step on all ranks */
     int capacity;     /* most images in one forward on this rank */
     uint32_t *order;  /* [train.set.count] of the current epoch */
-    float *input;     /* [capacity][32][32][1] */
     float *dlogits;   /* [capacity][10] */
     uint8_t *labels;  /* [capacity] */
     step_report *reports; /* [ranks] */
@@ -67,7 +66,7 @@ typedef struct {
     evaluation last_eval;
     char data_fingerprint[RECIPE_MAX];
     char tuning_fingerprint[SETTING_MAX];         /* what the choice of algorithms holds for, on all ranks */
-    char algorithms[NETWORK_PLAN_MAX]; /* of the network */
+    char algorithms[CONV_CHOICES_TEXT_MAX]; /* of the network */
     resume_record resumed_from;              /* if config->resume */
     double loss_average;  /* moving, for noticing that it runs away */
     double loss_allowed;

@@ -118,11 +118,10 @@ static vgg_status open_buffers(trainer *t)
 {
     size_t capacity = (size_t)t->capacity;
     t->order = malloc(t->train.set.count * sizeof *t->order);
-    t->input = aligned_alloc(64, capacity * DATASET_PIXELS * sizeof *t->input);
     t->dlogits = aligned_alloc(64, vgg_round_up(capacity * DATASET_CLASSES * sizeof *t->dlogits, 64));
     t->labels = malloc(capacity);
     t->reports = malloc((size_t)comm_size(t->c) * sizeof *t->reports);
-    if (t->order && t->input && t->dlogits && t->labels && t->reports) return VGG_OK;
+    if (t->order && t->dlogits && t->labels && t->reports) return VGG_OK;
     return vgg_fail(VGG_UNAVAILABLE, "no memory for batches of %d images", t->capacity);
 }
 
@@ -155,7 +154,6 @@ vgg_status trainer_open(trainer *t)
 void trainer_close(trainer *t)
 {
     free(t->order);
-    free(t->input);
     free(t->dlogits);
     free(t->labels);
     free(t->reports);

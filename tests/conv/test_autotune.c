@@ -176,7 +176,7 @@ static void create_with(member members[RANKS], const network_config configs[RANK
     pthread_barrier_init(&with.meet, NULL, RANKS);
     for (int i = 0; i < RANKS; i++) {
         members[i] = (member){.with = &with, .rank = i, .config = configs[i]};
-        members[i].config.agreement = (network_agreement){&members[i], agree};
+        members[i].config.agreement = (conv_agreement){&members[i], agree};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, create_as_member, &members[i]), 0);
     }
     for (int i = 0; i < RANKS; i++) {
@@ -369,7 +369,7 @@ START_TEST(what_one_rank_lacks_none_takes)
 END_TEST
 
 /* The line that a network with this configuration gives of itself. */
-static const char *plan_of(const network_config *config, char text[NETWORK_PLAN_MAX])
+static const char *plan_of(const network_config *config, char text[CONV_CHOICES_TEXT_MAX])
 {
     network *net = create(config);
     network_algorithms(net, text);
@@ -380,7 +380,7 @@ static const char *plan_of(const network_config *config, char text[NETWORK_PLAN_
 START_TEST(plan_is_taken_before_all_else)
 {
     char *folder = support_make_folder(), *cache = path_in(folder, "plans");
-    char plans[3][NETWORK_PLAN_MAX];
+    char plans[3][CONV_CHOICES_TEXT_MAX];
     network_config config = plain;
     config.conv = "im2col";
     plan_of(&config, plans[0]);
@@ -401,7 +401,7 @@ END_TEST
 /* By bits of _i: whether the first rank alone is told to time, has a cache, has a plan. */
 START_TEST(ranks_that_were_told_unlike_things_choose_alike)
 {
-    char *folder = support_make_folder(), *cache = path_in(folder, "plans"), plan[NETWORK_PLAN_MAX];
+    char *folder = support_make_folder(), *cache = path_in(folder, "plans"), plan[CONV_CHOICES_TEXT_MAX];
     network_config configs[RANKS] = {plain, plain, plain};
     member members[RANKS];
     for (int i = 0; i < RANKS; i++) configs[i].threads = 1 + i;
@@ -441,11 +441,11 @@ START_TEST(another_rank_that_cannot_begin_stops_this_one)
 END_TEST
 
 /* Puts `to` where the plan first says `from`. */
-static void replace(const char *plan, const char *from, const char *to, char changed[2 * NETWORK_PLAN_MAX])
+static void replace(const char *plan, const char *from, const char *to, char changed[2 * CONV_CHOICES_TEXT_MAX])
 {
     const char *at = strstr(plan, from);
     ck_assert_ptr_nonnull(at);
-    snprintf(changed, 2 * (size_t)NETWORK_PLAN_MAX, "%.*s%s%s", (int)(at - plan), plan, to, at + strlen(from));
+    snprintf(changed, 2 * (size_t)CONV_CHOICES_TEXT_MAX, "%.*s%s%s", (int)(at - plan), plan, to, at + strlen(from));
 }
 
 START_TEST(plan_that_does_not_fit_is_passed_over)
@@ -454,8 +454,8 @@ START_TEST(plan_that_does_not_fit_is_passed_over)
         {"conv1:", "conv2:"}, {"conv1:", "conv1"}, {"/-/", "/im2col/"}, {"/-/", "/-"},    {" conv2", "  conv2"},
         {" fc4:", "\nfc4:"}, {" fc4:", " fc4:/"}, {" fc4:", ""},        {"conv3:", "conv3:%s%n"},
     };
-    char expected[NETWORK_PLAN_MAX], other[NETWORK_PLAN_MAX], text[NETWORK_PLAN_MAX];
-    char changed[2 * NETWORK_PLAN_MAX], longest[NETWORK_PLAN_MAX];
+    char expected[CONV_CHOICES_TEXT_MAX], other[CONV_CHOICES_TEXT_MAX], text[CONV_CHOICES_TEXT_MAX];
+    char changed[2 * CONV_CHOICES_TEXT_MAX], longest[CONV_CHOICES_TEXT_MAX];
     network_config config = plain;
     config.conv = "im2col";
     plan_of(&config, other);

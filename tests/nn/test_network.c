@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/forward.h"
 #include "support/support.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/initialize.h"
@@ -36,7 +37,7 @@ static network *create(int capacity, int threads, bool training)
 static double loss_at(network *net, const float *weights, float *dlogits)
 {
     network_prepare(net, weights);
-    const float *logits = network_forward(net, weights, input, BATCH);
+    const float *logits = forward_images(net, weights, input, BATCH);
     return loss_softmax_cross_entropy(logits, labels, BATCH, 1.0f / BATCH, dlogits).loss_sum / BATCH;
 }
 
@@ -139,7 +140,7 @@ static void check_hooks(network *net, const float *weights, float *gradient, int
     support_fill(dlogits, BATCH * MODEL_CLASSES, 1);
     memset(gradient, 0xFF, model_flat_count() * sizeof *gradient);
     network_prepare(net, weights);
-    network_forward(net, weights, input, n);
+    forward_images(net, weights, input, n);
     network_backward(net, weights, dlogits, gradient, NULL, &hooks);
     ck_assert_msg(w.in_order && w.begin == 0, "ranges leave gaps, overlap or go upward (at %zu)", w.begin);
     ck_assert_msg(w.final, "a range was reported before it was written");
@@ -218,7 +219,7 @@ START_TEST(a_step_repeated_gives_the_same_bits)
     network *net = create(BATCH, THREADS, true);
     float *weights = some_weights(), *first = flat_buffer(), *second = flat_buffer();
     gradient_at(net, weights, first);
-    network_forward(net, weights, input, 1);
+    forward_images(net, weights, input, 1);
     gradient_at(net, weights, second);
     ck_assert(memcmp(first, second, model_flat_count() * sizeof *first) == 0);
     free_flat(weights), free_flat(first), free_flat(second);
@@ -232,13 +233,13 @@ START_TEST(a_sample_stands_alone)
     float *weights = some_weights(), expected[BATCH * MODEL_CLASSES];
     network *net = create(BATCH, THREADS, true);
     network_prepare(net, weights);
-    memcpy(expected, network_forward(net, weights, input, BATCH), sizeof expected);
+    memcpy(expected, forward_images(net, weights, input, BATCH), sizeof expected);
     network_destroy(net);
     for (int threads = 1; threads <= 3; threads++) {
         net = create(BATCH + 3, threads, false);
         network_prepare(net, weights);
         for (int i = 0; i < BATCH; i++) {
-            const float *logits = network_forward(net, weights, input + i * PIXELS, 1);
+            const float *logits = forward_images(net, weights, input + i * PIXELS, 1);
             support_assert_close(logits, expected + i * MODEL_CLASSES, MODEL_CLASSES, 1e-4, "logits of one sample");
         }
         network_destroy(net);
@@ -256,7 +257,7 @@ START_TEST(gradients_add_up)
     gradient_at(net, weights, whole);
     loss_at(net, weights, dlogits);
     for (int first = 0, n = 1; first < BATCH; first += n, n = BATCH - 1) {
-        network_forward(net, weights, input + first * PIXELS, n);
+        forward_images(net, weights, input + first * PIXELS, n);
         network_backward(net, weights, dlogits + first * MODEL_CLASSES, part, NULL, NULL);
         for (size_t i = 0; i < model_flat_count(); i++) sum[i] += part[i];
     }
@@ -285,7 +286,7 @@ START_TEST(nan_is_seen)
     for (int i = 0; i < 2; i++) {
         input[PIXELS + 500] = bad[i];
         network_prepare(net, weights);
-        const float *logits = network_forward(net, weights, input, BATCH);
+        const float *logits = forward_images(net, weights, input, BATCH);
         ck_assert(!any_finite(logits + MODEL_CLASSES, MODEL_CLASSES));
         ck_assert(any_finite(logits + 2 * MODEL_CLASSES, MODEL_CLASSES));
         gradient_at(net, weights, gradient);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "support/forward.h"
 #include "support/replay.h"
 #include "support/support.h"
 #include "vgg11/base/memory.h"
@@ -42,7 +43,7 @@ static double compute(network *net, const replay *r, const float *weights, float
 {
     float dlogits[REPLAY_BATCH * MODEL_CLASSES];
     network_prepare(net, weights);
-    const float *logits = network_forward(net, weights, r->input, REPLAY_BATCH);
+    const float *logits = forward_images(net, weights, r->input, REPLAY_BATCH);
     loss_result result = loss_softmax_cross_entropy(logits, r->labels, REPLAY_BATCH, 1.0f / REPLAY_BATCH, dlogits);
     network_backward(net, weights, dlogits, gradient, NULL, NULL);
     return result.loss_sum / REPLAY_BATCH;
@@ -55,7 +56,7 @@ START_TEST(logits_loss_and_gradient)
     float *weights = flat_buffer(), *gradient = flat_buffer();
     replay_fill_weights(weights);
     double loss = compute(net, r, weights, gradient);
-    const float *logits = network_forward(net, weights, r->input, REPLAY_BATCH);
+    const float *logits = forward_images(net, weights, r->input, REPLAY_BATCH);
     for (int i = 0; i < REPLAY_BATCH * MODEL_CLASSES; i++) ck_assert_double_eq_tol(logits[i], r->logits[i], settings[_i].forward);
     ck_assert_double_eq_tol(loss, r->loss[0], settings[_i].forward);
     replay_assert_close(gradient, r->gradient, settings[_i].tolerance, "gradient");

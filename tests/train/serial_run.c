@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/forward.h"
 #include "train/runs.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/sampler.h"
@@ -67,7 +68,7 @@ static serial_step mean_gradient(serial *s, const float *weights, const uint32_t
 {
     serial_step step = {0};
     batch_fill(&s->set, &s->pixels, order, n, s->input, s->batch_labels);
-    const float *logits = network_forward(s->net, weights, s->input, (int)n);
+    const float *logits = forward_images(s->net, weights, s->input, (int)n);
     loss_result loss = loss_softmax_cross_entropy(logits, s->batch_labels, (int)n, 1.0f / (float)n, s->dlogits);
     network_backward(s->net, weights, s->dlogits, s->gradient, NULL, NULL);
     step.loss = loss.loss_sum / n;

@@ -74,12 +74,12 @@ vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, cons
     return status;
 }
 
-const float *__real_network_forward(network *net, const float *weights, const float *input, int n);
-const float *__wrap_network_forward(network *net, const float *weights, const float *input, int n);
-const float *__wrap_network_forward(network *net, const float *weights, const float *input, int n)
+const float *__real_network_forward(network *net, const float *weights, int n);
+const float *__wrap_network_forward(network *net, const float *weights, int n);
+const float *__wrap_network_forward(network *net, const float *weights, int n)
 {
-    if (is_now(IN_OWN_COPY)) flip_bit(net->layers[MODEL_LAYERS - 1].slots[CONV_FORWARD].plan.packed);
-    return __real_network_forward(net, weights, input, n);
+    if (is_now(IN_OWN_COPY)) flip_bit(net->choices[MODEL_LAYERS - 1][CONV_FORWARD].plan.packed);
+    return __real_network_forward(net, weights, n);
 }
 
 void __real_optimizer_clip(const optimizer_config *config, const double square_sums[MODEL_TENSORS], clip_result *result);

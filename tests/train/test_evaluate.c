@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/forward.h"
 #include "train/runs.h"
 #include "vgg11/nn/initialize.h"
 #include "vgg11/nn/loss.h"
@@ -45,7 +46,7 @@ static void evaluate_alone(const dataset *set, evaluation *result)
     for (uint32_t i = 0; i < set->count; i++) {
         uint8_t label;
         batch_fill(set, &pixels, &i, 1, input, &label);
-        const float *logits = network_forward(net, weights, input, 1);
+        const float *logits = forward_images(net, weights, input, 1);
         result->loss += loss_softmax_cross_entropy(logits, &label, 1, 0, NULL).loss_sum / set->count;
         result->samples++;
         for (uint8_t k = 0; k < DATASET_CLASSES; k++)

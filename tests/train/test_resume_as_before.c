@@ -43,7 +43,7 @@ static void forget_name(checkpoint_state *state)
 
 static void say_nonsense(checkpoint_state *state)
 {
-    enum { LONG = 3 * NETWORK_PLAN_MAX };
+    enum { LONG = 3 * CONV_CHOICES_TEXT_MAX };
     free(state->exchange);
     free(state->algorithms);
     state->exchange = strdup("auto, %s%n");

@@ -10,14 +10,9 @@
 
 #include "vgg11/base/precision.h"
 #include "vgg11/base/status.h"
+#include "vgg11/conv/autotune.h"
 
 typedef struct network network;
-
-/* Makes one number of many ranks' (the largest), so that all ranks take the same plan, and the same way to it. */
-typedef struct {
-    void *context;
-    double (*agree)(void *context, double value); /* NULL: alone */
-} network_agreement;
 
 typedef struct {
     int batch_capacity;     /* most samples that one forward will get */
@@ -29,7 +24,7 @@ typedef struct {
     bool tune;              /* time the candidates, if one rank asks for it; false takes the first row that accepts on every rank */
     const char *plan_cache; /* file that keeps timed choices for this CPU; NULL for none */
     const char *plan;       /* a line of network_algorithms(): taken before all else if every rank has the same and can; or NULL */
-    network_agreement agreement;
+    conv_agreement agreement;
 } network_config;
 
 /* VGG_UNAVAILABLE if a named algorithm or precision is not to be had here, or memory is short. Owns everything it
@@ -45,9 +40,13 @@ void network_prepare(network *net, const float *weights);
  * or NULL. Many plans keep none. */
 const char *network_check(network *net, const float *weights);
 
-/* Logits[n][10] of input[n][32][32][1], 0 <= n <= batch_capacity. Keeps what backward needs. The result is the network's
- * memory, valid until the next call. */
-const float *network_forward(network *net, const float *weights, const float *input, int n);
+/* Where the images of the next forward are to be written: [batch_capacity][32][32][1], 64-byte aligned, the network's memory. Backward
+ * reads them again. */
+float *network_input(network *net);
+
+/* Logits[n][10] of the first n images of network_input(), 0 <= n <= batch_capacity. Keeps what backward needs. The result is the
+ * network's memory, valid until the next call. */
+const float *network_forward(network *net, const float *weights, int n);
 
 /* "This range of the gradient is final": floats first .. first+count-1 of the flat buffer. Called on the calling thread,
  * from the last layer to the first; the ranges are disjoint and together cover the whole flat buffer. */
@@ -63,7 +62,7 @@ typedef struct {
     network_poll poll;               /* may be NULL */
 } network_hooks;
 
-/* A batch whose dense kernels' gradients are kept as factors: factors.h. */
+/* A batch whose dense kernels' gradients are kept as factors: dense_factors.h. */
 typedef struct factor_batch factor_batch;
 
 /* Overwrites gradient (all of it, padding with zeros) with the sum over the last forward's samples of the gradient that
@@ -72,21 +71,20 @@ typedef struct factor_batch factor_batch;
 void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
                       const network_hooks *hooks);
 
-/* One line per layer and pass: algorithm pool_argmax, time, reasons declined. Calls `line` for each. */
+/* One line per layer and pass: algorithm chosen, time, reasons declined. Calls `line` for each. */
 void network_describe(const network *net, void (*line)(void *context, const char *text), void *context);
 
-/* The pool_argmax algorithm of layer `layer` (0..MODEL_LAYERS-1) in pass 0 forward, 1 input gradient, 2 weight gradient. */
-const char *network_algorithm(const network *net, int layer, int pass);
+/* The algorithm chosen for layer `layer` (0..MODEL_LAYERS-1) in a pass; "none" where there is none. */
+const char *network_algorithm(const network *net, int layer, conv_pass pass);
 
-/* All of them in a line: "conv1:direct-1ch/-/direct_1ch conv2:winograd/winograd/direct ...". */
-enum { NETWORK_PLAN_MAX = 4096 };
-void network_algorithms(const network *net, char text[NETWORK_PLAN_MAX]);
+/* All of them in a line, as conv_choices_print() writes it. */
+void network_algorithms(const network *net, char text[CONV_CHOICES_TEXT_MAX]);
 
 /* Bytes this network has allocated. */
 size_t network_memory_bytes(const network *net);
 
 /* Activations and plans' timings for the benchmark: seconds spent in layer and pass since network_timing(net, true). */
 void network_timing(network *net, bool enable);
-double network_seconds(const network *net, int layer, int pass);
+double network_seconds(const network *net, int layer, conv_pass pass);
 
 #endif

@@ -1,0 +1,140 @@
+/* The file of timed choices: one line of tab-separated text per layer and pass, "<key> <layer> <pass> <row> <seconds>". The key says for
+ * which processor, build and setting the timing holds, so that machines of several kinds can share a file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conv/autotune_impl.h"
+#include "vgg11/base/build_id.h"
+#include "vgg11/base/cpu.h"
+#include "vgg11/base/log.h"
+
+enum { KEY_MAX = 384, LINE_MAX_BYTES = 512, FILE_MAX_BYTES = 1 << 20 };
+
+/* Layers of one network have the same precision, threads and batch. */
+static void write_key(const autotuner *t, char key[KEY_MAX])
+{
+    const conv_problem *p = &t->layers[0].problem;
+    const cpu_features *cpu = cpu_detect();
+    char build[BUILD_ID_MAX];
+    build_id(build);
+    snprintf(key, KEY_MAX, "%.128s, features %d%d%d%d, build %s, ranks %d, threads %d, batch %d, %s, %s, conv %s", cpu_model_name(),
+             cpu->avx2, cpu->avx512, cpu->avx512_bf16, cpu->amx_bf16, build, t->node_ranks, p->threads, p->batch,
+             t->config->precision == PRECISION_BF16 ? "bf16" : "fp32",
+             t->layers[0].needed[CONV_WEIGHT_GRAD] ? "training" : "forward", autotune_algorithm(t->config));
+    for (char *at = key; *at; at++) {
+        if (*at == '\t' || *at == '\n') *at = ' ';
+    }
+}
+
+static bool has_key(const char *line, const char *key)
+{
+    size_t length = strlen(key);
+    return strncmp(line, key, length) == 0 && line[length] == '\t';
+}
+
+/* The layer of that name; count if there is none. */
+static size_t find_layer(const autotuner *t, const char *name)
+{
+    size_t i = 0;
+    while (i < t->count && strcmp(t->layers[i].name, name) != 0) i++;
+    return i;
+}
+
+/* Takes "<layer> <pass> <row> <seconds>"; anything else is passed over. */
+static void read_choice(const autotuner *t, const char *text, recorded_choice recorded[][CONV_PASSES])
+{
+    char layer_name[16], row_name[64];
+    int pass;
+    double seconds;
+    if (sscanf(text, "%15[^\t]\t%d\t%63[^\t]\t%lf", layer_name, &pass, row_name, &seconds) != 4) return;
+    size_t layer = find_layer(t, layer_name);
+    if (layer == t->count || pass < 0 || pass >= CONV_PASSES) return;
+    recorded[layer][pass] = (recorded_choice){conv_algorithm_find(row_name), seconds};
+}
+
+static bool complete(const autotuner *t, recorded_choice recorded[][CONV_PASSES])
+{
+    for (size_t i = 0; i < t->count; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            if (t->layers[i].needed[pass] && !recorded[i][pass].algorithm) return false;
+        }
+    }
+    return true;
+}
+
+/* The cache file for reading; NULL if there is none of a credible size. */
+static FILE *open_cache(const autotuner *t)
+{
+    struct stat status;
+    FILE *file = fopen(t->config->cache, "re");
+    if (!file) return NULL;
+    if (fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= FILE_MAX_BYTES) return file;
+    fclose(file);
+    return NULL;
+}
+
+bool autotune_cache_load(const autotuner *t, recorded_choice recorded[][CONV_PASSES])
+{
+    char key[KEY_MAX], line[LINE_MAX_BYTES];
+    FILE *file = open_cache(t);
+    if (!file) return false;
+    write_key(t, key);
+    while (fgets(line, sizeof line, file)) {
+        if (has_key(line, key)) read_choice(t, line + strlen(key) + 1, recorded);
+    }
+    fclose(file);
+    return complete(t, recorded);
+}
+
+static void copy_other_lines(const autotuner *t, const char *key, FILE *to)
+{
+    char line[LINE_MAX_BYTES];
+    FILE *from = open_cache(t);
+    if (!from) return;
+    while (fgets(line, sizeof line, from)) {
+        if (strchr(line, '\n') && !has_key(line, key)) fputs(line, to);
+    }
+    fclose(from);
+}
+
+static void write_choices(const autotuner *t, const char *key, FILE *to)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            const conv_plan *plan = &t->choices[i][pass].plan;
+            if (!t->layers[i].needed[pass]) continue;
+            fprintf(to, "%s\t%s\t%d\t%s\t%.9g\n", key, t->layers[i].name, pass, plan->algorithm->name, plan->seconds);
+        }
+    }
+}
+
+static bool write_all(const autotuner *t, int descriptor)
+{
+    char key[KEY_MAX];
+    FILE *file = fdopen(descriptor, "w");
+    if (!file) {
+        close(descriptor);
+        return false;
+    }
+    write_key(t, key);
+    copy_other_lines(t, key, file);
+    write_choices(t, key, file);
+    bool written = !ferror(file);
+    return fclose(file) == 0 && written;
+}
+
+void autotune_cache_store(const autotuner *t)
+{
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", t->config->cache) < 0) return;
+    int descriptor = mkostemp(temporary, 0);
+    bool stored = descriptor >= 0 && write_all(t, descriptor) && rename(temporary, t->config->cache) == 0;
+    if (!stored) {
+        if (descriptor >= 0) unlink(temporary);
+        vgg_log(VGG_LOG_DEBUG, "%s: the timed choices could not be kept", t->config->cache);
+    }
+    free(temporary);
+}
