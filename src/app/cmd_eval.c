@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/plan_cache.h"
+#include "app/step_config.h"
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
@@ -123,11 +124,6 @@ static void print_text(const options *o, const training_facts *facts, const eval
     print_confusion(result);
 }
 
-static double agree_largest(void *context, double value)
-{
-    return comm_max(context, value);
-}
-
 /* As in the run that made the checkpoint, its mistake included, so that eval finds what that run found; a filter that is named
  * resizes all of them. */
 static vgg_status open_images(comm *c, const options *o, const training_facts *facts, shared_dataset *test)
@@ -146,14 +142,10 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
     VGG_TRY(open_images(c, o, facts, &test));
     uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
     char plan_cache[OPTION_TEXT_MAX];
-    network_config config = {.batch_capacity = (int)batch,
-                             .threads = threads,
-                             .node_ranks = comm_node_size(c),
-                             .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
-                             .conv = o->conv,
-                             .tune = !o->no_tune,
-                             .plan_cache = plan_cache_path(o, plan_cache),
-                             .agreement = {c, agree_largest}};
+    network_config config = step_config_of(o, threads, plan_cache_path(o, plan_cache)).network;
+    config.batch_capacity = (int)batch;
+    config.node_ranks = comm_node_size(c);
+    config.agreement = training_step_agreement(c);
     network *net = NULL;
     vgg_status status = comm_agree(c, network_create(&config, &net));
     if (status == VGG_OK) {

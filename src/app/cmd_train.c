@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/plan_cache.h"
 #include "app/run_folder.h"
+#include "app/step_config.h"
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
@@ -60,7 +61,7 @@ static void close_listeners(listeners *all)
     recorder_close(all->recorder);
 }
 
-static train_config make_config(const options *o, const run_folder *folder, int threads)
+static train_config make_config(const options *o, const run_folder *folder, int threads, const char *plan_cache)
 {
     return (train_config){
         .data = {.directory = o->data,
@@ -71,9 +72,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
                  .resize_bug = o->resize_bug},
         .init = o->init,
         .seed = o->seed,
-        .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
-        .conv = o->conv,
-        .tune = !o->no_tune,
+        .step = step_config_of(o, threads, plan_cache),
         .epochs = (uint32_t)o->epochs,
         .max_steps = o->max_steps,
         .batch_size = (uint32_t)o->batch_size,
@@ -88,12 +87,6 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .schedule_steps = o->schedule_steps,
         .warmup_steps = o->warmup_steps,
         .shuffle = !o->no_shuffle,
-        .exchange = o->exchange,
-        .wire = (exchange_wire)option_choice_index(option_wires, o->wire),
-        .slices = (int)o->slices,
-        .bucket_mib = (int)o->bucket,
-        .factors = !o->no_factors,
-        .threads = threads,
         .check_every = (uint32_t)o->check_every,
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,
@@ -115,9 +108,8 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, const
     }
     status = comm_agree(c, status);
     if (status == VGG_OK) {
-        train_config config = make_config(o, folder, plan->threads);
         char plan_cache[OPTION_TEXT_MAX];
-        config.plan_cache = plan_cache_path(o, plan_cache);
+        train_config config = make_config(o, folder, plan->threads, plan_cache_path(o, plan_cache));
         config.config_json = config_json;
         config.observers = all.list;
         config.observer_count = all.count;

@@ -43,10 +43,10 @@ double measurement_fraction(const measurement *m)
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
-    VGG_TRY(machine_peaks_measure(c, config->threads, &result->limits));
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->limits));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
-    VGG_TRY(machine_peaks_measure(c, config->threads, &result->limits)); /* again, for moments when the machine was busy */
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->limits)); /* again, for moments when the machine was busy */
     bench_set_limits(config, result);
     return VGG_OK;
 }
@@ -71,7 +71,7 @@ static vgg_status run(comm *c, const bench_config *config, bench_result *result)
 {
     result->ranks = comm_size(c);
     result->nodes = comm_node_count(c);
-    result->threads = total_threads(c, config->threads);
+    result->threads = total_threads(c, config->step.network.threads);
     result->step_seconds = calloc(config->repeats, sizeof(double));
     VGG_TRY(comm_agree(c, result->step_seconds ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "no memory for the results")));
     VGG_TRY(measure(c, config, result));

@@ -4,7 +4,6 @@
 
 #include "bench/exchange_update.h"
 #include "bench/result.h"
-#include "vgg11/base/clock.h"
 
 enum { WARM_UP_STEPS = 1 };
 
@@ -37,19 +36,14 @@ static void report_final(exchange *ex)
     }
 }
 
-static void run_once(comm *c, const training_step *step, int threads, double *exchange_s, double *update_s)
+static void run_once(training_step *step)
 {
-    exchange *ex = step->ex;
-    exchange_begin(ex);
-    write_gradient(ex, threads);
-    comm_barrier(c);
-    double start = clock_now_s();
-    report_final(ex);
-    exchange_finish(ex);
-    double finished = clock_now_s();
-    exchange_update_run(step, NULL, threads);
-    *exchange_s = finished - start;
-    *update_s = clock_now_s() - finished;
+    training_step_begin(step, 1);
+    write_gradient(step->ex, step->threads);
+    comm_barrier(step->c);
+    report_final(step->ex);
+    training_step_allreduce(step);
+    exchange_update_run(step);
 }
 
 static double mean_over_ranks(comm *c, double value)
@@ -58,16 +52,15 @@ static double mean_over_ranks(comm *c, double value)
     return value / comm_size(c);
 }
 
-static void run_all(comm *c, const bench_config *config, const training_step *step, const strategy_samples *samples)
+static void run_all(const bench_config *config, training_step *step, const strategy_samples *samples)
 {
-    double exchange_s, update_s;
-    for (int i = 0; i < WARM_UP_STEPS; i++)
-        run_once(c, step, config->threads, &exchange_s, &update_s);
+    const training_step_times *times = &step->times;
+    for (int i = 0; i < WARM_UP_STEPS; i++) run_once(step);
     for (uint32_t i = 0; i < config->repeats; i++) {
-        run_once(c, step, config->threads, &exchange_s, &update_s);
-        samples->total_s[i] = comm_max(c, exchange_s + update_s);
-        samples->exchange_s[i] = mean_over_ranks(c, exchange_s);
-        samples->update_s[i] = mean_over_ranks(c, update_s);
+        run_once(step);
+        samples->total_s[i] = comm_max(step->c, times->exchange_s + times->update_s);
+        samples->exchange_s[i] = mean_over_ranks(step->c, times->exchange_s);
+        samples->update_s[i] = mean_over_ranks(step->c, times->update_s);
     }
 }
 
@@ -92,9 +85,11 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
                               exchange_result *strategy)
 {
     training_step step;
-    bench_config whole = *config;
+    training_step_config whole = config->step;
     whole.factors = false;
-    vgg_status status = exchange_update_open(c, &whole, strategy->name, &step);
+    whole.exchange.tune = true;
+    whole.exchange.name = strategy->name;
+    vgg_status status = training_step_open_exchange(c, &whole, &step);
     if (status == VGG_UNAVAILABLE) {
         snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1,
                  vgg_message());
@@ -102,7 +97,7 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
     }
     if (status == VGG_OK) {
         exchange_update_start(c, step.ex, config->seed);
-        run_all(c, config, &step, samples);
+        run_all(config, &step, samples);
         take(config, step.ex, samples, strategy);
     }
     training_step_close(&step);

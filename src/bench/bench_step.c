@@ -5,12 +5,7 @@
 
 #include "bench/exchange_update.h"
 #include "bench/result.h"
-#include "vgg11/base/clock.h"
-#include "vgg11/base/memory.h"
 #include "vgg11/base/random.h"
-#include "vgg11/base/range.h"
-#include "vgg11/nn/loss.h"
-#include "vgg11/train/slice_hooks.h"
 
 enum { MODEL_PIXELS = MODEL_SIDE * MODEL_SIDE, WARM_UP_STEPS = 2, SERIES = MODEL_LAYERS * CONV_PASSES + STEP_PARTS };
 
@@ -18,136 +13,62 @@ const char *const bench_pass_names[CONV_PASSES] = {"forward", "input grad", "wei
 const char *const bench_step_names[STEP_PARTS] = {
     "prepare weights", "forward", "backward", "exchange, exposed", "norm + update", "exchange + update", "whole step"};
 
-/* A network, an exchange and this rank's part of a batch. */
+/* A step over made-up images, and what is measured of it. */
 typedef struct {
     comm *c;
     const bench_config *config;
-    network *net;
-    training_step weights;
-    exchange *ex;    /* weights.ex */
-    vgg_arena arena;
-    float *dlogits;  /* [capacity][10] */
-    uint8_t *labels; /* [share.count] */
-    vgg_range share; /* of the global batch: this rank's slices, one after the other */
-    int capacity;    /* most images in one slice, at least 1 */
+    training_step step;
     double *samples; /* [SERIES][repeats] */
 } session;
 
-static double agree_max(void *c, double value)
-{
-    return comm_max(c, value);
-}
-
-static vgg_status open_batch(session *s)
-{
-    size_t n = s->share.count, logits = (size_t)s->capacity * MODEL_CLASSES;
-    arena_reserve(&s->arena, logits * sizeof *s->dlogits);
-    arena_reserve(&s->arena, n);
-    VGG_TRY(arena_open(&s->arena));
-    s->dlogits = arena_take(&s->arena, logits * sizeof *s->dlogits);
-    s->labels = arena_take(&s->arena, n);
-    uint64_t seed = s->config->seed, rank = (uint64_t)comm_rank(s->c);
-    for (size_t i = 0; i < n; i++)
-        s->labels[i] = (uint8_t)(MODEL_CLASSES * random_uniform(seed, RANDOM_STREAM_SYNTHETIC + 2 * rank + 1, i));
-    return VGG_OK;
-}
-
-/* The same images for each slice. */
+/* The same images in each micro-batch. */
 static void fill_images(session *s)
 {
-    uint64_t stream = RANDOM_STREAM_SYNTHETIC + 2 * (uint64_t)comm_rank(s->c);
-    random_fill_normal(s->config->seed, stream, 1.0f, network_input(s->net), (size_t)s->capacity * MODEL_PIXELS);
+    uint64_t seed = s->config->seed, stream = RANDOM_STREAM_SYNTHETIC + 2 * (uint64_t)comm_rank(s->c);
+    size_t images = (size_t)s->step.capacity;
+    random_fill_normal(seed, stream, 1.0f, network_input(s->step.net), images * MODEL_PIXELS);
+    for (size_t i = 0; i < images; i++) s->step.labels[i] = (uint8_t)(MODEL_CLASSES * random_uniform(seed, stream + 1, i));
 }
 
-static vgg_status open_local(session *s)
+static vgg_status open_samples(session *s)
 {
     s->samples = calloc((size_t)SERIES * s->config->repeats, sizeof *s->samples);
-    if (!s->samples) return vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", s->config->repeats);
-    return open_batch(s);
-}
-
-static vgg_status open_network(session *s)
-{
-    const bench_config *config = s->config;
-    network_config wanted = {.batch_capacity = s->capacity,
-                             .threads = config->threads,
-                             .node_ranks = comm_node_size(s->c),
-                             .precision = config->precision,
-                             .conv = config->conv,
-                             .training = true,
-                             .tune = true,
-                             .plan_cache = config->plan_cache,
-                             .agreement = {s->c, agree_max}};
-    return network_create(&wanted, &s->net);
-}
-
-/* Images of this rank's slice `index` in the global batch. */
-static vgg_range slice_of(const session *s, int index)
-{
-    int slices = s->config->slices > 0 ? s->config->slices : comm_size(s->c);
-    return range_part(s->config->batch_size, (size_t)slices, exchange_micro_batches(s->ex).first + (size_t)index);
+    return s->samples ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", s->config->repeats);
 }
 
 static vgg_status session_open(session *s)
 {
-    VGG_TRY(exchange_update_open(s->c, s->config, s->config->exchange, &s->weights));
-    s->ex = s->weights.ex;
-    vgg_range first = slice_of(s, 0), last = slice_of(s, (int)exchange_micro_batches(s->ex).count - 1);
-    s->share = (vgg_range){first.first, last.first + last.count - first.first};
-    s->capacity = first.count > 0 ? (int)first.count : 1; /* no slice is larger than one before it */
-    VGG_TRY(comm_agree(s->c, open_local(s)));
-    VGG_TRY(comm_agree(s->c, open_network(s)));
+    training_step_config wanted = s->config->step;
+    wanted.network.tune = wanted.exchange.tune = true;
+    VGG_TRY(comm_agree(s->c, open_samples(s)));
+    VGG_TRY(training_step_open(s->c, &wanted, &s->step));
     fill_images(s);
-    exchange_update_start(s->c, s->ex, s->config->seed);
+    exchange_update_start(s->c, s->step.ex, s->config->seed);
+    network_prepare(s->step.net, exchange_weights(s->step.ex));
     return VGG_OK;
 }
 
 static void session_close(session *s)
 {
-    training_step_close(&s->weights);
-    network_destroy(s->net);
-    arena_close(&s->arena);
+    training_step_close(&s->step);
     free(s->samples);
-}
-
-/* Forward and backward over slice `index`; seconds of the forward pass. */
-static double compute_slice(session *s, int index, const factor_batch *factors)
-{
-    exchanged_slice exchanged = {s->ex, index};
-    const network_hooks hooks = slice_hooks(&exchanged);
-    vgg_range slice = slice_of(s, index);
-    size_t before = slice.first - s->share.first;
-    double start = clock_now_s();
-    const float *logits = network_forward(s->net, exchange_weights(s->ex), (int)slice.count);
-    double forward_s = clock_now_s() - start;
-    loss_softmax_cross_entropy(logits, s->labels + before, (int)slice.count, 1.0f / (float)s->config->batch_size,
-                               s->dlogits);
-    network_backward(s->net, exchange_weights(s->ex), s->dlogits, exchange_micro_batch_gradient(s->ex, index), factors,
-                     &hooks);
-    return forward_s;
 }
 
 /* One training step; seconds of its parts on this rank. */
 static void run_step(session *s, double parts[STEP_PARTS])
 {
-    double start = clock_now_s(), forward_s = 0;
-    network_prepare(s->net, exchange_weights(s->ex));
-    double prepared = clock_now_s();
-    factor_batch factors = training_step_factors(&s->weights, s->config->batch_size, s->config->threads);
-    exchange_begin(s->ex);
-    for (int i = 0; i < (int)exchange_micro_batches(s->ex).count; i++)
-        forward_s += compute_slice(s, i, &factors);
-    exchange_finish(s->ex);
-    double finished = clock_now_s();
-    exchange_update_run(&s->weights, &factors, s->config->threads);
-    double end = clock_now_s();
-    parts[STEP_PREPARE] = prepared - start;
-    parts[STEP_FORWARD] = forward_s;
-    parts[STEP_EXCHANGE] = exchange_exposed_s(s->ex);
-    parts[STEP_BACKWARD] = finished - prepared - forward_s - parts[STEP_EXCHANGE];
-    parts[STEP_UPDATE] = end - finished;
-    parts[STEP_MOVING] = parts[STEP_EXCHANGE] + parts[STEP_UPDATE];
-    parts[STEP_WHOLE] = end - start;
+    training_step *step = &s->step;
+    training_step_begin(step, s->config->step.batch_size);
+    for (int i = 0; i < training_step_micro_batches(step); i++) training_step_forward_backward(step, i);
+    training_step_allreduce(step);
+    exchange_update_run(step);
+    parts[STEP_PREPARE] = step->times.prepare_s;
+    parts[STEP_FORWARD] = step->times.forward_s;
+    parts[STEP_BACKWARD] = step->times.backward_s;
+    parts[STEP_EXCHANGE] = step->times.exchange_s;
+    parts[STEP_UPDATE] = step->times.update_s;
+    parts[STEP_MOVING] = step->times.exchange_s + step->times.update_s;
+    parts[STEP_WHOLE] = step->times.step_s;
 }
 
 static double *series_of_layer(const session *s, int layer, int pass)
@@ -166,17 +87,17 @@ static void run_steps(session *s)
     for (int i = 0; i < WARM_UP_STEPS; i++)
         run_step(s, parts);
     for (uint32_t repeat = 0; repeat < s->config->repeats; repeat++) {
-        network_timing(s->net, true);
+        network_timing(s->step.net, true);
         comm_barrier(s->c);
         run_step(s, parts);
         for (int layer = 0; layer < MODEL_LAYERS; layer++) {
             for (int pass = 0; pass < CONV_PASSES; pass++)
-                series_of_layer(s, layer, pass)[repeat] = network_seconds(s->net, layer, pass);
+                series_of_layer(s, layer, pass)[repeat] = network_seconds(s->step.net, layer, (conv_pass)pass);
         }
         for (int part = 0; part < STEP_PARTS; part++)
             series_of_part(s, part)[repeat] = parts[part];
     }
-    network_timing(s->net, false);
+    network_timing(s->step.net, false);
 }
 
 /* Each time becomes the mean over ranks, so that parts add up; the whole step lasts until the slowest rank is done. */
@@ -199,11 +120,11 @@ static void take_layers(const session *s, bench_result *result)
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             if (layer == 0 && pass == CONV_INPUT_GRAD) continue;
             measurement *m = &result->layers[layer][pass];
-            result->in_update[layer] = factors_hold(s->weights.f, layer);
+            result->in_update[layer] = factors_hold(s->step.f, layer);
             if (pass == CONV_WEIGHT_GRAD && result->in_update[layer]) continue;
             measurement_take(m, series_of_layer(s, layer, pass), s->config->repeats);
             snprintf(result->algorithms[layer][pass], sizeof result->algorithms[layer][pass], "%s",
-                     network_algorithm(s->net, layer, pass));
+                     network_algorithm(s->step.net, layer, (conv_pass)pass));
         }
     }
 }
@@ -224,10 +145,10 @@ vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result 
         combine_ranks(&s);
         take_layers(&s, result);
         take_parts(&s, result);
-        snprintf(result->exchange, sizeof result->exchange, "%s", exchange_name(s.ex));
-        snprintf(result->reason, sizeof result->reason, "%s", exchange_reason(s.ex));
-        result->network_bytes = network_memory_bytes(s.net);
-        result->cost = exchange_cost(s.ex);
+        snprintf(result->exchange, sizeof result->exchange, "%s", exchange_name(s.step.ex));
+        snprintf(result->reason, sizeof result->reason, "%s", exchange_reason(s.step.ex));
+        result->network_bytes = network_memory_bytes(s.step.net);
+        result->cost = exchange_cost(s.step.ex);
     }
     session_close(&s);
     return status;

@@ -115,7 +115,7 @@ static json_t *step_object(const bench_config *config, const bench_result *resul
     json_t *object = json_object();
     put_text(object, "exchange", result->exchange);
     put_text(object, "reason", result->reason);
-    put_real(object, "images_per_second", config->batch_size / result->step[STEP_WHOLE].median_s);
+    put_real(object, "images_per_second", (double)config->step.batch_size / result->step[STEP_WHOLE].median_s);
     put_count(object, "network_bytes", result->network_bytes);
     put_cost(object, &result->cost);
     put(object, "weight_gradients_in_update", in_update_array(result));
@@ -150,10 +150,10 @@ static json_t *result_object(const bench_config *config, const bench_result *res
     put_text(object, "cpu", cpu_model_name());
     put_count(object, "ranks", (uint64_t)result->ranks);
     put_count(object, "nodes", (uint64_t)result->nodes);
-    put_count(object, "threads", (uint64_t)config->threads);
-    put_count(object, "batch_size", config->batch_size);
+    put_count(object, "threads", (uint64_t)config->step.network.threads);
+    put_count(object, "batch_size", config->step.batch_size);
     put_count(object, "repeats", config->repeats);
-    put_text(object, "precision", config->precision == PRECISION_BF16 ? "bf16" : "fp32");
+    put_text(object, "precision", config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32");
     put(object, "limits", limits_object(&result->limits));
     if (config->part->layers) put(object, "layers", layers_array(result));
     if (config->part->step) put(object, "step", step_object(config, result));

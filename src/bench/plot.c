@@ -85,7 +85,7 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
             "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
-            op_count_peak_flops(limits, config->precision) * 4e-9, op_count_peak_flops(limits, config->precision) * 1e-9,
+            op_count_peak_flops(limits, config->step.network.precision) * 4e-9, op_count_peak_flops(limits, config->step.network.precision) * 1e-9,
             machine_bandwidth(limits) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass,
@@ -102,9 +102,9 @@ static void print_script(FILE *script, const bench_config *config, const bench_r
     print_names(script, result);
     fprintf(script,
             "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset key outside top center "
-            "horizontal\nset title \"%s, batch %u, "
+            "horizontal\nset title \"%s, batch %zu, "
             "%d x %d threads\" noenhanced\n",
-            config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->batch_size, result->ranks, config->threads);
+            config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.batch_size, result->ranks, config->step.network.threads);
     print_bars(script);
     print_roofline(script, config, &result->limits);
 }

@@ -5,8 +5,8 @@ static void set_layer(const bench_config *config, bench_result *result, int laye
 {
     measurement *m = &result->layers[layer][pass];
     if (m->median_s <= 0) return;
-    m->work = op_count_of_layer(layer, pass, config->batch_size, result->ranks, config->precision);
-    m->limit_s = layer_limit_s(&result->limits, config->precision, m->work);
+    m->work = op_count_of_layer(layer, pass, config->step.batch_size, result->ranks, config->step.network.precision);
+    m->limit_s = layer_limit_s(&result->limits, config->step.network.precision, m->work);
 }
 
 static void set_moving(const bench_result *result, const bool in_factors[MODEL_LAYERS], measurement *m)
@@ -26,8 +26,8 @@ static void add(measurement *sum, const measurement *piece)
 
 static void add_factors(const bench_config *config, const bench_result *result, int layer, measurement *sum)
 {
-    measurement made = {.work = op_count_of_factors(layer, config->batch_size, result->ranks, config->precision)};
-    made.limit_s = layer_limit_s(&result->limits, config->precision, made.work);
+    measurement made = {.work = op_count_of_factors(layer, config->step.batch_size, result->ranks, config->step.network.precision)};
+    made.limit_s = layer_limit_s(&result->limits, config->step.network.precision, made.work);
     add(sum, &made);
 }
 

@@ -21,7 +21,7 @@ static void print_machine(const bench_config *config, const bench_result *result
     const machine_peaks *limits = &result->limits;
     int threads = result->threads;
     printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks, plural(result->ranks),
-           config->threads, plural(config->threads), result->nodes, plural(result->nodes));
+           config->step.network.threads, plural(config->step.network.threads), result->nodes, plural(result->nodes));
     printf("limits                            together   a thread (%d thread%s at once)\n", threads, plural(threads));
     print_rate("fp32", limits->fp32_kernel, limits->fp32_flops, threads, "GFLOP/s");
     print_rate("bf16", limits->bf16_kernel ? limits->bf16_kernel : "none", limits->bf16_flops, threads, "GFLOP/s");
@@ -98,9 +98,9 @@ static void print_step(const bench_config *config, const bench_result *result)
         print_measurement(&result->step[part]);
     }
     print_in_update(result);
-    printf("\nexchange %s\n%.1f images/s at batch %u in %s\n", result->reason,
-           config->batch_size / result->step[STEP_WHOLE].median_s, config->batch_size,
-           config->precision == PRECISION_BF16 ? "bf16" : "fp32");
+    printf("\nexchange %s\n%.1f images/s at batch %zu in %s\n", result->reason,
+           (double)config->step.batch_size / result->step[STEP_WHOLE].median_s, config->step.batch_size,
+           config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32");
 }
 
 static void print_strategy(const exchange_result *strategy)

@@ -53,7 +53,7 @@ static const state_field fields[] = {
     FIELD("seed", U64, seed, false),
     FIELD("ranks", INT, ranks, false),
     FIELD("threads", INT, threads, false),
-    FIELD("slices", INT, slices, false),
+    FIELD("slices", INT, micro_batches, false),
     FIELD("best_accuracy", DOUBLE, best_accuracy, false),
     FIELD("epoch_loss_sum", DOUBLE, epoch_loss_sum, false),
     FIELD("epoch_correct", U64, epoch_correct, false),

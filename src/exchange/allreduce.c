@@ -6,11 +6,11 @@
 enum { PIECE_FLOATS = 1 << 20 };
 
 /* MPI promises no order of the sum, and knows no bf16. */
-static bool mpi_can(const exchange *ex) { return ex->config.slices == 0 && !exchange_wire_is_narrow(ex); }
+static bool mpi_can(const exchange *ex) { return ex->config.micro_batches == 0 && !exchange_wire_is_narrow(ex); }
 
 static vgg_status open_sum(exchange *ex)
 {
-    size_t count = ex->config.count, piece = allreduce_queue_segment(ex->c->size, PIECE_FLOATS);
+    size_t count = ex->config.count, piece = allreduce_queue_bucket(ex->c->size, PIECE_FLOATS);
     allreduce_queue_plan plan = {ex->c->world, count, count < piece ? count : piece};
     allreduce_queue *sum = NULL;
     vgg_status status = allreduce_queue_open(ex, &plan, &sum);

@@ -20,7 +20,7 @@ struct allreduce_queue {
     void *memory;      /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
 };
 
-size_t allreduce_queue_segment(int ranks, size_t least)
+size_t allreduce_queue_bucket(int ranks, size_t least)
 {
     size_t worth = (size_t)ranks * PART_FLOATS_LEAST;
     return worth > least ? worth : least;
@@ -39,8 +39,8 @@ static size_t sums_at_a_time(const allreduce_queue *sum)
 {
     size_t others = (size_t)sum->group.size - 1, batch = others < PAIRWISE_BATCH ? others : PAIRWISE_BATCH;
     size_t filling = batch > 0 && MESSAGES / batch > UNDER_WAY_LEAST ? MESSAGES / batch : UNDER_WAY_LEAST;
-    size_t pieces = sum->plan.longest > 0 ? sum->plan.count / sum->plan.longest + 1 : 1;
-    return pieces < filling ? pieces : filling;
+    size_t buckets = sum->plan.longest > 0 ? sum->plan.count / sum->plan.longest + 1 : 1;
+    return buckets < filling ? buckets : filling;
 }
 
 static size_t memory_bytes(const allreduce_queue *sum)

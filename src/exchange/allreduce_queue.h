@@ -1,4 +1,4 @@
-/* A queue of sums of float arrays over the ranks of a communicator, in the fixed order that --slices wants and over the wire that
+/* A queue of sums of float arrays over the ranks of a communicator, in the fixed order that --micro-batches wants and over the wire that
  * --wire wants (pairwise_allreduce.h). Several can be under way; they end in the order in which they began. */
 #ifndef VGG11_EXCHANGE_ALLREDUCE_QUEUE_H
 #define VGG11_EXCHANGE_ALLREDUCE_QUEUE_H
@@ -9,12 +9,12 @@ typedef struct allreduce_queue allreduce_queue;
 
 typedef struct {
     MPI_Comm ranks; /* must outlive the sums */
-    size_t count;   /* floats of the whole that is summed piece by piece */
-    size_t longest; /* floats of a piece */
+    size_t count;   /* floats of the whole that is summed bucket by bucket */
+    size_t longest; /* floats of a bucket */
 } allreduce_queue_plan;
 
-/* A piece of at least `least` floats, and so long that each of so many ranks' part of it is worth a message. */
-size_t allreduce_queue_segment(int ranks, size_t least);
+/* A bucket of at least `least` floats, and so long that each of so many ranks' part of it is worth a message. */
+size_t allreduce_queue_bucket(int ranks, size_t least);
 
 /* Not collective: the caller has to agree on the status, and to call allreduce_queue_close() after a failure too. NULL is fine. */
 vgg_status allreduce_queue_open(const exchange *ex, const allreduce_queue_plan *plan, allreduce_queue **out);

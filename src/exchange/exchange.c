@@ -11,15 +11,15 @@ static void destroy_common(exchange *ex)
 {
     comm_shared_close(ex->common);
     blocks_close(&ex->blocks);
-    micro_batches_close(&ex->slices);
+    micro_batches_close(&ex->micro_batches);
     free((void *)ex->config.segments);
     free(ex);
 }
 
-/* Common memory has to be everybody's, and the sum over slices has an order of its own. */
+/* Common memory has to be everybody's, and the sum over micro-batches has an order of its own. */
 static bool has_common(const comm *c, const exchange_config *config, const exchange_row *row)
 {
-    return config->node_scratch_bytes > 0 && config->slices == 0 && (c->size == 1 || (row->shares_memory && c->node_count == 1));
+    return config->node_scratch_bytes > 0 && config->micro_batches == 0 && (c->size == 1 || (row->shares_memory && c->node_count == 1));
 }
 
 static vgg_status create_common(comm *c, const exchange_config *config, const exchange_row *row, exchange **out)
@@ -37,7 +37,7 @@ static vgg_status create_common(comm *c, const exchange_config *config, const ex
     ex->config.excluded = NULL;
     const bool *excluded = has_common(c, config, row) ? config->excluded : NULL;
     vgg_status status = blocks_open(&ex->blocks, config->count, segments, excluded, config->segment_count);
-    if (status == VGG_OK) status = micro_batches_open(&ex->slices, config, c->size);
+    if (status == VGG_OK) status = micro_batches_open(&ex->micro_batches, config, c->size);
     if (status != VGG_OK) {
         destroy_common(ex);
         return status;
@@ -56,7 +56,7 @@ vgg_status exchange_open_row(comm *c, const exchange_config *config, const excha
         exchange_destroy(ex);
         return status;
     }
-    ex->cost.memory_rank_bytes += micro_batches_memory_bytes(&ex->slices);
+    ex->cost.memory_rank_bytes += micro_batches_memory_bytes(&ex->micro_batches);
     *out = ex;
     return VGG_OK;
 }

@@ -48,13 +48,13 @@ struct exchange {
     comm *c;
     exchange_config config; /* segments: a copy; apart: gone */
     block_table blocks;
-    micro_batch_tree slices;
+    micro_batch_tree micro_batches;
     float *gradient;
     float *weights;
     float *velocity;
     vgg_range owned;
     int bucket_mib; /* in use; 0 for a strategy that has no buckets */
-    int first_micro_batch; /* this rank's place in the tree of slices */
+    int first_micro_batch; /* this rank's place in the tree of micro-batches */
     exchange_costs cost;
     comm_shared *common; /* config.node_scratch_bytes, or NULL */
     void *state; /* the strategy's own */

@@ -6,36 +6,36 @@
 #include "exchange/allreduce_queue.h"
 #include "exchange/tree_sum.h"
 
-/* 1 MiB: the first piece leaves early. */
-enum { PIECE_FLOATS = 1 << 18 };
+/* 1 MiB: the first bucket leaves early. */
+enum { BUCKET_FLOATS = 1 << 18 };
 
-/* Floats that on this node lie in the slice of rank `owner`, and cross the wire in the lane of rank `lane`. */
+/* Floats that on this node lie in the shard of rank `owner`, and cross the wire in the lane of rank `lane`. */
 typedef struct {
     vgg_range floats;
     int owner;
     int lane;
     size_t missing; /* floats of this rank's gradient that are not final yet */
-} lane_piece;
+} lane_bucket;
 
 /* In memory that the node's ranks share, all counted from the first step on, so that nobody has to reset them. */
 typedef struct {
     atomic_size_t final; /* ranks' gradients */
     atomic_size_t added; /* sums over the node */
-} piece_counts;
+} bucket_counts;
 
 struct internode {
     MPI_Comm ranks; /* this lane's rank of each node, in order of nodes; MPI_COMM_NULL: this rank has no lane */
-    bool are_slices;
+    bool are_shards;
     int node_rank;
     int node_size;
     int threads;
     const float *const *gradients; /* [node_size] */
     vgg_range floats;              /* of this rank's lane */
-    lane_piece *pieces;            /* of the whole buffer, from its end to its start: the order in which they become final */
-    size_t piece_count;
+    lane_bucket *buckets;            /* of the whole buffer, from its end to its start: the order in which they become final */
+    size_t bucket_count;
     comm_shared *counts;
     size_t step;
-    size_t add_next;  /* of this rank's slice, those before are added */
+    size_t add_next;  /* of this rank's shard, those before are added */
     size_t send_next; /* of this rank's lane, those before are on their way */
     allreduce_queue *sum;    /* NULL: no lane */
 };
@@ -48,48 +48,48 @@ static int smallest_node(const comm *c)
     return smallest;
 }
 
-static vgg_range slice_floats(const exchange *ex, int ranks, int rank)
+static vgg_range shard_floats(const exchange *ex, int ranks, int rank)
 {
     return blocks_floats(&ex->blocks, blocks_part(&ex->blocks, (size_t)ranks, (size_t)rank));
 }
 
-static size_t longest_piece(const exchange *ex) { return allreduce_queue_segment(ex->c->node_count, PIECE_FLOATS); }
+static size_t longest_bucket(const exchange *ex) { return allreduce_queue_bucket(ex->c->node_count, BUCKET_FLOATS); }
 
-/* The last float before `end` where some node's slice begins, or the longest piece would. */
+/* The last float before `end` where some node's shard begins, or the longest bucket would. */
 static size_t previous_cut(const exchange *ex, size_t end)
 {
-    size_t longest = longest_piece(ex), cut = end > longest ? end - longest : 0;
+    size_t longest = longest_bucket(ex), cut = end > longest ? end - longest : 0;
     const int *sizes = ex->c->node_sizes;
     for (int node = 0; node < ex->c->node_count; node++) {
         if (node > 0 && sizes[node] == sizes[node - 1]) continue;
         for (int rank = 0; rank < sizes[node]; rank++) {
-            size_t first = slice_floats(ex, sizes[node], rank).first;
+            size_t first = shard_floats(ex, sizes[node], rank).first;
             if (first < end && first > cut) cut = first;
         }
     }
     return cut;
 }
 
-/* Of so many ranks that share the buffer, the one whose slice holds float `at`. */
-static int slice_owner(const exchange *ex, int ranks, size_t at)
+/* Of so many ranks that share the buffer, the one whose shard holds float `at`. */
+static int shard_owner(const exchange *ex, int ranks, size_t at)
 {
     int owner = 0;
     for (int rank = 0; rank < ranks; rank++)
-        if (slice_floats(ex, ranks, rank).first <= at) owner = rank;
+        if (shard_floats(ex, ranks, rank).first <= at) owner = rank;
     return owner;
 }
 
-static vgg_status cut_pieces(const exchange *ex, internode *between, int lane_count)
+static vgg_status cut_buckets(const exchange *ex, internode *between, int lane_count)
 {
     size_t most = 0;
     for (size_t end = ex->config.count; end > 0; end = previous_cut(ex, end)) most++;
-    between->pieces = calloc(most + 1, sizeof *between->pieces);
-    if (!between->pieces) return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu pieces", most);
+    between->buckets = calloc(most + 1, sizeof *between->buckets);
+    if (!between->buckets) return vgg_fail(VGG_UNAVAILABLE, "no memory for %zu buckets", most);
     for (size_t end = ex->config.count; end > 0;) {
         size_t first = previous_cut(ex, end);
-        between->pieces[between->piece_count++] = (lane_piece){.floats = {first, end - first},
-                                                               .owner = slice_owner(ex, ex->c->node_size, first),
-                                                               .lane = slice_owner(ex, lane_count, first)};
+        between->buckets[between->bucket_count++] = (lane_bucket){.floats = {first, end - first},
+                                                               .owner = shard_owner(ex, ex->c->node_size, first),
+                                                               .lane = shard_owner(ex, lane_count, first)};
         end = first;
     }
     return VGG_OK;
@@ -97,10 +97,10 @@ static vgg_status cut_pieces(const exchange *ex, internode *between, int lane_co
 
 static vgg_status open_lane(exchange *ex, internode *between, int lane_count)
 {
-    VGG_TRY(cut_pieces(ex, between, lane_count));
+    VGG_TRY(cut_buckets(ex, between, lane_count));
     if (between->ranks == MPI_COMM_NULL) return VGG_OK;
-    between->floats = slice_floats(ex, lane_count, ex->c->node_rank);
-    size_t floats = between->floats.count, longest = longest_piece(ex);
+    between->floats = shard_floats(ex, lane_count, ex->c->node_rank);
+    size_t floats = between->floats.count, longest = longest_bucket(ex);
     allreduce_queue_plan plan = {between->ranks, floats, floats < longest ? floats : longest};
     return allreduce_queue_open(ex, &plan, &between->sum);
 }
@@ -110,8 +110,8 @@ vgg_status internode_open(exchange *ex, const float *const *gradients, internode
     comm *c = ex->c;
     int lane_count = smallest_node(c);
     bool equal = lane_count * c->node_count == c->size;
-    if (ex->config.slices > 0 && !equal)
-        return vgg_fail(VGG_DECLINED, "with --slices it needs the same number of ranks on every node");
+    if (ex->config.micro_batches > 0 && !equal)
+        return vgg_fail(VGG_DECLINED, "with --micro-batches it needs the same number of ranks on every node");
     internode *between = calloc(1, sizeof *between);
     vgg_status status = VGG_OK;
     if (!between) status = vgg_fail(VGG_UNAVAILABLE, "no memory for the exchange between nodes");
@@ -121,11 +121,11 @@ vgg_status internode_open(exchange *ex, const float *const *gradients, internode
         return status;
     }
     *out = between;
-    *between = (internode){.are_slices = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads,
+    *between = (internode){.are_shards = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads,
                        .gradients = gradients};
     MPI_CALL(MPI_Comm_split, c->world, c->node_rank < lane_count ? c->node_rank : MPI_UNDEFINED, c->node_index, &between->ranks);
     VGG_TRY(comm_agree(c, open_lane(ex, between, lane_count)));
-    return comm_shared_open(c, between->piece_count * sizeof(piece_counts), &between->counts);
+    return comm_shared_open(c, between->bucket_count * sizeof(bucket_counts), &between->counts);
 }
 
 void internode_close(internode *between)
@@ -134,78 +134,78 @@ void internode_close(internode *between)
     comm_shared_close(between->counts);
     allreduce_queue_close(between->sum);
     if (between->ranks != MPI_COMM_NULL) MPI_CALL(MPI_Comm_free, &between->ranks);
-    free(between->pieces);
+    free(between->buckets);
     free(between);
 }
 
-bool internode_lanes_are_shards(const internode *between) { return between->are_slices; }
+bool internode_lanes_are_shards(const internode *between) { return between->are_shards; }
 
-static piece_counts *counts_of(const internode *between, size_t piece)
+static bucket_counts *counts_of(const internode *between, size_t bucket)
 {
-    return (piece_counts *)comm_shared_memory(between->counts) + piece;
+    return (bucket_counts *)comm_shared_memory(between->counts) + bucket;
 }
 
 void internode_begin(internode *between)
 {
     between->step++;
     between->add_next = between->send_next = 0;
-    for (size_t i = 0; i < between->piece_count; i++) between->pieces[i].missing = between->pieces[i].floats.count;
+    for (size_t i = 0; i < between->bucket_count; i++) between->buckets[i].missing = between->buckets[i].floats.count;
 }
 
-static float *owners_gradient(const internode *between, const lane_piece *piece) { return (float *)between->gradients[piece->owner]; }
+static float *owners_gradient(const internode *between, const lane_bucket *bucket) { return (float *)between->gradients[bucket->owner]; }
 
-/* Adds the pieces of this rank's slice that are final on all of the node, or all of them. */
-static void add_pieces(internode *between, bool all)
+/* Adds the buckets of this rank's shard that are final on all of the node, or all of them. */
+static void add_buckets(internode *between, bool all)
 {
-    for (; between->add_next < between->piece_count; between->add_next++) {
-        const lane_piece *piece = &between->pieces[between->add_next];
-        piece_counts *counts = counts_of(between, between->add_next);
-        if (piece->owner != between->node_rank) continue;
+    for (; between->add_next < between->bucket_count; between->add_next++) {
+        const lane_bucket *bucket = &between->buckets[between->add_next];
+        bucket_counts *counts = counts_of(between, between->add_next);
+        if (bucket->owner != between->node_rank) continue;
         if (!all && atomic_load(&counts->final) < between->step * (size_t)between->node_size) return;
-        float *sum = owners_gradient(between, piece) + piece->floats.first;
-        sum_tree_by_threads(sum, between->gradients, between->node_size, piece->floats, between->threads);
+        float *sum = owners_gradient(between, bucket) + bucket->floats.first;
+        sum_tree_by_threads(sum, between->gradients, between->node_size, bucket->floats, between->threads);
         atomic_store(&counts->added, between->step);
     }
 }
 
-/* Begins to send the pieces of this rank's lane that are added on this node, while there is room. */
-static void send_pieces(internode *between)
+/* Begins to send the buckets of this rank's lane that are added on this node, while there is room. */
+static void send_buckets(internode *between)
 {
-    for (; between->send_next < between->piece_count; between->send_next++) {
-        const lane_piece *piece = &between->pieces[between->send_next];
-        vgg_range floats = piece->floats;
-        if (piece->lane != between->node_rank) continue;
+    for (; between->send_next < between->bucket_count; between->send_next++) {
+        const lane_bucket *bucket = &between->buckets[between->send_next];
+        vgg_range floats = bucket->floats;
+        if (bucket->lane != between->node_rank) continue;
         if (atomic_load(&counts_of(between, between->send_next)->added) < between->step) return;
         if (!allreduce_queue_has_room(between->sum)) return;
-        allreduce_queue_start(between->sum, owners_gradient(between, piece) + floats.first, floats.first - between->floats.first, floats.count);
+        allreduce_queue_start(between->sum, owners_gradient(between, bucket) + floats.first, floats.first - between->floats.first, floats.count);
     }
 }
 
 void internode_poll(internode *between)
 {
-    add_pieces(between, false);
+    add_buckets(between, false);
     if (between->sum) allreduce_queue_test(between->sum);
-    send_pieces(between);
+    send_buckets(between);
 }
 
 void internode_range_final(internode *between, vgg_range floats)
 {
-    for (size_t i = 0; i < between->piece_count; i++) {
-        size_t common = range_common(between->pieces[i].floats, floats);
+    for (size_t i = 0; i < between->bucket_count; i++) {
+        size_t common = range_common(between->buckets[i].floats, floats);
         if (common == 0) continue;
-        between->pieces[i].missing -= common;
-        if (between->pieces[i].missing == 0) atomic_fetch_add(&counts_of(between, i)->final, 1);
+        between->buckets[i].missing -= common;
+        if (between->buckets[i].missing == 0) atomic_fetch_add(&counts_of(between, i)->final, 1);
     }
     internode_poll(between);
 }
 
-void internode_add_rest(internode *between) { add_pieces(between, true); }
+void internode_add_rest(internode *between) { add_buckets(between, true); }
 
 void internode_wait(internode *between)
 {
-    while (between->send_next < between->piece_count) {
+    while (between->send_next < between->bucket_count) {
         if (between->sum) allreduce_queue_wait_for_room(between->sum);
-        send_pieces(between);
+        send_buckets(between);
     }
     if (between->sum) allreduce_queue_wait(between->sum);
 }

@@ -7,13 +7,13 @@
 enum { MICRO_BATCH_LEVELS_MAX = 32 };
 
 typedef struct {
-    int count;                       /* slices of this rank: 2^levels */
+    int count;                       /* micro-batches of this rank: 2^levels */
     int levels;
     size_t floats;                   /* in each buffer */
     float *waiting[MICRO_BATCH_LEVELS_MAX]; /* [levels][floats]: sums that wait for their other half */
 } micro_batch_tree;
 
-/* VGG_BAD_OPTION, saying which numbers do, if the configuration's slices do not fit this many ranks. */
+/* VGG_BAD_OPTION, saying which numbers do, if the configuration's micro-batches do not fit this many ranks. */
 vgg_status micro_batches_check(const exchange_config *config, int ranks);
 
 /* micro_batches_close() frees, also after a failure. */

@@ -1,5 +1,5 @@
-/* One set of weights and velocity a node, in shared memory, as are all gradients: each rank adds its own slice straight from
- * its neighbours' memory, and updates its own slice alone. Between nodes, what is final is summed piece by piece while the
+/* One set of weights and velocity a node, in shared memory, as are all gradients: each rank adds its own shard straight from
+ * its neighbours' memory, and updates its own shard alone. Between nodes, what is final is summed bucket by bucket while the
  * backward walk goes on; on one node all is added at its end, for nothing is gained by moving bytes earlier. */
 #include "exchange/exchange_impl.h"
 #include "exchange/internode.h"
@@ -48,14 +48,14 @@ static vgg_status open_memory(exchange *ex, node_state *node)
     return VGG_OK;
 }
 
-/* A slice is read from every neighbour and written once; the norm is taken while it is in the cache; then the update reads it,
+/* A shard is read from every neighbour and written once; the norm is taken while it is in the cache; then the update reads it,
  * and reads and writes weights and velocity, also those of segments apart. */
 static void count_cost(exchange *ex)
 {
     const node_state *node = ex->state;
-    size_t ranks = (size_t)ex->c->node_size, slice = ex->config.count / ranks * sizeof(float);
+    size_t ranks = (size_t)ex->c->node_size, shard = ex->config.count / ranks * sizeof(float);
     size_t summed = blocks_summed_floats(&ex->blocks, node->run) * sizeof(float);
-    ex->cost.bytes_touched = (ranks + 2) * summed + 4 * slice;
+    ex->cost.bytes_touched = (ranks + 2) * summed + 4 * shard;
     ex->cost.bytes_sent = internode_bytes_sent(node->between);
     ex->cost.memory_rank_bytes = internode_memory_bytes(node->between);
 }
@@ -92,8 +92,8 @@ static void node_close(exchange *ex)
     free(node);
 }
 
-/* Adds the neighbours' blocks of this rank's slice; each block's square sum is taken while the block is still in the cache. */
-static void add_own_slice(exchange *ex)
+/* Adds the neighbours' blocks of this rank's shard; each block's square sum is taken while the block is still in the cache. */
+static void add_own_shard(exchange *ex)
 {
     node_state *node = ex->state;
     double *sums = block_sums(node);
@@ -143,7 +143,7 @@ static void node_finish(exchange *ex)
     if (node->between)
         finish_lanes(ex, node->between);
     else
-        add_own_slice(ex);
+        add_own_shard(ex);
 }
 
 static const double *node_square_sums(exchange *ex)

@@ -2,7 +2,7 @@
  *
  * The order is a balanced binary tree over the sources, ((s0 + s1) + (s2 + s3)) + ...: where their number is no power of two,
  * the left branch is the largest full tree that leaves something for the right. A full subtree may be added anywhere first (in
- * another rank, in an earlier slice) without a change of bits. */
+ * another rank, in an earlier micro-batch) without a change of bits. */
 #ifndef VGG11_EXCHANGE_TREE_SUM_H
 #define VGG11_EXCHANGE_TREE_SUM_H
 

@@ -1,9 +1,28 @@
 #include "vgg11/train/step.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "vgg11/base/clock.h"
 #include "vgg11/base/log.h"
+#include "vgg11/base/memory.h"
+
+static double agree_largest(void *context, double value) { return comm_max(context, value); }
+
+conv_agreement training_step_agreement(comm *c) { return (conv_agreement){c, agree_largest}; }
+
+/* Micro-batches of a batch over all ranks: as many as ranks, unless they fix the order of the sum. */
+static size_t micro_batches_of_all(const comm *c, const exchange_config *config)
+{
+    return config->micro_batches > 0 ? (size_t)config->micro_batches : (size_t)comm_size(c);
+}
+
+int training_step_capacity(const comm *c, const training_step_config *config)
+{
+    size_t most = range_part(config->batch_size, micro_batches_of_all(c, &config->exchange), 0).count;
+    return most > 0 ? (int)most : 1;
+}
 
 static void close_factors(training_step *step)
 {
@@ -11,13 +30,14 @@ static void close_factors(training_step *step)
     step->f = NULL;
 }
 
-static vgg_status open_factors(comm *c, const training_step_config *config, training_step *step)
+static vgg_status open_factors(training_step *step, const training_step_config *config)
 {
-    bool named = config->conv && strcmp(config->conv, "auto") != 0;
-    factors_config wanted = {config->precision, config->images, (size_t)comm_size(c)};
-    if (!config->factors || named || config->exchange.slices > 0) return VGG_OK;
-    vgg_status status = comm_agree(c, factors_open(&wanted, &step->f));
-    if (status == VGG_OK && !comm_same(c, factors_layout(step->f)))
+    const network_config *net = &config->network;
+    bool named = net->conv && strcmp(net->conv, "auto") != 0;
+    factors_config wanted = {net->precision, config->batch_size, (size_t)comm_size(step->c)};
+    if (!config->factors || named || config->exchange.micro_batches > 0) return VGG_OK;
+    vgg_status status = comm_agree(step->c, factors_open(&wanted, &step->f));
+    if (status == VGG_OK && !comm_same(step->c, factors_layout(step->f)))
         status = vgg_fail(VGG_DECLINED, "the processors of the ranks would lay their factors out unlike");
     if (status != VGG_DECLINED) return status;
     close_factors(step); /* also where this rank could have them: all ranks have them, or none */
@@ -34,50 +54,165 @@ static void describe_tensors(const factor_set *f, vgg_range segments[MODEL_TENSO
     }
 }
 
-vgg_status training_step_open(comm *c, const training_step_config *config, training_step *out)
+/* The recorded exchange where it is to be had, or else what was asked for. */
+static vgg_status create_exchange(training_step *step, const training_step_config *config, exchange_config *wanted)
+{
+    if (config->recorded_exchange) {
+        wanted->name = config->recorded_exchange;
+        wanted->reason = "as before it was resumed";
+        vgg_status status = exchange_create(step->c, wanted, &step->ex);
+        if (status != VGG_UNAVAILABLE) return status;
+        vgg_log(VGG_LOG_DEBUG, "the checkpoint's exchange is not to be had: %s", vgg_message());
+    }
+    wanted->name = config->exchange.name;
+    wanted->reason = config->exchange.reason;
+    return exchange_create(step->c, wanted, &step->ex);
+}
+
+vgg_status training_step_open_exchange(comm *c, const training_step_config *config, training_step *step)
 {
     vgg_range segments[MODEL_TENSORS];
     bool excluded[MODEL_TENSORS];
-    *out = (training_step){0};
-    VGG_TRY(open_factors(c, config, out));
-    describe_tensors(out->f, segments, excluded);
+    *step = (training_step){.c = c, .threads = config->network.threads, .capacity = training_step_capacity(c, config)};
+    VGG_TRY(open_factors(step, config));
+    describe_tensors(step->f, segments, excluded);
     exchange_config wanted = config->exchange;
+    wanted.threads = step->threads;
     wanted.count = model_flat_count();
     wanted.segments = segments;
     wanted.segment_count = MODEL_TENSORS;
     wanted.excluded = excluded;
-    wanted.node_scratch_bytes = out->f ? factors_bytes(out->f) : 0;
-    VGG_TRY(exchange_create(c, &wanted, &out->ex));
-    if (out->f && !exchange_node_scratch(out->ex)) close_factors(out);
-    vgg_log(VGG_LOG_DEBUG, "exchange: %s; gradients of large dense kernels %s", exchange_reason(out->ex), out->f ? "in factors" : "whole");
+    wanted.node_scratch_bytes = step->f ? factors_bytes(step->f) : 0;
+    VGG_TRY(create_exchange(step, config, &wanted));
+    if (step->f && !exchange_node_scratch(step->ex)) close_factors(step);
+    vgg_log(VGG_LOG_DEBUG, "exchange: %s; gradients of large dense kernels %s", exchange_reason(step->ex),
+            step->f ? "in factors" : "whole");
     return VGG_OK;
+}
+
+static vgg_status open_network(training_step *step, const training_step_config *config)
+{
+    network_config wanted = config->network;
+    wanted.batch_capacity = step->capacity;
+    wanted.training = true;
+    wanted.node_ranks = comm_node_size(step->c);
+    wanted.agreement = training_step_agreement(step->c);
+    return network_create(&wanted, &step->net);
+}
+
+static vgg_status open_buffers(training_step *step)
+{
+    size_t capacity = (size_t)step->capacity;
+    step->labels = calloc(capacity, sizeof *step->labels);
+    step->dlogits = aligned_alloc(VGG_ALIGNMENT_BYTES, vgg_round_up(capacity * MODEL_CLASSES * sizeof(float), VGG_ALIGNMENT_BYTES));
+    if (step->labels && step->dlogits) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "no memory for batches of %d images", step->capacity);
+}
+
+vgg_status training_step_open(comm *c, const training_step_config *config, training_step *step)
+{
+    VGG_TRY(training_step_open_exchange(c, config, step));
+    VGG_TRY(comm_agree(c, open_network(step, config)));
+    return comm_agree(c, open_buffers(step));
 }
 
 void training_step_close(training_step *step)
 {
+    network_destroy(step->net);
     exchange_destroy(step->ex);
     factors_close(step->f);
+    free(step->labels);
+    free(step->dlogits);
     *step = (training_step){0};
 }
 
-factor_batch training_step_factors(const training_step *step, size_t images, int threads)
+int training_step_micro_batches(const training_step *step) { return (int)exchange_micro_batches(step->ex).count; }
+
+vgg_range training_step_images(const training_step *step, int index)
 {
-    return (factor_batch){step->f, step->f ? exchange_node_scratch(step->ex) : NULL, images, exchange_micro_batches(step->ex).first, threads};
+    vgg_range own = exchange_micro_batches(step->ex);
+    size_t all = own.count * (size_t)comm_size(step->c);
+    return range_part(step->images, all, own.first + (size_t)index);
 }
 
-clip_result training_step_update(const training_step *step, const factor_batch *batch, const optimizer_config *optimizer, double lr)
+void training_step_begin(training_step *step, size_t images)
+{
+    step->times = (training_step_times){0};
+    step->started_s = clock_now_s();
+    step->images = images;
+    step->factors = (factor_batch){.f = step->f,
+                                   .memory = step->f ? exchange_node_scratch(step->ex) : NULL,
+                                   .images = images,
+                                   .rank = exchange_micro_batches(step->ex).first,
+                                   .threads = step->threads};
+    exchange_begin(step->ex);
+}
+
+/* Where the backward pass and the exchange meet: what is final of a micro-batch's gradient goes to the exchange. */
+typedef struct {
+    exchange *ex;
+    int index;
+} exchanged_micro_batch;
+
+static void on_range_final(void *context, size_t first, size_t count)
+{
+    const exchanged_micro_batch *exchanged = context;
+    exchange_micro_batch_range_final(exchanged->ex, exchanged->index, first, count);
+}
+
+static void on_poll(void *context) { exchange_poll(((const exchanged_micro_batch *)context)->ex); }
+
+loss_result training_step_forward_backward(training_step *step, int index)
+{
+    exchange *ex = step->ex;
+    exchanged_micro_batch exchanged = {ex, index};
+    network_hooks hooks = {&exchanged, on_range_final, on_poll};
+    int n = (int)training_step_images(step, index).count;
+    double start = clock_now_s(), exposed_s = exchange_exposed_s(ex);
+    const float *logits = network_forward(step->net, exchange_weights(ex), n);
+    double forward = clock_now_s();
+    loss_result loss =
+        loss_softmax_cross_entropy(logits, step->labels, n, (float)(1.0 / (double)step->images), step->dlogits);
+    network_backward(step->net, exchange_weights(ex), step->dlogits, exchange_micro_batch_gradient(ex, index), &step->factors, &hooks);
+    step->times.forward_s += forward - start;
+    step->times.backward_s += clock_now_s() - forward - (exchange_exposed_s(ex) - exposed_s);
+    return loss;
+}
+
+void training_step_allreduce(training_step *step)
+{
+    step->computed_s = clock_now_s();
+    step->times.exchange_s = exchange_exposed_s(step->ex);
+    exchange_finish(step->ex);
+}
+
+static clip_result clip_and_update(const training_step *step, const optimizer_config *optimizer, double lr)
 {
     exchange *ex = step->ex;
     double square_sums[MODEL_TENSORS];
     clip_result clip;
-    if (step->f) factors_reduce_square_sums(batch);
+    if (step->f) factors_reduce_square_sums(&step->factors);
     exchange_square_sums(ex, square_sums);
-    if (step->f) factors_read_square_sums(batch, square_sums);
+    if (step->f) factors_read_square_sums(&step->factors, square_sums);
     optimizer_clip(optimizer, square_sums, &clip);
     if (isfinite(clip.norm)) {
-        optimizer_buffers buffers = {exchange_weights(ex), exchange_velocity(ex), exchange_gradient(ex), batch};
+        optimizer_buffers buffers = {exchange_weights(ex), exchange_velocity(ex), exchange_gradient(ex), &step->factors};
         optimizer_update(optimizer, &clip, (float)lr, exchange_owned(ex), &buffers);
     }
     exchange_publish(ex);
+    return clip;
+}
+
+clip_result training_step_update(training_step *step, const optimizer_config *optimizer, double lr)
+{
+    double start = clock_now_s();
+    clip_result clip = clip_and_update(step, optimizer, lr);
+    double updated = clock_now_s();
+    if (step->net) network_prepare(step->net, exchange_weights(step->ex));
+    double end = clock_now_s();
+    step->times.exchange_s += start - step->computed_s;
+    step->times.update_s = updated - start;
+    step->times.prepare_s = end - updated;
+    step->times.step_s = end - step->started_s;
     return clip;
 }

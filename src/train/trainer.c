@@ -10,30 +10,17 @@
 #include "vgg11/base/log.h"
 #include "vgg11/comm/replica.h"
 #include "vgg11/data/sampler.h"
-#include "vgg11/nn/loss.h"
-#include "vgg11/train/slice_hooks.h"
 #include "vgg11/train/stop_signal.h"
 
-/* Times of a step on this rank, seconds. */
-typedef struct {
-    double compute_s;
-    double exchange_s;
-    double update_s;
-} step_times;
-
-/* Forward and backward over slice `index` of this rank: its images' share of the mean gradient over the global batch. */
-static void compute_slice(trainer *t, vgg_range batch, int index, const factor_batch *factors, step_report *report)
+static void fill_micro_batch(trainer *t, vgg_range batch, int index)
 {
-    vgg_range slices = exchange_micro_batches(t->ex);
-    size_t parts = t->config->slices > 0 ? (size_t)t->config->slices : (size_t)comm_size(t->c);
-    vgg_range mine = range_part(batch.count, parts, slices.first + (size_t)index);
-    int n = (int)mine.count;
-    batch_fill(&t->train.set, &t->pixels, t->order + batch.first + mine.first, (uint32_t)n, network_input(t->net), t->labels);
-    const float *logits = network_forward(t->net, exchange_weights(t->ex), n);
-    loss_result loss = loss_softmax_cross_entropy(logits, t->labels, n, (float)(1.0 / (double)batch.count), t->dlogits);
-    exchanged_slice slice = {t->ex, index};
-    network_hooks hooks = slice_hooks(&slice);
-    network_backward(t->net, exchange_weights(t->ex), t->dlogits, exchange_micro_batch_gradient(t->ex, index), factors, &hooks);
+    vgg_range images = training_step_images(&t->step, index);
+    const uint32_t *order = t->order + batch.first + images.first;
+    batch_fill(&t->train.set, &t->pixels, order, (uint32_t)images.count, network_input(t->step.net), t->step.labels);
+}
+
+static void add_loss(step_report *report, loss_result loss)
+{
     report->loss_sum += loss.loss_sum;
     report->correct += loss.correct;
 }
@@ -50,23 +37,6 @@ static void share_reports(trainer *t, step_report *report)
         report->correct += all[rank].correct;
         report->stop |= all[rank].stop;
     }
-}
-
-/* A loss far above what guessing costs, and above where it began, for many steps in a row: nothing good comes of it. */
-static vgg_status check_loss(trainer *t, double loss, double norm)
-{
-    enum { SETTLING_STEPS = 20, AVERAGED_STEPS = 50, RUNAWAY_FACTOR = 4 };
-    uint64_t step = t->at.step + 1;
-    if (!isfinite(loss) || !isfinite(norm))
-        return vgg_fail(VGG_DIVERGED, "training diverged: loss %g, gradient norm %g at step %llu; lower --lr or set --clip-norm", loss,
-                        norm, (unsigned long long)step);
-    t->loss_seen++;
-    double weight = 1.0 / (double)(t->loss_seen < AVERAGED_STEPS ? t->loss_seen : AVERAGED_STEPS);
-    t->loss_average += weight * (loss - t->loss_average);
-    if (t->loss_seen <= SETTLING_STEPS) t->loss_allowed = RUNAWAY_FACTOR * fmax(log(DATASET_CLASSES), t->loss_average);
-    if (t->loss_average <= t->loss_allowed) return VGG_OK;
-    return vgg_fail(VGG_DIVERGED, "training diverged: loss runs away (about %.3g over the last steps, at step %llu); lower --lr",
-                    t->loss_average, (unsigned long long)step);
 }
 
 static void count_step(trainer *t, const step_report *report, uint32_t samples)
@@ -86,27 +56,27 @@ static void count_step(trainer *t, const step_report *report, uint32_t samples)
 /* Of a sum over the epoch's samples so far. */
 static double epoch_mean(const trainer *t, double sum) { return t->at.epoch_samples > 0 ? sum / (double)t->at.epoch_samples : NAN; }
 
-static void tell_step(trainer *t, const step_report *report, const clip_result *clip, uint32_t samples, double start,
-                      step_times times)
+static void tell_step(trainer *t, const step_report *report, const clip_result *clip)
 {
-    double step_s = clock_now_s() - start;
-    t->train_s += step_s;
-    t->exchange_s += times.exchange_s;
+    const training_step_times *times = &t->step.times;
+    double samples = (double)t->step.images, update_s = times->update_s + times->prepare_s;
+    t->train_s += times->step_s;
+    t->exchange_s += times->exchange_s;
     t->steps++;
     run_step_event event = {.step = t->at.step,
                             .epoch = t->at.epoch + 1,
-                            .samples = samples,
+                            .samples = (uint32_t)t->step.images,
                             .loss = report->loss_sum / samples,
-                            .accuracy = (double)report->correct / samples,
+                            .accuracy = report->correct / samples,
                             .epoch_loss = epoch_mean(t, t->at.epoch_loss_sum),
                             .epoch_accuracy = epoch_mean(t, (double)t->at.epoch_correct),
                             .lr = report->lr,
                             .grad_norm = clip->norm,
                             .clip_scale = clip->smallest_scale,
-                            .step_s = step_s,
-                            .compute_s = times.compute_s,
-                            .exchange_s = times.exchange_s,
-                            .update_s = times.update_s};
+                            .step_s = times->step_s,
+                            .compute_s = times->step_s - times->exchange_s - update_s,
+                            .exchange_s = times->exchange_s,
+                            .update_s = update_s};
     TRAINER_TELL(t, step, &event);
 }
 
@@ -120,28 +90,25 @@ static vgg_status check_step(trainer *t, const clip_result *clip)
     return trainer_check(t);
 }
 
-/* One step of DESIGN: forward, backward, mean over ranks, norm, clip, Nesterov. */
+/* One step, as DESIGN.md has it: forward, backward, mean over ranks, norm, clip, Nesterov. */
 static vgg_status train_step(trainer *t, bool *stop)
 {
-    double start = clock_now_s();
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
-    step_report report = {0};
-    report.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->at.step);
-    factor_batch factors = training_step_factors(&t->weights, batch.count, t->config->threads);
-    exchange_begin(t->ex);
-    for (int i = 0; i < (int)exchange_micro_batches(t->ex).count; i++) compute_slice(t, batch, i, &factors, &report);
-    double computed = clock_now_s(), hidden_s = exchange_exposed_s(t->ex);
-    exchange_finish(t->ex);
+    step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->at.step)};
+
+    training_step_begin(&t->step, batch.count);
+    for (int i = 0; i < training_step_micro_batches(&t->step); i++) {
+        fill_micro_batch(t, batch, i);
+        add_loss(&report, training_step_forward_backward(&t->step, i));
+    }
+    training_step_allreduce(&t->step);
     share_reports(t, &report);
-    double exchanged = clock_now_s();
     if (check_is_due(t)) VGG_TRY(trainer_check(t));
-    clip_result clip = training_step_update(&t->weights, &factors, &t->config->optimizer, report.lr);
-    VGG_TRY(check_loss(t, report.loss_sum / (double)batch.count, clip.norm));
-    network_prepare(t->net, exchange_weights(t->ex));
-    double updated = clock_now_s();
-    step_times times = {computed - start - hidden_s, exchanged - computed + hidden_s, updated - exchanged};
+    clip_result clip = training_step_update(&t->step, &t->config->optimizer, report.lr);
+
+    VGG_TRY(divergence_check(&t->divergence, t->at.step + 1, report.loss_sum / (double)batch.count, clip.norm));
     count_step(t, &report, (uint32_t)batch.count);
-    tell_step(t, &report, &clip, (uint32_t)batch.count, start, times);
+    tell_step(t, &report, &clip);
     *stop = report.stop;
     return check_is_due(t) ? check_step(t, &clip) : VGG_OK;
 }
@@ -149,7 +116,7 @@ static vgg_status train_step(trainer *t, bool *stop)
 static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
-    VGG_TRY(evaluate_run(t->c, t->net, exchange_weights(t->ex), &t->test.set, &t->pixels, (uint32_t)t->capacity, &t->last_eval));
+    VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity, &t->last_eval));
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
                         (unsigned long long)t->at.step);
@@ -231,8 +198,8 @@ static void tell_start(trainer *t)
                              .test_samples = t->test.set.count,
                              .batch_size = t->config->batch_size,
                              .ranks = comm_size(t->c),
-                             .threads = t->config->threads,
-                             .exchange = exchange_reason(t->ex),
+                             .threads = t->step.threads,
+                             .exchange = exchange_reason(t->step.ex),
                              .algorithms = t->algorithms,
                              .startup_s = clock_process_age_s()};
     TRAINER_TELL(t, start, &event);

@@ -15,8 +15,8 @@ static checkpoint_state state_of(trainer *t)
                               .position = t->at.position,
                               .seed = t->config->seed,
                               .ranks = comm_size(t->c),
-                              .threads = t->config->threads,
-                              .slices = t->config->slices,
+                              .threads = t->config->step.network.threads,
+                              .micro_batches = t->config->step.exchange.micro_batches,
                               .best_accuracy = t->at.best_accuracy,
                               .epoch_loss_sum = t->at.epoch_loss_sum,
                               .epoch_correct = t->at.epoch_correct,
@@ -26,7 +26,7 @@ static checkpoint_state state_of(trainer *t)
                               .config_json = (char *)t->config->config_json,
                               .data_fingerprint = t->data_fingerprint,
                               .tuning_fingerprint = t->tuning_fingerprint,
-                              .exchange = (char *)exchange_name(t->ex),
+                              .exchange = (char *)exchange_name(t->step.ex),
                               .algorithms = t->algorithms};
 }
 
@@ -56,7 +56,7 @@ static vgg_status load_checkpoint(trainer *t)
 {
     const char *path = t->resumed_from.path;
     checkpoint_state state = {0};
-    vgg_status status = checkpoint_load(path, &state, exchange_weights(t->ex), exchange_velocity(t->ex));
+    vgg_status status = checkpoint_load(path, &state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex));
     if (status == VGG_OK) status = check_fit(t, path, &state);
     if (status == VGG_OK) {
         t->at = progress_of(&state);
@@ -72,18 +72,18 @@ vgg_status trainer_start_weights(trainer *t)
     vgg_status status = VGG_OK;
     bool first = comm_rank(t->c) == 0;
     if (first && t->config->resume) status = load_checkpoint(t);
-    else if (first) initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->ex));
+    else if (first) initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));
     comm_broadcast(t->c, &t->at, sizeof t->at, 0);
-    exchange_distribute(t->ex, exchange_weights(t->ex));
-    if (t->config->resume) exchange_distribute(t->ex, exchange_velocity(t->ex));
+    exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
+    if (t->config->resume) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
     return VGG_OK;
 }
 
 vgg_status trainer_check(trainer *t)
 {
-    VGG_TRY(exchange_check(t->ex));
-    const char *layer = network_check(t->net, exchange_weights(t->ex));
+    VGG_TRY(exchange_check(t->step.ex));
+    const char *layer = network_check(t->step.net, exchange_weights(t->step.ex));
     vgg_status status = VGG_OK;
     if (layer)
         status = vgg_fail(VGG_DISAGREE, "rank %d (counted from 0) computed %s with other weights than all ranks hold; suspect its memory, and "
@@ -96,7 +96,7 @@ static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char 
     double start = clock_now_s();
     uint64_t bytes = 0;
     checkpoint_path(t->config->output, t->at.step, path);
-    VGG_TRY(checkpoint_save(path, state, exchange_weights(t->ex), exchange_velocity(t->ex), &bytes));
+    VGG_TRY(checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), &bytes));
     run_checkpoint_event event = {t->at.step, path, bytes, clock_now_s() - start};
     TRAINER_TELL(t, checkpoint, &event);
     return checkpoint_prune(t->config->output, t->config->keep, path);
@@ -108,15 +108,15 @@ static vgg_status save_best(trainer *t, const checkpoint_state *state, const cha
     int length = snprintf(path, sizeof path, "%s/best.safetensors", t->config->output);
     if (length >= (int)sizeof path) return vgg_fail(VGG_IO_ERROR, "%s: name is too long", t->config->output);
     if (same && checkpoint_alias(same, path) == VGG_OK) return VGG_OK;
-    return checkpoint_save(path, state, exchange_weights(t->ex), exchange_velocity(t->ex), NULL);
+    return checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), NULL);
 }
 
 vgg_status trainer_save(trainer *t, bool periodic, bool best)
 {
     vgg_status status = VGG_OK;
     if (!t->config->output || (!periodic && !best)) return VGG_OK;
-    exchange_collect(t->ex, exchange_weights(t->ex));
-    exchange_collect(t->ex, exchange_velocity(t->ex));
+    exchange_collect(t->step.ex, exchange_weights(t->step.ex));
+    exchange_collect(t->step.ex, exchange_velocity(t->step.ex));
     VGG_TRY(trainer_check(t));
     if (comm_rank(t->c) == 0) {
         char path[CHECKPOINT_PATH_MAX];

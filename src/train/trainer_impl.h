@@ -2,6 +2,7 @@
 #ifndef VGG11_TRAIN_TRAINER_IMPL_H
 #define VGG11_TRAIN_TRAINER_IMPL_H
 
+#include "train/divergence.h"
 #include "vgg11/base/run_events.h"
 #include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
@@ -10,7 +11,7 @@
 #include "vgg11/train/trainer.h"
 #include "vgg11/train/step.h"
 
-enum { RECIPE_MAX = 512, SETTING_MAX = 384, EXCHANGE_NAME_MAX = 64 };
+enum { DATA_FINGERPRINT_MAX = 512, TUNING_FINGERPRINT_MAX = 384, EXCHANGE_NAME_MAX = 64 };
 
 /* Where the run stands: all of it goes into a checkpoint. */
 typedef struct {
@@ -36,9 +37,9 @@ typedef struct {
     char path[CHECKPOINT_PATH_MAX];
     int ranks;
     int threads;
-    int slices;
+    int micro_batches;
     char exchange[EXCHANGE_NAME_MAX];
-    char tuning_fingerprint[SETTING_MAX];
+    char tuning_fingerprint[TUNING_FINGERPRINT_MAX];
     char algorithms[CONV_CHOICES_TEXT_MAX];
     bool fits; /* this run adds up alike, on the same types of processor: the algorithms are as good a choice for it */
 } resume_record;
@@ -50,27 +51,20 @@ typedef struct {
     shared_dataset train;
     shared_dataset test;
     normalization pixels;
-    training_step weights;
-    exchange *ex; /* weights.ex */
-    network *net;
-    size_t largest_batch; /* most images in one step on all ranks */
-    int capacity;     /* most images in one forward on this rank */
+    training_step_config step_config;
+    training_step step;
     uint32_t *order;  /* [train.set.count] of the current epoch */
-    float *dlogits;   /* [capacity][10] */
-    uint8_t *labels;  /* [capacity] */
     step_report *reports; /* [ranks] */
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */
     uint64_t schedule_steps;
     train_progress at;
     evaluation last_eval;
-    char data_fingerprint[RECIPE_MAX];
-    char tuning_fingerprint[SETTING_MAX];         /* what the choice of algorithms holds for, on all ranks */
+    char data_fingerprint[DATA_FINGERPRINT_MAX];
+    char tuning_fingerprint[TUNING_FINGERPRINT_MAX];         /* what the choice of algorithms holds for, on all ranks */
     char algorithms[CONV_CHOICES_TEXT_MAX]; /* of the network */
     resume_record resumed_from;              /* if config->resume */
-    double loss_average;  /* moving, for noticing that it runs away */
-    double loss_allowed;
-    uint64_t loss_seen;
+    divergence_watch divergence;
     double started_s;
     double train_s;
     double exchange_s; /* exposed, in all steps */

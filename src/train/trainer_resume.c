@@ -22,8 +22,8 @@ static vgg_status describe_threads(const trainer *t, char text[RANKS_TEXT_MAX + 
 {
     char mine[16], all[RANKS_TEXT_MAX];
     *text = '\0';
-    if (comm_same(t->c, (uint64_t)t->config->threads)) return VGG_OK;
-    snprintf(mine, sizeof mine, "%d", t->config->threads);
+    if (comm_same(t->c, (uint64_t)t->config->step.network.threads)) return VGG_OK;
+    snprintf(mine, sizeof mine, "%d", t->config->step.network.threads);
     VGG_TRY(comm_join_texts(t->c, mine, all, sizeof all));
     snprintf(text, RANKS_TEXT_MAX + 16, " threads=%s", all);
     return VGG_OK;
@@ -46,26 +46,26 @@ static vgg_status write_setting(trainer *t)
     VGG_TRY(describe_processors(t, processors));
     VGG_TRY(describe_threads(t, threads));
     snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s",
-             config->precision == PRECISION_BF16 ? "bf16" : "fp32", config->conv ? config->conv : "auto",
-             config->wire == WIRE_BF16 ? "bf16" : "fp32", config->factors, processors, threads);
+             config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.network.conv ? config->step.network.conv : "auto",
+             config->step.exchange.wire == WIRE_BF16 ? "bf16" : "fp32", config->step.factors, processors, threads);
     return VGG_OK;
 }
 
 static resume_record record_of(const checkpoint_state *state)
 {
-    resume_record record = {.ranks = state->ranks, .threads = state->threads, .slices = state->slices};
+    resume_record record = {.ranks = state->ranks, .threads = state->threads, .micro_batches = state->micro_batches};
     snprintf(record.tuning_fingerprint, sizeof record.tuning_fingerprint, "%s", state->tuning_fingerprint);
     snprintf(record.exchange, sizeof record.exchange, "%s", state->exchange);
     snprintf(record.algorithms, sizeof record.algorithms, "%s", state->algorithms);
     return record;
 }
 
-/* With slices the number of ranks does not matter to a bit. Threads are rank 0's: where others have more or fewer, the setting says so. */
+/* With micro-batches the number of ranks does not matter to a bit. Threads are rank 0's: where others have more or fewer, the setting says so. */
 static bool same_sums(const trainer *t)
 {
     const resume_record *resumed_from = &t->resumed_from;
-    bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->slices > 0;
-    return same_ranks && resumed_from->threads == t->config->threads && resumed_from->slices == t->config->slices;
+    bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->micro_batches > 0;
+    return same_ranks && resumed_from->threads == t->config->step.network.threads && resumed_from->micro_batches == t->config->step.exchange.micro_batches;
 }
 
 /* On rank 0, which knows its own threads alone: what it finds is everybody's. */
@@ -97,7 +97,7 @@ vgg_status trainer_find_resume(trainer *t)
 const char *trainer_recorded_exchange(const trainer *t)
 {
     const exchange_entry *entries;
-    bool asked = t->config->resume && strcmp(t->config->exchange, "auto") == 0 && t->resumed_from.ranks == comm_size(t->c);
+    bool asked = t->config->resume && strcmp(t->config->step.exchange.name, "auto") == 0 && t->resumed_from.ranks == comm_size(t->c);
     for (size_t i = 0, count = exchange_entries(&entries); asked && i < count; i++) {
         if (strcmp(entries[i].name, t->resumed_from.exchange) == 0) return entries[i].name;
     }
@@ -152,16 +152,16 @@ void trainer_tell_differences(const trainer *t)
 {
     const resume_record *resumed_from = &t->resumed_from;
     reason_list reasons = {.used = 0};
-    bool in_fixed_order = t->config->slices > 0 || comm_size(t->c) == 1;
+    bool in_fixed_order = t->config->step.exchange.micro_batches > 0 || comm_size(t->c) == 1;
     if (!same_sums(t))
-        add(&reasons, "it has %d ranks x %d threads with --slices %d and had %d x %d with --slices %d", comm_size(t->c),
-            t->config->threads, t->config->slices, resumed_from->ranks, resumed_from->threads, resumed_from->slices);
-    else if (*resumed_from->tuning_fingerprint && !in_fixed_order && strcmp(resumed_from->exchange, exchange_name(t->ex)) != 0)
-        add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->ex), resumed_from->exchange);
+        add(&reasons, "it has %d ranks x %d threads with --micro-batches %d and had %d x %d with --micro-batches %d", comm_size(t->c),
+            t->config->step.network.threads, t->config->step.exchange.micro_batches, resumed_from->ranks, resumed_from->threads, resumed_from->micro_batches);
+    else if (*resumed_from->tuning_fingerprint && !in_fixed_order && strcmp(resumed_from->exchange, exchange_name(t->step.ex)) != 0)
+        add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->step.ex), resumed_from->exchange);
     if (!*resumed_from->tuning_fingerprint) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
     else if (strcmp(resumed_from->tuning_fingerprint, t->tuning_fingerprint) != 0) add(&reasons, "it has %s and had %.200s", t->tuning_fingerprint, resumed_from->tuning_fingerprint);
     else add_algorithms(t, &reasons);
-    if (t->config->wire == WIRE_BF16 && comm_node_count(t->c) > 1)
+    if (t->config->step.exchange.wire == WIRE_BF16 && comm_node_count(t->c) > 1)
         add(&reasons, "what rounding to bf16 on the wire took away is not carried over");
     if (reasons.used > 0)
         vgg_log(VGG_LOG_INFO, "the resumed run may not end in the same bits as an uninterrupted one: %s", reasons.text);

@@ -26,9 +26,15 @@ static void count_steps(trainer *t)
     t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
     t->schedule_steps = config->schedule_steps > 0 ? config->schedule_steps : t->steps_total;
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
-    int parts = config->slices > 0 ? config->slices : comm_size(t->c);
-    t->largest_batch = config->batch_size < t->train.set.count ? config->batch_size : t->train.set.count;
-    t->capacity = (int)range_part(t->largest_batch, (size_t)parts, 0).count;
+}
+
+/* Of the configuration, with what is known now: the largest batch, and what a resumed run is to take again. */
+static void configure_step(trainer *t)
+{
+    t->step_config = t->config->step;
+    t->step_config.batch_size = t->config->batch_size < t->train.set.count ? t->config->batch_size : t->train.set.count;
+    t->step_config.recorded_exchange = trainer_recorded_exchange(t);
+    t->step_config.network.plan = trainer_recorded_algorithms(t);
 }
 
 /* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations. What is refused here
@@ -37,49 +43,13 @@ static vgg_status check_memory(trainer *t)
 {
     enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
     size_t flat_bytes = model_flat_count() * sizeof(float), available = cpu_memory_available_bytes();
-    size_t rank_bytes = 2 * flat_bytes + (size_t)t->capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
+    int capacity = training_step_capacity(t->c, &t->step_config);
+    size_t rank_bytes = 2 * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
     size_t needed = 2 * flat_bytes + (size_t)comm_node_size(t->c) * rank_bytes;
     if (available == 0 || needed <= available) return VGG_OK;
     return vgg_fail(VGG_UNAVAILABLE, "%s: %d ranks with %d images each need at least %zu MiB of memory, and %zu MiB are free; use fewer ranks or a smaller --batch-size",
-                    comm_host(t->c), comm_node_size(t->c), t->capacity, needed >> 20, available >> 20);
+                    comm_host(t->c), comm_node_size(t->c), capacity, needed >> 20, available >> 20);
 }
-
-/* Collective. The checkpoint's exchange, where it is to be had; else what the user asked for. */
-static vgg_status open_weight_step(trainer *t)
-{
-    const train_config *config = t->config;
-    const char *recorded = trainer_recorded_exchange(t);
-    training_step_config wanted = {.factors = config->factors,
-                                 .precision = config->precision,
-                                 .conv = config->conv,
-                                 .images = t->largest_batch,
-                                 .exchange = {.name = config->exchange,
-                                              .wire = config->wire,
-                                              .threads = config->threads,
-                                              .slices = config->slices,
-                                              .tune = config->tune,
-                                              .bucket_mib = config->bucket_mib}};
-    if (recorded) {
-        wanted.exchange.name = recorded;
-        wanted.exchange.reason = "as before it was resumed";
-        vgg_status status = training_step_open(t->c, &wanted, &t->weights);
-        if (status != VGG_UNAVAILABLE) return status;
-        vgg_log(VGG_LOG_DEBUG, "the checkpoint's exchange is not to be had: %s", vgg_message());
-        training_step_close(&t->weights);
-        wanted.exchange.name = config->exchange;
-        wanted.exchange.reason = NULL;
-    }
-    return training_step_open(t->c, &wanted, &t->weights);
-}
-
-static vgg_status open_exchange(trainer *t)
-{
-    VGG_TRY(open_weight_step(t));
-    t->ex = t->weights.ex;
-    return VGG_OK;
-}
-
-static double agree_largest(void *context, double value) { return comm_max(context, value); }
 
 static void log_plan(void *context, const char *line)
 {
@@ -95,38 +65,25 @@ static void tell_tuning(const network_config *config)
             config->plan_cache ? config->plan_cache : "no file (--plan-cache)");
 }
 
-static vgg_status open_network(trainer *t)
+static vgg_status open_step(trainer *t)
 {
-    network_config config = {.batch_capacity = t->capacity,
-                             .threads = t->config->threads,
-                             .node_ranks = comm_node_size(t->c),
-                             .precision = t->config->precision,
-                             .conv = t->config->conv,
-                             .training = true,
-                             .tune = t->config->tune,
-                             .plan_cache = t->config->plan_cache,
-                             .plan = trainer_recorded_algorithms(t),
-                             .agreement = {t->c, agree_largest}};
-    tell_tuning(&config);
-    VGG_TRY(comm_agree(t->c, network_create(&config, &t->net)));
-    network_algorithms(t->net, t->algorithms);
-    network_describe(t->net, log_plan, NULL);
+    tell_tuning(&t->step_config.network);
+    VGG_TRY(training_step_open(t->c, &t->step_config, &t->step));
+    network_algorithms(t->step.net, t->algorithms);
+    network_describe(t->step.net, log_plan, NULL);
     return VGG_OK;
 }
 
 static vgg_status open_buffers(trainer *t)
 {
-    size_t capacity = (size_t)t->capacity;
     t->order = malloc(t->train.set.count * sizeof *t->order);
-    t->dlogits = aligned_alloc(64, vgg_round_up(capacity * DATASET_CLASSES * sizeof *t->dlogits, 64));
-    t->labels = malloc(capacity);
     t->reports = malloc((size_t)comm_size(t->c) * sizeof *t->reports);
-    if (t->order && t->dlogits && t->labels && t->reports) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "no memory for batches of %d images", t->capacity);
+    if (t->order && t->reports) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "no memory for the order of %u images", t->train.set.count);
 }
 
 /* What a resumed run must share with the one it goes on with, or positions and sums would mean something else. */
-static void write_recipe(trainer *t)
+static void write_data_fingerprint(trainer *t)
 {
     const train_config *config = t->config;
     snprintf(t->data_fingerprint, sizeof t->data_fingerprint,
@@ -140,25 +97,22 @@ vgg_status trainer_open(trainer *t)
     t->schedule = schedule_find(t->config->schedule);
     VGG_TRY(open_data(t));
     count_steps(t);
-    write_recipe(t);
+    write_data_fingerprint(t);
     VGG_TRY(trainer_find_resume(t));
+    configure_step(t);
     VGG_TRY(comm_agree(t->c, check_memory(t)));
-    VGG_TRY(open_exchange(t));
-    VGG_TRY(open_network(t));
+    VGG_TRY(open_step(t));
     VGG_TRY(comm_agree(t->c, open_buffers(t)));
     VGG_TRY(trainer_start_weights(t));
-    network_prepare(t->net, exchange_weights(t->ex));
+    network_prepare(t->step.net, exchange_weights(t->step.ex));
     return VGG_OK;
 }
 
 void trainer_close(trainer *t)
 {
     free(t->order);
-    free(t->dlogits);
-    free(t->labels);
     free(t->reports);
-    network_destroy(t->net);
-    training_step_close(&t->weights);
+    training_step_close(&t->step);
     shared_dataset_close(&t->test);
     shared_dataset_close(&t->train);
 }

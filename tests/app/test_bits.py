@@ -1,4 +1,4 @@
-"""With --slices, the number of ranks does not show in the result: the same SHA-256 of all weights and velocity.
+"""With --micro-batches, the number of ranks does not show in the result: the same SHA-256 of all weights and velocity.
 
 VGG11_TEST_STEPS is the number of steps (20); 200 and more take minutes.
 """
@@ -26,7 +26,7 @@ class Bits(cli.Case):
     def train_on(self, ranks, output, *arguments):
         """Two epochs of STEPS / 2 steps."""
         options = ["train", "--data", cli.DATA, "--train-samples", str(BATCH * STEPS // 2), "--test-samples", "100",
-                   "--batch-size", str(BATCH), "--epochs", "2", "--slices", "8", "--exchange", EXCHANGES[ranks],
+                   "--batch-size", str(BATCH), "--epochs", "2", "--micro-batches", "8", "--exchange", EXCHANGES[ranks],
                    "--threads", "1", "--no-tune", "--keep", "1", "--output", output, *arguments]
         outcome = self.run_command(cli.launch(options, ranks))
         self.assertEqual(outcome.status, 0, outcome.err)

@@ -102,7 +102,7 @@ END_TEST
 START_TEST(step_limits_add_up)
 {
     bench_result result = {.ranks = 1, .nodes = 1, .limits = made_up};
-    bench_config config = {.batch_size = 4, .precision = PRECISION_FP32};
+    bench_config config = {.step = {.batch_size = 4, .network = {.precision = PRECISION_FP32}}};
     double sum = 0;
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) result.layers[layer][pass].median_s = layer > 0 || pass != CONV_INPUT_GRAD;

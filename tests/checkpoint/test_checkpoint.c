@@ -32,7 +32,7 @@ static checkpoint_state make_state(uint64_t step)
                               .seed = 9007199254740993u, /* not a double */
                               .ranks = 4,
                               .threads = 2,
-                              .slices = 8,
+                              .micro_batches = 8,
                               .best_accuracy = 1.0 / 3,
                               .epoch_loss_sum = 12.3456789,
                               .epoch_correct = 99,
@@ -103,7 +103,7 @@ START_TEST(comes_back_bit_by_bit)
     ck_assert_str_eq(state.algorithms, expected.algorithms);
     ck_assert(state.step == expected.step && state.epoch == expected.epoch && state.position == expected.position);
     ck_assert(state.seed == expected.seed && state.ranks == expected.ranks && state.threads == expected.threads);
-    ck_assert(state.slices == expected.slices && state.best_accuracy == expected.best_accuracy);
+    ck_assert(state.micro_batches == expected.micro_batches && state.best_accuracy == expected.best_accuracy);
     ck_assert(state.epoch_loss_sum == expected.epoch_loss_sum && state.epoch_correct == expected.epoch_correct);
     ck_assert(state.epoch_samples == expected.epoch_samples && state.pixel_mean == expected.pixel_mean);
     ck_assert(state.pixel_deviation == expected.pixel_deviation);

@@ -1,4 +1,4 @@
-/* --slices over real ranks: the sum over slices, to the bit, whatever the number of ranks. */
+/* --micro-batches over real ranks: the sum over micro-batches, to the bit, whatever the number of ranks. */
 #include "support/ranks.h"
 
 #include <stdio.h>
@@ -11,14 +11,14 @@ enum { COUNT = 3 << 19, SLICES_MAX = 16 };
 static const vgg_range segments[] = {{0, 100}, {112, 900000}, {900112, COUNT - 900112}};
 enum { SEGMENTS = sizeof segments / sizeof segments[0] };
 
-static void fill_slice(float *gradient, int slice, int step)
+static void fill_slice(float *gradient, int micro_batch, int step)
 {
     memset(gradient, 0, COUNT * sizeof *gradient);
     for (int i = 0; i < SEGMENTS; i++)
-        support_fill(gradient + segments[i].first, segments[i].count, (unsigned)(1000 * step + 10 * slice + i));
+        support_fill(gradient + segments[i].first, segments[i].count, (unsigned)(1000 * step + 10 * micro_batch + i));
 }
 
-/* sum[COUNT] of slices first .. first+count-1, by the definition of the tree. */
+/* sum[COUNT] of micro-batches first .. first+count-1, by the definition of the tree. */
 static void reference_tree(float *sum, int first, int count, int step)
 {
     if (count == 1) {
@@ -48,21 +48,21 @@ static void give_slices(exchange *ex, int step)
     exchange_finish(ex);
 }
 
-static void check_row(const char *name, int slices, int threads)
+static void check_row(const char *name, int micro_batches, int threads)
 {
     exchange_config config = {.name = name, .count = COUNT, .segments = segments, .segment_count = SEGMENTS, .threads = threads,
-                              .slices = slices};
+                              .micro_batches = micro_batches};
     exchange *ex;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
     vgg_range mine = exchange_micro_batches(ex);
-    ranks_assert((int)mine.count * comm_size(ranks) == slices, "slices are shared out");
+    ranks_assert((int)mine.count * comm_size(ranks) == micro_batches, "micro-batches are shared out");
     uint64_t held = ((UINT64_C(1) << mine.count) - 1) << mine.first;
     comm_sum_u64(ranks, &held, 1);
-    ranks_assert(held == (UINT64_C(1) << slices) - 1, "each slice has one rank");
+    ranks_assert(held == (UINT64_C(1) << micro_batches) - 1, "each slice has one rank");
 
     float *expected = malloc(COUNT * sizeof *expected);
     for (int step = 0; step < 2; step++) {
-        reference_tree(expected, 0, slices, step);
+        reference_tree(expected, 0, micro_batches, step);
         give_slices(ex, step);
         vgg_range owned = exchange_owned(ex);
         const float *sum = exchange_gradient(ex);
@@ -82,13 +82,13 @@ START_TEST(every_row_sums_the_tree)
     const exchange_entry *entries;
     exchange_entries(&entries);
     if (!power_of_two(comm_size(ranks))) return;
-    for (int slices = comm_size(ranks); slices <= SLICES_MAX; slices *= 2) check_row(entries[_i].name, slices, 1 + slices % 3);
+    for (int micro_batches = comm_size(ranks); micro_batches <= SLICES_MAX; micro_batches *= 2) check_row(entries[_i].name, micro_batches, 1 + micro_batches % 3);
 }
 END_TEST
 
-static void refused(int slices, exchange_wire wire, const char *says)
+static void refused(int micro_batches, exchange_wire wire, const char *says)
 {
-    exchange_config config = {.name = "allreduce", .count = 16, .threads = 1, .slices = slices, .wire = wire};
+    exchange_config config = {.name = "allreduce", .count = 16, .threads = 1, .micro_batches = micro_batches, .wire = wire};
     exchange *ex;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_BAD_OPTION && !ex, "bad option");
     ranks_assert(strstr(vgg_message(), says) != NULL, vgg_message());
@@ -98,7 +98,7 @@ START_TEST(numbers_that_do_not_fit_are_refused)
 {
     refused(6, WIRE_FP32, "power of two");
     refused(-4, WIRE_FP32, "power of two");
-    if (comm_size(ranks) > 1) refused(1, WIRE_FP32, "--slices 1 does not fit");
+    if (comm_size(ranks) > 1) refused(1, WIRE_FP32, "--micro-batches 1 does not fit");
     if (!power_of_two(comm_size(ranks))) refused(8, WIRE_FP32, "at most 8");
     if (power_of_two(comm_size(ranks))) refused(8, WIRE_BF16, "--wire fp32");
 }
@@ -123,8 +123,8 @@ static Suite *make_suite(void)
 {
     const exchange_entry *entries;
     int rows = (int)exchange_entries(&entries);
-    Suite *suite = suite_create("slices");
-    TCase *tests = tcase_create("slices");
+    Suite *suite = suite_create("micro_batches");
+    TCase *tests = tcase_create("micro_batches");
     tcase_set_timeout(tests, 0);
     tcase_add_loop_test(tests, every_row_sums_the_tree, 0, rows);
     tcase_add_loop_test(tests, without_slices_a_rank_has_one, 0, rows);

@@ -54,9 +54,7 @@ train_config runs_config(uint32_t samples, uint32_t batch)
                           .optimizer = {.momentum = 0.9f, .nesterov = true, .clip_norm = 1, .threads = 1},
                           .schedule = "constant",
                           .shuffle = true,
-                          .exchange = "allreduce",
-                          .factors = true,
-                          .threads = 1,
+                          .step = {.network = {.threads = 1}, .exchange = {.name = "allreduce"}, .factors = true},
                           .check_every = 1};
 }
 

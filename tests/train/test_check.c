@@ -94,7 +94,7 @@ static train_config config_of(const char *name)
 {
     train_config config = runs_config(SAMPLES, BATCH);
     config.epochs = 1;
-    config.exchange = name;
+    config.step.exchange.name = name;
     config.check_every = 0;
     return config;
 }
@@ -145,7 +145,7 @@ static void run_with(train_config *config, moment when, int step, victim buffer,
     flip.when = when;
     flip.step = step;
     flip.buffer = buffer;
-    runs_expect(config, expected, config->exchange);
+    runs_expect(config, expected, config->step.exchange.name);
     flip.when = NEVER;
 }
 
@@ -180,8 +180,8 @@ START_TEST(a_rank_that_computes_with_other_weights_is_named)
     run_record record;
     char named[32];
     train_config config = config_of("allreduce");
-    config.precision = PRECISION_BF16;
-    config.conv = "bf16-portable";
+    config.step.network.precision = PRECISION_BF16;
+    config.step.network.conv = "bf16-portable";
     config.check_every = 1;
     run_with(&config, IN_OWN_COPY, 2, WEIGHTS, &record, VGG_DISAGREE);
     snprintf(named, sizeof named, "rank %d ", comm_size(ranks) - 1);

@@ -1,4 +1,4 @@
-/* With --slices, any number of ranks comes to the same bits, also where a run goes on with more or fewer ranks. The run on one
+/* With --micro-batches, any number of ranks comes to the same bits, also where a run goes on with more or fewer ranks. The run on one
  * rank leaves its checkpoints in the folder given as argument; the runs on more are held against them. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@ static train_config config_of(void)
 {
     train_config config = runs_config(27, 11);
     config.max_steps = STEPS;
-    config.slices = 8;
-    config.exchange = comm_size(ranks) == 2 ? "overlap" : "node";
+    config.step.exchange.micro_batches = 8;
+    config.step.exchange.name = comm_size(ranks) == 2 ? "overlap" : "node";
     return config;
 }
 

@@ -14,7 +14,7 @@ static const char *run_once(char reason[REASON_BYTES])
     run_observer observer = {.context = reason, .start = note_exchange};
     train_config config = runs_config(24, 8);
     reason[0] = '\0';
-    config.exchange = "auto";
+    config.step.exchange.name = "auto";
     config.max_steps = STEPS;
     config.output = runs_fresh_folder();
     config.checkpoint_every = config.epochs;

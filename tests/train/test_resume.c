@@ -179,8 +179,8 @@ END_TEST
 START_TEST(what_plans_keep_of_weights_is_renewed)
 {
     train_config config = config_of();
-    config.precision = PRECISION_BF16;
-    config.conv = "bf16-portable";
+    config.step.network.precision = PRECISION_BF16;
+    config.step.network.conv = "bf16-portable";
     config.max_steps = 2;
     config.checkpoint_steps = 1;
     const char *folder = config.output = runs_fresh_folder();

@@ -16,7 +16,7 @@ static train_config config_of(void)
     config.max_steps = STEPS;
     config.output = runs_fresh_folder();
     config.checkpoint_steps = 1;
-    config.factors = false; /* as where an algorithm is named */
+    config.step.factors = false; /* as where an algorithm is named */
     return config;
 }
 
@@ -76,14 +76,14 @@ START_TEST(goes_on_with_what_the_checkpoint_used)
     char start[CHECKPOINT_PATH_MAX];
     bool first = comm_rank(ranks) == 0;
     train_config config = config_of();
-    config.exchange = kinds[_i].exchange;
-    config.bucket_mib = kinds[_i].bucket_mib;
-    config.conv = kinds[_i].conv;
+    config.step.exchange.name = kinds[_i].exchange;
+    config.step.exchange.bucket_mib = kinds[_i].bucket_mib;
+    config.step.network.conv = kinds[_i].conv;
     runs_expect(&config, VGG_OK, "named");
     if (first) change_record(config.output, forget_name);
     checkpoint_path(config.output, FROM, start);
     train_config again = config_of();
-    again.exchange = "auto";
+    again.step.exchange.name = "auto";
     again.resume = start;
     runs_expect(&again, VGG_OK, "left open");
     ranks_assert(!first || same_state(config.output, again.output), "exchange, algorithms and bits as before");
@@ -98,7 +98,7 @@ START_TEST(nonsense_is_passed_over)
     char start[CHECKPOINT_PATH_MAX];
     checkpoint_path(config.output, FROM, start);
     config.resume = start;
-    config.exchange = "auto";
+    config.step.exchange.name = "auto";
     runs_expect(&config, VGG_OK, "chosen afresh");
 }
 END_TEST

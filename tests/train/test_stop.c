@@ -20,7 +20,7 @@ static train_config config_of(void)
     train_config config = runs_config(SAMPLES, BATCH);
     config.max_steps = STEPS;
     config.checkpoint_every = config.epochs;
-    config.exchange = "node";
+    config.step.exchange.name = "node";
     return config;
 }
 

@@ -128,8 +128,8 @@ START_TEST(parallel_equals_serial)
     run_record record;
     run_observer observer = runs_recorder(&record);
     train_config config = config_of(shape);
-    config.exchange = name;
-    config.factors = factors;
+    config.step.exchange.name = name;
+    config.step.factors = factors;
     config.output = runs_fresh_folder();
     config.checkpoint_every = config.epochs;
     config.observers = &observer;

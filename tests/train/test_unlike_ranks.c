@@ -37,10 +37,10 @@ static void open_and_expect(vgg_precision precision, size_t last, bool expected)
 {
     training_step step;
     training_step_config config = {.factors = true,
-                                 .precision = precision,
-                                 .images = rank_of() + 1 == comm_size(ranks) ? last : IMAGES,
-                                 .exchange = {.name = "node", .threads = 1}};
-    ranks_assert(training_step_open(ranks, &config, &step) == VGG_OK, vgg_message());
+                                 .network = {.precision = precision, .threads = 1},
+                                 .batch_size = rank_of() + 1 == comm_size(ranks) ? last : IMAGES,
+                                 .exchange = {.name = "node"}};
+    ranks_assert(training_step_open_exchange(ranks, &config, &step) == VGG_OK, vgg_message());
     expect_holding(&step, expected);
     training_step_close(&step);
 }
@@ -64,10 +64,10 @@ END_TEST
 static train_config config_of(vgg_precision precision, bool tune)
 {
     train_config config = runs_config(STEPS * IMAGES, IMAGES);
-    config.precision = precision;
-    config.tune = tune;
-    config.threads = config.optimizer.threads = 1 + rank_of() % 2;
-    config.exchange = "auto";
+    config.step.network.precision = precision;
+    config.step.network.tune = config.step.exchange.tune = tune;
+    config.step.network.threads = config.optimizer.threads = 1 + rank_of() % 2;
+    config.step.exchange.name = "auto";
     config.max_steps = STEPS;
     config.output = runs_fresh_folder();
     config.checkpoint_steps = 1;
@@ -96,7 +96,7 @@ START_TEST(goes_on_to_the_same_bits)
     char start[CHECKPOINT_PATH_MAX], cache[CHECKPOINT_PATH_MAX];
     train_config config = config_of(kinds[_i].precision, kinds[_i].tune);
     snprintf(cache, sizeof cache, "%s/plans.tsv", config.output);
-    config.plan_cache = first ? cache : NULL;
+    config.step.network.plan_cache = first ? cache : NULL;
     runs_expect(&config, VGG_OK, "from the start");
     ranks_assert(!first || setting_says(config.output, " threads=1@0,2@1"), "threads of all ranks");
     ranks_assert(!first || !unlike || setting_says(config.output, "@0,portable@1"), "processors of all ranks");
@@ -118,7 +118,7 @@ START_TEST(goes_on_where_one_rank_has_changed)
     for (int tune = 0; tune < 2; tune++) {
         train_config again = config_of(PRECISION_FP32, tune == 1);
         again.resume = start;
-        if (rank_of() + 1 == comm_size(ranks)) again.threads = again.optimizer.threads = 3;
+        if (rank_of() + 1 == comm_size(ranks)) again.step.network.threads = again.optimizer.threads = 3;
         runs_expect(&again, VGG_OK, "resumed with other threads");
     }
 }

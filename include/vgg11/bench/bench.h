@@ -7,8 +7,7 @@
 
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
-#include "vgg11/exchange/exchange.h"
-#include "vgg11/nn/network.h"
+#include "vgg11/train/step.h"
 
 /* What of it is wanted. The limits are always measured: fractions need them. */
 typedef struct {
@@ -25,18 +24,9 @@ const bench_part *bench_part_find(const char *name);
 
 typedef struct {
     const bench_part *part;
-    uint32_t batch_size; /* global: images of all ranks together, >= 1 */
-    uint32_t repeats;    /* timed steps, >= 1; medians of these */
-    uint64_t seed;       /* of the synthetic images, labels and weights */
-    vgg_precision precision;
-    const char *conv;     /* a row's name, or "auto" */
-    const char *exchange; /* of the step */
-    exchange_wire wire;
-    int slices;             /* as exchange_config has it, and so the next */
-    int bucket_mib;
-    bool factors;           /* as train_config has it */
-    int threads;            /* per rank, >= 1 */
-    const char *plan_cache; /* as network_config has it */
+    training_step_config step; /* batch_size: global, images of all ranks together, >= 1 */
+    uint32_t repeats;          /* timed steps, >= 1; medians of these */
+    uint64_t seed;             /* of the synthetic images, labels and weights */
     bool json;              /* JSON on standard output instead of tables */
     const char *plot;       /* folder for pictures, made if it is not there; NULL for none */
 } bench_config;

@@ -19,7 +19,7 @@ typedef struct {
     uint64_t seed;
     int ranks;
     int threads;
-    int slices;
+    int micro_batches;
     double best_accuracy;
     /* Sums over the steps so far of the last step's epoch, for the epoch's line. Zeros at an epoch's end in files of older programs. */
     double epoch_loss_sum;

@@ -43,12 +43,12 @@ typedef struct {
     size_t node_scratch_bytes;
     exchange_wire wire;
     int threads;               /* OpenMP threads for sums */
-    int slices;                /* 0: as many as ranks. Else a power of two: see exchange_micro_batches() */
+    int micro_batches;                /* 0: as many as ranks. Else a power of two: see exchange_micro_batches() */
     bool tune;                 /* time what is left open: "auto", a bucket of 0. Else "auto" takes the first row that opens on all ranks */
     int bucket_mib;            /* of "overlap": a message's size, which no bit of a sum depends on; 0: for us to choose */
 } exchange_config;
 
-/* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if slices do not fit. */
+/* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if micro-batches do not fit. */
 vgg_status exchange_create(comm *c, const exchange_config *config, exchange **out);
 void exchange_destroy(exchange *ex);
 
@@ -62,7 +62,7 @@ float *exchange_velocity(exchange *ex); /* [count]; likewise */
 vgg_range exchange_owned(const exchange *ex); /* but segments apart, which it may reach over */
 
 /* Memory of config.node_scratch_bytes, 64-byte aligned, that all ranks share; NULL if none was asked for, or the ranks do not all share
- * memory, or gradients are in slices. Ranks write it between begin and finish, each its own part, and then see all of it; or
+ * memory, or gradients are in micro-batches. Ranks write it between begin and finish, each its own part, and then see all of it; or
  * between finish and square_sums, likewise. Nobody writes between square_sums and publish. */
 void *exchange_node_scratch(exchange *ex);
 
@@ -71,13 +71,13 @@ void exchange_range_final(exchange *ex, size_t first, size_t count);
 void exchange_poll(exchange *ex);
 void exchange_finish(exchange *ex);
 
-/* With config.slices = S > 0 the sum is ((s0 + s1) + (s2 + s3)) + ... over the S slices of the global batch, whoever holds them:
- * the same bits on 1, 2, 4, .. S ranks. A rank holds S / ranks slices in a row and gives them one after the other, for index
+/* With config.micro-batches = S > 0 the sum is ((s0 + s1) + (s2 + s3)) + ... over the S micro-batches of the global batch, whoever holds them:
+ * the same bits on 1, 2, 4, .. S ranks. A rank holds S / ranks micro-batches in a row and gives them one after the other, for index
  * 0, 1, ..: it writes the gradient of one to exchange_micro_batch_gradient() and says with exchange_micro_batch_range_final() which ranges
- * are complete, which adds them to those before; for the last slice this tells exchange_range_final() too. Without slices
+ * are complete, which adds them to those before; for the last micro-batch this tells exchange_range_final() too. Without micro-batches
  * (S = 0) a rank has one, its own, and the same calls do what exchange_gradient() and exchange_range_final() do.
  * Takes log2(S / ranks) further buffers. */
-vgg_range exchange_micro_batches(const exchange *ex); /* first: of all S (without slices, of the ranks); count: this rank's */
+vgg_range exchange_micro_batches(const exchange *ex); /* first: of all S (without micro-batches, of the ranks); count: this rank's */
 float *exchange_micro_batch_gradient(exchange *ex, int index); /* [count], 0 <= index < exchange_micro_batches().count */
 void exchange_micro_batch_range_final(exchange *ex, int index, size_t first, size_t count);
 

@@ -8,9 +8,8 @@
 #include "vgg11/base/run_events.h"
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
-#include "vgg11/exchange/exchange.h"
-#include "vgg11/nn/network.h"
 #include "vgg11/train/optimizer.h"
+#include "vgg11/train/step.h"
 
 typedef struct {
     const char *directory; /* NULL: where dataset_locate() finds it */
@@ -25,10 +24,7 @@ typedef struct {
     data_config data;
     const char *init;
     uint64_t seed;
-    vgg_precision precision;
-    const char *conv;
-    bool tune;              /* time algorithms and exchange; see network_config and exchange_config */
-    const char *plan_cache; /* NULL for none */
+    training_step_config step; /* but recorded_exchange, batch_size and network.plan, which the run knows for itself */
     uint32_t epochs;
     uint64_t max_steps;     /* where the run stops, if the epochs do not end before; 0: with them. No matter to the schedule */
     uint32_t batch_size;    /* global */
@@ -38,12 +34,6 @@ typedef struct {
     uint64_t schedule_steps; /* its length, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;
     bool shuffle;
-    const char *exchange;
-    exchange_wire wire;
-    int slices;             /* 0: as many as ranks */
-    int bucket_mib;         /* of the exchange; 0: chosen */
-    bool factors;           /* see training_step.h */
-    int threads;            /* per rank, >= 1 */
     uint32_t check_every;   /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
     const char *output;     /* run folder, exists; NULL: write nothing */
     uint32_t checkpoint_every; /* epochs; 0 for none */

@@ -53,7 +53,7 @@ typedef struct {
 
     char *exchange;
     char *wire;
-    uint64_t slices;
+    uint64_t micro_batches;
     uint64_t bucket;
     bool no_factors;
     uint64_t threads;
@@ -96,6 +96,7 @@ typedef bool (*option_choices)(size_t index, option_choice *choice);
 
 typedef struct {
     const char *name;     /* --name, and the key in files */
+    const char *former_name; /* what earlier versions called it, still understood; or NULL */
     const char *argument; /* as --help calls it; NULL for a flag */
     option_type type;
     size_t offset;        /* in options */
@@ -113,7 +114,7 @@ typedef struct {
 extern const option_row option_table[]; /* ended by a row without a name */
 extern const char *const option_groups[]; /* titles; ended by NULL */
 
-/* Exact name; NULL if there is none. */
+/* Exact name, today's or a former one; NULL if there is none. */
 const option_row *option_find(const char *name);
 
 /* Fills `o` from defaults, then --preset, then the --config file, then the command line; a later value of the same option

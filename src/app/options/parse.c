@@ -35,15 +35,20 @@ static error_t take(int key, char *value, struct argp_state *state)
     return line->status == VGG_OK ? 0 : ENOMEM;
 }
 
-/* argp's own view of the table. */
-static void describe_options(struct argp_option described[OPTION_ROWS_MAX + 1])
+enum { DESCRIBED_MAX = 2 * OPTION_ROWS_MAX + 1 };
+
+/* argp's own view of the table, in which former names are options of the same key. */
+static void describe_options(struct argp_option described[DESCRIBED_MAX])
 {
-    memset(described, 0, (OPTION_ROWS_MAX + 1) * sizeof *described);
+    memset(described, 0, DESCRIBED_MAX * sizeof *described);
     for (int i = 0; option_table[i].name; i++) {
-        described[i] = (struct argp_option){.name = option_table[i].name,
-                                            .key = KEY_FIRST + i,
-                                            .arg = option_table[i].argument,
-                                            .flags = option_table[i].bare ? OPTION_ARG_OPTIONAL : 0};
+        const option_row *row = &option_table[i];
+        const char *names[] = {row->name, row->former_name};
+        for (int j = 0; j < 2 && names[j]; j++)
+            *described++ = (struct argp_option){.name = names[j],
+                                                .key = KEY_FIRST + i,
+                                                .arg = row->argument,
+                                                .flags = row->bare ? OPTION_ARG_OPTIONAL : 0};
     }
 }
 
@@ -52,10 +57,13 @@ static int count_beginnings(const char *name, size_t length, const option_row **
 {
     int count = 0;
     for (const option_row *row = option_table; row->name; row++) {
-        if (strncmp(row->name, name, length) != 0) continue;
-        *found = row;
-        if (strlen(row->name) == length) return 1;
-        count++;
+        const char *names[] = {row->name, row->former_name};
+        for (int i = 0; i < 2 && names[i]; i++) {
+            if (strncmp(names[i], name, length) != 0) continue;
+            *found = row;
+            if (strlen(names[i]) == length) return 1;
+            count++;
+        }
     }
     return count;
 }
@@ -84,7 +92,7 @@ static vgg_status explain(const char *word)
 
 static vgg_status collect(int argc, char **argv, command_line *line)
 {
-    struct argp_option described[OPTION_ROWS_MAX + 1];
+    struct argp_option described[DESCRIBED_MAX];
     describe_options(described);
     const struct argp grammar = {.options = described, .parser = take};
     error_t failed = argp_parse(&grammar, argc, argv, ARGP_SILENT, NULL, line);

@@ -128,7 +128,7 @@ const option_row option_table[] = {
      .help = "algorithm of the layers' products"},
     {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
      .help = "time nothing at the start: take the first algorithms of --conv's list and the first of --exchange's that work. The same "
-             "options then give the same bits on the same type of processor with as many threads a rank and, without --slices, as many "
+             "options then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
              "ranks on as many nodes"},
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
@@ -161,7 +161,7 @@ const option_row option_table[] = {
              "did not hide behind computing"},
     {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN | BENCH),
      .help = "numbers on the network between nodes"},
-    {COUNT("slices", slices, 0, 65536), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
+    {COUNT("micro-batches", micro_batches, 0, 65536), .former_name = "slices", .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
      .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
              "ranks; 0: as many as ranks"},
     {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
@@ -219,7 +219,8 @@ _Static_assert(sizeof option_table / sizeof option_table[0] <= OPTION_ROWS_MAX, 
 const option_row *option_find(const char *name)
 {
     for (const option_row *row = option_table; row->name; row++) {
-        if (strcmp(row->name, name) == 0) return row;
+        bool formerly = row->former_name && strcmp(row->former_name, name) == 0;
+        if (formerly || strcmp(row->name, name) == 0) return row;
     }
     return NULL;
 }
