@@ -61,6 +61,27 @@ START_TEST(what_one_rank_declines_nobody_keeps)
 }
 END_TEST
 
+static double agree_largest(void *context, double value)
+{
+    (void)context;
+    return comm_max(ranks, value);
+}
+
+/* What is expected to be fastest differs between processors; a checkpoint has one line for all ranks. */
+START_TEST(what_one_processor_lacks_nobody_takes)
+{
+    char algorithms[NETWORK_PLAN_MAX] = "";
+    network_config config = {.batch_capacity = 2, .threads = 1, .precision = PRECISION_BF16, .training = true,
+                             .agreement = {NULL, agree_largest}};
+    network *net;
+    vgg_status status = network_create(&config, &net);
+    if (status == VGG_OK) network_algorithms(net, algorithms);
+    network_destroy(net);
+    ranks_assert(status == VGG_OK, vgg_message());
+    ranks_assert(comm_agree_text(ranks, "algorithms", algorithms) == VGG_OK, vgg_message());
+}
+END_TEST
+
 static train_config config_of(vgg_precision precision, bool tune)
 {
     train_config config = runs_config(STEPS * IMAGES, IMAGES);
@@ -135,6 +156,7 @@ static Suite *make_suite(void)
     tcase_add_unchecked_fixture(tests, NULL, runs_remove_folders);
     tcase_add_test(tests, what_one_processor_lacks_nobody_keeps);
     tcase_add_test(tests, what_one_rank_declines_nobody_keeps);
+    tcase_add_test(tests, what_one_processor_lacks_nobody_takes);
     tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, sizeof kinds / sizeof kinds[0]);
     tcase_add_test(tests, goes_on_where_one_rank_has_changed);
     suite_add_tcase(suite, tests);
