@@ -1,90 +1,98 @@
 #!/usr/bin/env python3
-"""The training step of vgg11_dist in PyTorch, timed: the peer that compare_torch.py runs.
+"""The training step of vgg11_dist in PyTorch: a peer of compare_peers.py.
 
-The same network (VGG11's configuration A for 32x32x1 with a further 10-way layer), the same step: forward, softmax
-cross-entropy, backward, global norm clipped to 1, Nesterov SGD; the same synthetic batch every time. One process, or
-one of several under DistributedDataParallel (gloo) where WORLD_SIZE, RANK, MASTER_ADDR and MASTER_PORT are set.
-Prints one JSON object, on rank 0: {"torch", "ranks", "threads", "batch", "precision", "layout", "parameters",
-"step_s": [seconds of each timed step], "loss": [first, last]}.
+One process, or with --ranks one of several under DistributedDataParallel over gloo. bf16 is torch.autocast. The update is
+the fused SGD where this version has it for CPUs, otherwise the one over lists of tensors ("foreach").
 """
-import argparse
-import json
-import os
-import time
-
 import torch
 from torch import nn
 
-WIDTHS = [64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"]
-DENSE = [512, 4096, 4096, 1000, 10]
+import peer
 
 
 def build_network():
     layers, channels = [], 1
-    for width in WIDTHS:
+    for width in peer.WIDTHS:
         if width == "pool":
             layers.append(nn.MaxPool2d(2))
             continue
         layers += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
         channels = width
     layers.append(nn.Flatten())
-    for features, width in zip(DENSE, DENSE[1:]):
+    for features, width in zip([peer.FEATURES, *peer.DENSE], peer.DENSE):
         layers += [nn.Linear(features, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])  # no ReLU after the last layer
 
 
-def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=32, help="global batch: images of all ranks together")
-    parser.add_argument("--threads", type=int, default=1, help="threads a rank")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: torch.autocast on the CPU")
-    parser.add_argument("--channels-last", action="store_true", help="NHWC memory, which some versions run faster")
-    parser.add_argument("--warmup", type=int, default=3, help="steps before the timed ones")
-    parser.add_argument("--steps", type=int, default=10, help="timed steps")
-    return parser.parse_args()
+def build_optimizer(parameters, lr):
+    settings = {"lr": lr, "momentum": peer.MOMENTUM, "nesterov": True}
+    try:
+        return torch.optim.SGD(parameters, fused=True, **settings)
+    except (TypeError, RuntimeError):  # older than fused SGD, or than its CPU kernel
+        return torch.optim.SGD(parameters, foreach=True, **settings)
 
 
-def main():
-    options = parse_options()
-    torch.set_num_threads(options.threads)
-    ranks, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    torch.manual_seed(0)
-    network = build_network().to(memory_format=layout)
-    replica = network
-    if ranks > 1:
-        torch.distributed.init_process_group("gloo")
-        replica = nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
-    share = options.batch // ranks + (rank < options.batch % ranks)
-    images = torch.randn(share, 1, 32, 32).contiguous(memory_format=layout)
-    labels = torch.randint(0, 10, (share,))
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9, nesterov=True)
+def as_parameter(array):
+    """A tensor laid out as PyTorch's parameters are: OIHW, (out, in)."""
+    axes = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[array.ndim]
+    return torch.from_numpy(array.transpose(axes).copy())
 
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bf16"):
-            logits = replica(images)
+
+class TorchPeer:
+    version = f"PyTorch {torch.__version__}"
+
+    @staticmethod
+    def add_options(parser):
+        parser.add_argument("--channels-last", action="store_true", help="NHWC memory")
+        parser.add_argument("--compile", action="store_true", help="torch.compile the network")
+        parser.add_argument("--static-graph", action="store_true", help="tell DistributedDataParallel that it is")
+        parser.add_argument("--ranks", type=int, default=1)
+        parser.add_argument("--rank", type=int, default=0)
+        parser.add_argument("--rendezvous", metavar="FILE", help="by which ranks find each other; must not exist before")
+
+    def __init__(self, options):
+        self.options = options
+        torch.set_num_threads(options.threads)
+        torch.manual_seed(0)
+        self.layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.network = self.replica = build_network().to(memory_format=self.layout)
+        if options.ranks > 1:
+            torch.distributed.init_process_group("gloo", init_method=f"file://{options.rendezvous}", rank=options.rank,
+                                                 world_size=options.ranks)
+            self.replica = nn.parallel.DistributedDataParallel(self.network, gradient_as_bucket_view=True,
+                                                               static_graph=options.static_graph)
+        if options.compile:
+            self.replica = torch.compile(self.replica)
+        self.optimizer = build_optimizer(self.network.parameters(), options.lr)
+
+    def load(self, weights, velocity):
+        with torch.no_grad():
+            for parameter, value, moving in zip(self.network.parameters(), weights, velocity):
+                parameter.copy_(as_parameter(value))
+                # Keras' velocity is the change of the weight, PyTorch's a sum of gradients.
+                buffer = torch.empty_like(parameter).copy_(as_parameter(moving) / -self.options.lr)
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+
+    def tensors(self, images, labels):
+        images = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return images.contiguous(memory_format=self.layout), torch.from_numpy(labels)
+
+    def step(self, images, labels):
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.options.precision == "bf16"):
+            logits = self.replica(images)
         loss = nn.functional.cross_entropy(logits.float(), labels)
+        if self.options.ranks > 1:  # which takes the mean over ranks, whose parts need not be equal
+            loss = loss * (len(labels) * self.options.ranks / self.options.batch)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        return loss
-
-    first = step().item()
-    for _ in range(options.warmup - 1):
-        step()
-    seconds = []
-    for _ in range(options.steps):
-        start = time.perf_counter()
-        loss = step()
-        seconds.append(time.perf_counter() - start)
-    if rank == 0:
-        print(json.dumps({
-            "torch": torch.__version__, "ranks": ranks, "threads": torch.get_num_threads(), "batch": options.batch,
-            "precision": options.precision, "layout": "channels_last" if options.channels_last else "contiguous",
-            "parameters": sum(p.numel() for p in network.parameters()), "step_s": seconds,
-            "loss": [first, loss.item()]}))
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), peer.CLIP_NORM)
+        self.optimizer.step()
+        loss = loss.detach()
+        if self.options.check and self.options.ranks > 1:
+            torch.distributed.all_reduce(loss)
+            loss /= self.options.ranks
+        return loss, norm
 
 
 if __name__ == "__main__":
-    main()
+    peer.main(TorchPeer, __doc__)

@@ -70,7 +70,7 @@ static double agree_largest(void *context, double value)
 /* What is expected to be fastest differs between processors; a checkpoint has one line for all ranks. */
 START_TEST(what_one_processor_lacks_nobody_takes)
 {
-    char algorithms[NETWORK_PLAN_MAX] = "";
+    char algorithms[CONV_CHOICES_TEXT_MAX] = "";
     network_config config = {.batch_capacity = 2, .threads = 1, .precision = PRECISION_BF16, .training = true,
                              .agreement = {NULL, agree_largest}};
     network *net;
