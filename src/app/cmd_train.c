@@ -87,7 +87,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .schedule_steps = o->schedule_steps,
         .warmup_steps = o->warmup_steps,
         .shuffle = !o->no_shuffle,
-        .check_every = (uint32_t)o->check_every,
+        .check_every = o->check_every,
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,
         .checkpoint_steps = o->checkpoint_steps,

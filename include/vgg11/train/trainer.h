@@ -34,7 +34,7 @@ typedef struct {
     uint64_t schedule_steps; /* its length, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;
     bool shuffle;
-    uint32_t check_every;   /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
+    uint64_t check_every;   /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
     const char *output;     /* run folder, exists; NULL: write nothing */
     uint32_t checkpoint_every; /* epochs; 0 for none */
     uint64_t checkpoint_steps; /* 0 for none */

@@ -127,8 +127,8 @@ const option_row option_table[] = {
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
     {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
-     .help = "time nothing at the start: take the first algorithms of --conv's list and the first of --exchange's that work. The same "
-             "options then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
+     .help = "time nothing at the start: take the first algorithms and the first exchange of their lists that work. The same options "
+             "then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
              "ranks on as many nodes"},
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
