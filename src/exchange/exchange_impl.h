@@ -28,7 +28,7 @@ typedef struct {
     const char *name;
     const char *good_when;
     const exchange_functions *functions;
-    bool shares_memory; /* a node has one copy of weights and velocity; finish(), square_sums() and publish() are fences for ex->common, too */
+    bool shares_memory; /* a node has one copy of weights and velocity; finish(), square_sums() and publish() are fences for ex->node_scratch, too */
 } exchange_row;
 
 /* All strategies, fastest first by expectation, the reference last. */
@@ -56,7 +56,7 @@ struct exchange {
     int bucket_mib; /* in use; 0 for a strategy that has no buckets */
     int first_micro_batch; /* this rank's place in the tree of micro-batches */
     exchange_costs cost;
-    comm_shared *common; /* config.node_scratch_bytes, or NULL */
+    comm_shared *node_scratch; /* config.node_scratch_bytes, or NULL */
     void *state; /* the strategy's own */
     double exposed_s;
     uint64_t hashes[EXCHANGE_CHECKED]; /* if known, what the last check found */

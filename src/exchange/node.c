@@ -25,10 +25,10 @@ static double *block_sums(const node_state *node) { return comm_shared_memory(no
 static void node_sync(exchange *ex)
 {
     node_state *node = ex->state;
-    comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums, ex->common};
-    for (size_t i = 0; i < 4 + (ex->common != NULL); i++) shared_fence(blocks[i]);
+    comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums, ex->node_scratch};
+    for (size_t i = 0; i < 4 + (ex->node_scratch != NULL); i++) shared_fence(blocks[i]);
     comm_node_barrier(ex->c);
-    for (size_t i = 0; i < 4 + (ex->common != NULL); i++) shared_fence(blocks[i]);
+    for (size_t i = 0; i < 4 + (ex->node_scratch != NULL); i++) shared_fence(blocks[i]);
 }
 
 static vgg_status open_memory(exchange *ex, node_state *node)
@@ -44,7 +44,7 @@ static vgg_status open_memory(exchange *ex, node_state *node)
     ex->velocity = comm_shared_memory(node->velocity);
     for (size_t rank = 0; rank < ranks; rank++)
         node->sources[rank] = (float *)comm_shared_memory(node->gradients) + rank * ex->config.count;
-    ex->cost.memory_node_bytes = (ranks + 2) * bytes + sums + (ex->common ? ex->config.node_scratch_bytes : 0);
+    ex->cost.memory_node_bytes = (ranks + 2) * bytes + sums + (ex->node_scratch ? ex->config.node_scratch_bytes : 0);
     return VGG_OK;
 }
 
