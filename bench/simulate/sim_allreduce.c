@@ -7,7 +7,10 @@
 
 int sim_allreduce(const void *from, void *data, int count, MPI_Datatype type, MPI_Op op, MPI_Comm ranks);
 
-static vgg_range part_of(int count, int size, int rank) { return range_part((size_t)count, (size_t)size, (size_t)((rank + 2 * size) % size)); }
+static vgg_range part_of(int count, int size, int rank)
+{
+    return range_part((size_t)count, (size_t)size, (size_t)((rank + 2 * size) % size));
+}
 
 int sim_allreduce(const void *from, void *data, int count, MPI_Datatype type, MPI_Op op, MPI_Comm ranks)
 {

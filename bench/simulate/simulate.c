@@ -99,7 +99,8 @@ int main(int argc, char **argv)
     exchange *ex;
     if (argc != ARGUMENTS) return fprintf(stderr, "simulate: %d arguments expected\n", ARGUMENTS - 1), 2;
     if (comm_open(&argc, &argv, &c) != VGG_OK) return fprintf(stderr, "simulate: %s\n", vgg_message()), 1;
-    sim_memory_open(c, ((size_t)comm_node_size(c) + 3) * model_flat_count() * sizeof(float)); /* the most that one asks for at once */
+    sim_memory_open(c,
+                    ((size_t)comm_node_size(c) + 3) * model_flat_count() * sizeof(float)); /* the most that one asks for at once */
     sim_set_bandwidth(atof(argv[4]));
     vgg_status status = open_exchange(c, argv, &ex);
     if (status == VGG_OK) {

@@ -48,9 +48,8 @@ static vgg_status load_here(const char *path, float *weights, training_facts *fa
     *facts = facts_of(&state);
     checkpoint_state_clear(&state);
     if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
-    return vgg_fail(VGG_BAD_CHECKPOINT,
-                    "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0", path,
-                    facts->mean, facts->deviation);
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
+                    path, facts->mean, facts->deviation);
 }
 
 /* Collective: rank 0 reads, all get. */
@@ -62,17 +61,13 @@ static vgg_status load(comm *c, const options *o, float *weights, training_facts
     return VGG_OK;
 }
 
-static double ratio(uint64_t part, uint64_t whole)
-{
-    return whole ? (double)part / (double)whole : 0;
-}
+static double ratio(uint64_t part, uint64_t whole) { return whole ? (double)part / (double)whole : 0; }
 
 /* Samples of class `label`, or, by columns, predictions of it. */
 static uint64_t line_sum(const evaluation *result, int label, bool column)
 {
     uint64_t sum = 0;
-    for (int i = 0; i < DATASET_CLASSES; i++)
-        sum += column ? result->confusion[i][label] : result->confusion[label][i];
+    for (int i = 0; i < DATASET_CLASSES; i++) sum += column ? result->confusion[i][label] : result->confusion[label][i];
     return sum;
 }
 
@@ -81,20 +76,18 @@ static void print_classes(const evaluation *result)
     printf("\n%5s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "samples");
     for (int k = 0; k < DATASET_CLASSES; k++) {
         uint64_t hits = result->confusion[k][k], samples = line_sum(result, k, false), said = line_sum(result, k, true);
-        printf("%5d %9.4f %9.4f %9.4f %9" PRIu64 "\n", k, ratio(hits, said), ratio(hits, samples),
-               ratio(2 * hits, said + samples), samples);
+        printf("%5d %9.4f %9.4f %9.4f %9" PRIu64 "\n", k, ratio(hits, said), ratio(hits, samples), ratio(2 * hits, said + samples),
+               samples);
     }
 }
 
 static void print_confusion(const evaluation *result)
 {
     printf("\nrow: label, column: prediction\n%5s", "");
-    for (int k = 0; k < DATASET_CLASSES; k++)
-        printf(" %6d", k);
+    for (int k = 0; k < DATASET_CLASSES; k++) printf(" %6d", k);
     for (int label = 0; label < DATASET_CLASSES; label++) {
         printf("\n%5d", label);
-        for (int k = 0; k < DATASET_CLASSES; k++)
-            printf(" %6" PRIu64, result->confusion[label][k]);
+        for (int k = 0; k < DATASET_CLASSES; k++) printf(" %6" PRIu64, result->confusion[label][k]);
     }
     putchar('\n');
 }
@@ -104,13 +97,12 @@ static void print_json(const options *o, const training_facts *facts, const eval
     json_t *rows = json_array();
     for (int label = 0; label < DATASET_CLASSES; label++) {
         json_t *row = json_array();
-        for (int k = 0; k < DATASET_CLASSES; k++)
-            json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k]));
+        for (int k = 0; k < DATASET_CLASSES; k++) json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k]));
         json_array_append_new(rows, row);
     }
-    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step",
-                               (json_int_t)facts->step, "samples", (json_int_t)result->samples, "test_loss",
-                               result->loss, "test_accuracy", result->accuracy, "confusion", rows);
+    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
+                               "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
+                               "confusion", rows);
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(object);
@@ -131,8 +123,10 @@ static vgg_status open_images(comm *c, const options *o, const training_facts *f
     bool named = options_given(o, offsetof(options, resize)), bug = facts->resize_bug && !named;
     const char *resize = *facts->resize && !named ? facts->resize : o->resize;
     if (bug)
-        vgg_log(VGG_LOG_INFO, "trained with --resize-bug: of the test images, too, only the first and the last are not zero; "
-                              "--resize %s shows it whole ones", resize);
+        vgg_log(VGG_LOG_INFO,
+                "trained with --resize-bug: of the test images, too, only the first and the last are not zero; "
+                "--resize %s shows it whole ones",
+                resize);
     return shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples, resize, bug, test);
 }
 

@@ -73,19 +73,18 @@ static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int
     json_t *list = json_array(), *found = json_object();
     for (int i = 0; i < count; i++) {
         const rank_info *r = &ranks[i];
-        json_array_append_new(list,
-                              json_pack("{s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host,
-                                        "node", r->node, "threads", r->threads, "cores", r->cores, "processors",
-                                        r->processors, "model", r->model, "features", features_json(&r->features),
-                                        "memory_available_bytes", (json_int_t)r->memory_bytes));
+        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host, "node",
+                                              r->node, "threads", r->threads, "cores", r->cores, "processors", r->processors,
+                                              "model", r->model, "features", features_json(&r->features), "memory_available_bytes",
+                                              (json_int_t)r->memory_bytes));
     }
     for (const library_info *library = libraries; library->name; library++) {
         const char *version = loaded_version(library);
         json_object_set_new(found, library->name, *version ? json_string(version) : json_null());
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type",
-                     VGG11_BUILD_TYPE, "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", found, "rank_count", count,
-                     "node_count", nodes, "ranks", list);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type", VGG11_BUILD_TYPE,
+                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", found, "rank_count", count, "node_count", nodes, "ranks",
+                     list);
 }
 
 static void print_features(const cpu_features *features)
@@ -133,8 +132,7 @@ vgg_status cmd_info(comm *c, const options *o)
     rank_info mine = describe_rank(c, &plan);
     int count = comm_size(c);
     rank_info *ranks = malloc((size_t)count * sizeof *ranks);
-    vgg_status status =
-        comm_agree(c, ranks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks"));
+    vgg_status status = comm_agree(c, ranks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks"));
     if (status != VGG_OK) {
         free(ranks);
         return status;

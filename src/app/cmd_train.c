@@ -34,13 +34,12 @@ typedef struct {
 static void write_config(void *context, const run_start_event *event)
 {
     const config_writer *writer = context;
-    vgg_status status =
-        run_folder_write_config(writer->folder, writer->options, event->ranks, event->threads, event);
+    vgg_status status = run_folder_write_config(writer->folder, writer->options, event->ranks, event->threads, event);
     if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
 }
 
-static vgg_status open_listeners(const options *o, const run_folder *folder, const char *config_json,
-                                 config_writer *writer, listeners *all)
+static vgg_status open_listeners(const options *o, const run_folder *folder, const char *config_json, config_writer *writer,
+                                 listeners *all)
 {
     VGG_TRY(recorder_open(folder->path, folder->resume_step, config_json, &all->recorder));
     all->list[all->count++] = recorder_observer(all->recorder);
@@ -96,8 +95,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
     };
 }
 
-static vgg_status run(comm *c, const options *o, const run_folder *folder, const thread_plan *plan,
-                      const char *config_json)
+static vgg_status run(comm *c, const options *o, const run_folder *folder, const thread_plan *plan, const char *config_json)
 {
     listeners all = {0};
     config_writer writer = {o, folder};
@@ -138,8 +136,7 @@ vgg_status cmd_train(comm *c, const options *o)
     tell_binding(&plan);
     vgg_log(VGG_LOG_INFO, "run folder %s", folder.path);
     char *config_json = options_json(o, SCOPE_RESULT);
-    vgg_status status =
-        comm_agree(c, config_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
+    vgg_status status = comm_agree(c, config_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
     if (status == VGG_OK) status = run(c, o, &folder, &plan, config_json);
     free(config_json);
     return status;

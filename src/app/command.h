@@ -12,8 +12,8 @@ typedef struct command_row {
     const char *name;
     const char *summary;
     unsigned bit;
-    const char *arguments; /* as --help calls what follows the command; NULL if nothing may */
-    int least, most;       /* arguments */
+    const char *arguments;                        /* as --help calls what follows the command; NULL if nothing may */
+    int least, most;                              /* arguments */
     vgg_status (*run)(comm *c, const options *o); /* Collective; the same status on all ranks */
 } command_row;
 

@@ -5,12 +5,11 @@
 #include "app/commands.h"
 
 const command_row command_table[] = {
-    {"train", "train, evaluate after each epoch, save checkpoints (what happens without a command)", COMMAND_TRAIN,
-     NULL, 0, 0, cmd_train},
-    {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", COMMAND_EVAL, NULL, 0, 0,
-     cmd_eval},
-    {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine",
-     COMMAND_BENCH, NULL, 0, 0, cmd_bench},
+    {"train", "train, evaluate after each epoch, save checkpoints (what happens without a command)", COMMAND_TRAIN, NULL, 0, 0,
+     cmd_train},
+    {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", COMMAND_EVAL, NULL, 0, 0, cmd_eval},
+    {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine", COMMAND_BENCH, NULL,
+     0, 0, cmd_bench},
     {"info", "versions, processor, libraries, ranks, nodes, threads and binding", COMMAND_INFO, NULL, 0, 0, cmd_info},
     {NULL, NULL, 0, NULL, 0, 0, NULL},
 };

@@ -14,8 +14,7 @@
 static void reserve_standard_files(void)
 {
     int descriptor;
-    do
-        descriptor = open("/dev/null", O_RDWR);
+    do descriptor = open("/dev/null", O_RDWR);
     while (descriptor >= 0 && descriptor <= STDERR_FILENO);
     if (descriptor > STDERR_FILENO) close(descriptor);
 }

@@ -21,11 +21,9 @@ static vgg_status make_folders(const char *path)
     char part[CHECKPOINT_PATH_MAX];
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
+        if (mkdir(part, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
     }
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
     return VGG_OK;
 }
 
@@ -80,17 +78,15 @@ static bool is_folder(const char *path)
 static bool same_folder(const char *a, const char *b)
 {
     struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 /* Checkpoints of two runs in one folder could not be told apart later. */
 static vgg_status refuse_other_run(const char *path)
 {
     if (!has_checkpoints(path)) return VGG_OK;
-    return vgg_fail(
-        VGG_BAD_OPTION,
-        "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder", path);
+    return vgg_fail(VGG_BAD_OPTION,
+                    "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder", path);
 }
 
 static void folder_of(const char *path, char folder[CHECKPOINT_PATH_MAX])
@@ -133,8 +129,7 @@ static vgg_status place(const options *o, resume_request request, run_folder *fo
     } else if (request.wanted && !request.in_output) {
         folder_of(o->resume, folder->path);
     } else if (request.wanted) {
-        return vgg_fail(VGG_BAD_OPTION,
-                        "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
+        return vgg_fail(VGG_BAD_OPTION, "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
     } else {
         return make_default(folder->path);
     }
@@ -180,17 +175,15 @@ vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
     return VGG_OK;
 }
 
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads,
-                                   const run_start_event *start)
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const run_start_event *start)
 {
     char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
     snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
     char *text = options_json(o, SCOPE_RUN);
-    json_t *root =
-        json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name,
-                  "ranks", ranks, "threads", threads, "exchange", start ? start->exchange : NULL, "algorithms",
-                  start ? start->algorithms : NULL, "options", text ? json_loads(text, 0, NULL) : NULL);
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name,
+                             "ranks", ranks, "threads", threads, "exchange", start ? start->exchange : NULL, "algorithms",
+                             start ? start->algorithms : NULL, "options", text ? json_loads(text, 0, NULL) : NULL);
     free(text);
     errno = ENOMEM;
     int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;

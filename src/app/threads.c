@@ -13,15 +13,9 @@
 
 enum { PATH_BYTES = 4300, LINE_BYTES = 4096 };
 
-static bool has(const processor_mask *mask, int processor)
-{
-    return mask->bits[processor / 64] >> (processor % 64) & 1;
-}
+static bool has(const processor_mask *mask, int processor) { return mask->bits[processor / 64] >> (processor % 64) & 1; }
 
-static void add(processor_mask *mask, int processor)
-{
-    mask->bits[processor / 64] |= UINT64_C(1) << (processor % 64);
-}
+static void add(processor_mask *mask, int processor) { mask->bits[processor / 64] |= UINT64_C(1) << (processor % 64); }
 
 /* With OMP_PROC_BIND or OMP_PLACES, OpenMP has bound this thread to its place before main() and binds the others to theirs. */
 static void add_places(processor_mask *mask)
@@ -56,8 +50,7 @@ static bool core_is_counted(const processor_mask *allowed, int processor)
     for (char *at = fgets(list, sizeof list, file); at && *at;) {
         int first = (int)strtol(at, &at, 10), last = first;
         if (*at == '-') last = (int)strtol(at + 1, &at, 10);
-        for (int i = first; i <= last && i < processor; i++)
-            counted |= has(allowed, i);
+        for (int i = first; i <= last && i < processor; i++) counted |= has(allowed, i);
         at = *at == ',' ? at + 1 : NULL;
     }
     fclose(file);
@@ -84,8 +77,7 @@ static int count_online(void)
 {
     processor_mask online = {0};
     long count = sysconf(_SC_NPROCESSORS_ONLN);
-    for (int i = 0; i < count && i < THREADS_MASK_BITS; i++)
-        add(&online, i);
+    for (int i = 0; i < count && i < THREADS_MASK_BITS; i++) add(&online, i);
     processor_mask cores = cores_of(&online);
     return threads_union(&cores, 1);
 }
@@ -138,8 +130,7 @@ int threads_share(const processor_mask *masks, int count, int index)
     for (int i = 0; i < THREADS_MASK_BITS; i++) {
         if (!has(&masks[index], i)) continue;
         int users = 0;
-        for (int rank = 0; rank < count; rank++)
-            users += has(&masks[rank], i);
+        for (int rank = 0; rank < count; rank++) users += has(&masks[rank], i);
         share += 1.0 / users;
     }
     int whole = (int)(share + 1e-6); /* three thirds are one */
@@ -151,8 +142,7 @@ int threads_union(const processor_mask *masks, int count)
     int cores = 0;
     for (int i = 0; i < THREADS_MASK_BITS; i++) {
         bool used = false;
-        for (int rank = 0; rank < count && !used; rank++)
-            used = has(&masks[rank], i);
+        for (int rank = 0; rank < count && !used; rank++) used = has(&masks[rank], i);
         cores += used;
     }
     return cores;
@@ -172,8 +162,7 @@ static void warn_if_crowded(comm *c, const thread_plan *plan)
 {
     double excess = comm_max(c, (double)plan->node_threads / plan->node_cores);
     if (excess <= 1) return;
-    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads",
-            excess);
+    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads", excess);
 }
 
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
@@ -181,8 +170,7 @@ vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
     int count = comm_node_size(c);
     processor_mask mine = threads_allowed_cores();
     processor_mask *masks = malloc((size_t)count * sizeof *masks);
-    vgg_status status =
-        comm_agree(c, masks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to share out the cores"));
+    vgg_status status = comm_agree(c, masks ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to share out the cores"));
     if (status != VGG_OK) {
         free(masks);
         return status;

@@ -50,8 +50,10 @@ static unsigned long long left_in_group(const cgroup_version *version, const cha
     if (limit > ULLONG_MAX / 4) return ULLONG_MAX;
     unsigned long long usage = read_group(version, sys, group, version->usage, "", 0);
     unsigned long long droppable = read_group(version, sys, group, "memory.stat", version->droppable, 0);
-    if (droppable < usage) usage -= droppable;
-    else usage = 0;
+    if (droppable < usage)
+        usage -= droppable;
+    else
+        usage = 0;
     return usage < limit ? limit - usage : 0;
 }
 

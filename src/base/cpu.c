@@ -19,9 +19,9 @@ enum { CPU_MASK_BITS = 16384 };
 
 #if defined(__x86_64__)
 enum {
-    XCR0_AVX = 0x6,      /* XMM and YMM state */
-    XCR0_AVX512 = 0xe6,  /* and opmasks and ZMM */
-    XCR0_AMX = 0x60000,  /* tile configuration and data */
+    XCR0_AVX = 0x6,     /* XMM and YMM state */
+    XCR0_AVX512 = 0xe6, /* and opmasks and ZMM */
+    XCR0_AMX = 0x60000, /* tile configuration and data */
     ARCH_REQ_XCOMP_PERM = 0x1023,
     XFEATURE_XTILEDATA = 18,
 };
@@ -100,8 +100,10 @@ static void lower_by_environment(cpu_features *features)
             lower_to(features, &levels[i].most);
             return;
         }
-    vgg_log(VGG_LOG_WARNING, "VGG11_CPU=%s is not a known level and is ignored; known: portable, avx2, avx512, avx512_bf16, "
-            "amx_bf16", asked);
+    vgg_log(VGG_LOG_WARNING,
+            "VGG11_CPU=%s is not a known level and is ignored; known: portable, avx2, avx512, avx512_bf16, "
+            "amx_bf16",
+            asked);
 }
 
 static cpu_features detected;

@@ -63,8 +63,7 @@ static void make_shift_table(void)
     for (int k = 0; k < 4; k++)
         for (int bit = 0; bit < 8; bit++) {
             uint32_t shifted = crc32c_by_table(UINT32_C(1) << (8 * k + bit), zeros, STREAM_BYTES);
-            for (int below = 0; below < 1 << bit; below++)
-                shift_table[k][(1 << bit) + below] = shift_table[k][below] ^ shifted;
+            for (int below = 0; below < 1 << bit; below++) shift_table[k][(1 << bit) + below] = shift_table[k][below] ^ shifted;
         }
 }
 

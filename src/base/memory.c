@@ -40,8 +40,7 @@ vgg_status vgg_map(size_t bytes, void **out)
     errno = ENOMEM;
     if (bytes <= SIZE_MAX - 2 * (size_t)HUGE_PAGE_BYTES)
         *out = bytes >= HUGE_PAGE_BYTES ? map_huge_pages(mapped_bytes(bytes)) : map_pages(mapped_bytes(bytes));
-    if (!*out)
-        return vgg_fail_errno(VGG_UNAVAILABLE, "no memory for a buffer of %.1f MiB", (double)bytes / (1 << 20));
+    if (!*out) return vgg_fail_errno(VGG_UNAVAILABLE, "no memory for a buffer of %.1f MiB", (double)bytes / (1 << 20));
     return VGG_OK;
 }
 

@@ -36,17 +36,15 @@ void measurement_take(measurement *m, double *samples, uint32_t count)
     m->most_s = samples[count - 1];
 }
 
-double measurement_fraction(const measurement *m)
-{
-    return m->median_s > 0 ? m->limit_s / m->median_s : 0;
-}
+double measurement_fraction(const measurement *m) { return m->median_s > 0 ? m->limit_s / m->median_s : 0; }
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
     VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->limits));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->limits)); /* again, for moments when the machine was busy */
+    VGG_TRY(
+        machine_peaks_measure(c, config->step.network.threads, &result->limits)); /* again, for moments when the machine was busy */
     bench_set_limits(config, result);
     return VGG_OK;
 }

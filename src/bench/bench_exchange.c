@@ -19,8 +19,7 @@ static void write_gradient(exchange *ex, int threads)
     float *gradient = exchange_gradient(ex);
     size_t count = model_flat_count();
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (size_t i = 0; i < count; i++)
-        gradient[i] = 1e-4f;
+    for (size_t i = 0; i < count; i++) gradient[i] = 1e-4f;
 }
 
 /* Layer by layer from the last, as backward reports them. */
@@ -71,8 +70,7 @@ static double median_of(double *samples, uint32_t count)
     return m.median_s;
 }
 
-static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples,
-                 exchange_result *strategy)
+static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples, exchange_result *strategy)
 {
     measurement_take(&strategy->total, samples->total_s, config->repeats);
     strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
@@ -81,8 +79,7 @@ static void take(const bench_config *config, const exchange *ex, const strategy_
 }
 
 /* A strategy that declines these ranks is a line of its own, not an error. */
-static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples,
-                              exchange_result *strategy)
+static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples, exchange_result *strategy)
 {
     training_step step;
     training_step_config whole = config->step;
@@ -91,8 +88,7 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
     whole.exchange.name = strategy->name;
     vgg_status status = training_step_open_exchange(c, &whole, &step);
     if (status == VGG_UNAVAILABLE) {
-        snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1,
-                 vgg_message());
+        snprintf(strategy->declined, sizeof strategy->declined, "%.*s", (int)sizeof strategy->declined - 1, vgg_message());
         return VGG_OK;
     }
     if (status == VGG_OK) {
@@ -104,8 +100,7 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
     return status;
 }
 
-static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples,
-                              bench_result *result)
+static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples, bench_result *result)
 {
     const exchange_entry *entries;
     size_t count = exchange_entries(&entries);
@@ -120,8 +115,7 @@ static vgg_status measure_all(comm *c, const bench_config *config, const strateg
 vgg_status bench_measure_exchanges(comm *c, const bench_config *config, bench_result *result)
 {
     double *memory = calloc((size_t)3 * config->repeats, sizeof *memory);
-    vgg_status status =
-        memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
+    vgg_status status = memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
     status = comm_agree(c, status);
     if (status == VGG_OK) {
         strategy_samples samples = {memory, memory + config->repeats, memory + 2 * (size_t)config->repeats};

@@ -10,8 +10,8 @@
 enum { MODEL_PIXELS = MODEL_SIDE * MODEL_SIDE, WARM_UP_STEPS = 2, SERIES = MODEL_LAYERS * CONV_PASSES + STEP_PARTS };
 
 const char *const bench_pass_names[CONV_PASSES] = {"forward", "input grad", "weight grad"};
-const char *const bench_step_names[STEP_PARTS] = {
-    "prepare weights", "forward", "backward", "exchange, exposed", "norm + update", "exchange + update", "whole step"};
+const char *const bench_step_names[STEP_PARTS] = {"prepare weights", "forward",           "backward",  "exchange, exposed",
+                                                  "norm + update",   "exchange + update", "whole step"};
 
 /* A step over made-up images, and what is measured of it. */
 typedef struct {
@@ -84,8 +84,7 @@ static double *series_of_part(const session *s, int part)
 static void run_steps(session *s)
 {
     double parts[STEP_PARTS];
-    for (int i = 0; i < WARM_UP_STEPS; i++)
-        run_step(s, parts);
+    for (int i = 0; i < WARM_UP_STEPS; i++) run_step(s, parts);
     for (uint32_t repeat = 0; repeat < s->config->repeats; repeat++) {
         network_timing(s->step.net, true);
         comm_barrier(s->c);
@@ -94,8 +93,7 @@ static void run_steps(session *s)
             for (int pass = 0; pass < CONV_PASSES; pass++)
                 series_of_layer(s, layer, pass)[repeat] = network_seconds(s->step.net, layer, (conv_pass)pass);
         }
-        for (int part = 0; part < STEP_PARTS; part++)
-            series_of_part(s, part)[repeat] = parts[part];
+        for (int part = 0; part < STEP_PARTS; part++) series_of_part(s, part)[repeat] = parts[part];
     }
     network_timing(s->step.net, false);
 }
@@ -105,12 +103,10 @@ static void combine_ranks(session *s)
 {
     uint32_t repeats = s->config->repeats;
     double *whole = series_of_part(s, STEP_WHOLE);
-    for (uint32_t i = 0; i < repeats; i++)
-        whole[i] = comm_max(s->c, whole[i]);
+    for (uint32_t i = 0; i < repeats; i++) whole[i] = comm_max(s->c, whole[i]);
     size_t count = (size_t)(SERIES - 1) * repeats;
     comm_sum_in_rank_order(s->c, s->samples, count);
-    for (size_t i = 0; i < count; i++)
-        s->samples[i] /= comm_size(s->c);
+    for (size_t i = 0; i < count; i++) s->samples[i] /= comm_size(s->c);
 }
 _Static_assert(STEP_WHOLE == STEP_PARTS - 1, "combine_ranks() takes the whole step for the last series");
 

@@ -5,22 +5,10 @@
 #include "vgg11/base/cpu.h"
 
 /* Members that jansson refuses for want of memory are found missing once, at the end. */
-static void put(json_t *object, const char *key, json_t *value)
-{
-    json_object_set_new(object, key, value);
-}
-static void put_real(json_t *object, const char *key, double value)
-{
-    put(object, key, json_real(value));
-}
-static void put_count(json_t *object, const char *key, uint64_t value)
-{
-    put(object, key, json_integer((json_int_t)value));
-}
-static void put_text(json_t *object, const char *key, const char *value)
-{
-    put(object, key, json_string(value));
-}
+static void put(json_t *object, const char *key, json_t *value) { json_object_set_new(object, key, value); }
+static void put_real(json_t *object, const char *key, double value) { put(object, key, json_real(value)); }
+static void put_count(json_t *object, const char *key, uint64_t value) { put(object, key, json_integer((json_int_t)value)); }
+static void put_text(json_t *object, const char *key, const char *value) { put(object, key, json_string(value)); }
 
 static json_t *limits_object(const machine_peaks *limits)
 {
@@ -78,8 +66,7 @@ static json_t *layers_array(const bench_result *result)
 static json_t *seconds_array(const bench_config *config, const bench_result *result)
 {
     json_t *array = json_array();
-    for (uint32_t i = 0; i < config->repeats; i++)
-        json_array_append_new(array, json_real(result->step_seconds[i]));
+    for (uint32_t i = 0; i < config->repeats; i++) json_array_append_new(array, json_real(result->step_seconds[i]));
     return array;
 }
 

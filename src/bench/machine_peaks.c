@@ -64,8 +64,7 @@ static float run_arithmetic(void *context, int thread, int threads)
 static uint64_t calibrate_rounds(comm *c, const peak_flops_kernel *kernel, int threads)
 {
     arithmetic_work work = {kernel, 1024};
-    while (comm_max(c, time_team(threads, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S)
-        work.rounds *= 2;
+    while (comm_max(c, time_team(threads, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S) work.rounds *= 2;
     return work.rounds;
 }
 
@@ -115,10 +114,8 @@ static float read_one(void *context, int thread, int threads)
     uint32_t sums[LANES] = {0}, total = 0;
     const uint32_t *words = (const uint32_t *)(const void *)(s->w + mine.first);
     for (size_t i = 0; i < mine.count; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            sums[lane] += words[i + lane];
-    for (size_t lane = 0; lane < LANES; lane++)
-        total += sums[lane];
+        for (size_t lane = 0; lane < LANES; lane++) sums[lane] += words[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++) total += sums[lane];
     return (float)total;
 }
 
@@ -145,10 +142,7 @@ static float update_all(void *context, int thread, int threads)
     return mine.count > 0 ? w[0] : 0;
 }
 
-static size_t clamp_bytes(size_t value, size_t least, size_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
+static size_t clamp_bytes(size_t value, size_t least, size_t most) { return value < least ? least : value > most ? most : value; }
 
 /* Twice the caches that this rank's threads could call their own, and much more than one of them; never more than a
  * fraction of what memory is left. The same on all ranks. */

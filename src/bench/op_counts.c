@@ -12,15 +12,9 @@ static double taps(const layer_row *row)
     return row->kind == LAYER_CONV ? along * along : 1.0;
 }
 
-static double map_elements(int side, int channels)
-{
-    return (double)side * side * channels;
-}
+static double map_elements(int side, int channels) { return (double)side * side * channels; }
 
-static double output_elements(const layer_row *row)
-{
-    return map_elements(row->pool ? row->side / 2 : row->side, row->out);
-}
+static double output_elements(const layer_row *row) { return map_elements(row->pool ? row->side / 2 : row->side, row->out); }
 
 op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, vgg_precision precision)
 {
@@ -62,10 +56,7 @@ op_count op_count_of_factors(int layer, double images, int ranks, vgg_precision 
     return work;
 }
 
-double op_count_bytes(op_count work)
-{
-    return work.bytes_read + work.bytes_written;
-}
+double op_count_bytes(op_count work) { return work.bytes_read + work.bytes_written; }
 
 double op_count_peak_flops(const machine_peaks *limits, vgg_precision precision)
 {
@@ -73,10 +64,7 @@ double op_count_peak_flops(const machine_peaks *limits, vgg_precision precision)
     return narrow ? limits->bf16_flops : limits->fp32_flops;
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
+static double larger(double a, double b) { return a > b ? a : b; }
 
 double layer_limit_s(const machine_peaks *limits, vgg_precision precision, op_count work)
 {
@@ -84,7 +72,4 @@ double layer_limit_s(const machine_peaks *limits, vgg_precision precision, op_co
     return larger(work.flops / op_count_peak_flops(limits, precision), traffic_s);
 }
 
-double update_limit_s(const machine_peaks *limits, op_count work)
-{
-    return op_count_bytes(work) / limits->update_bytes;
-}
+double update_limit_s(const machine_peaks *limits, op_count work) { return op_count_bytes(work) / limits->update_bytes; }

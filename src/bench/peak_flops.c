@@ -21,62 +21,41 @@ static bool always(const cpu_features *features)
 static float run_portable(uint64_t rounds)
 {
     float sum[PORTABLE_LANES], factor = FACTOR, term = TERM, total = 0;
-    for (int i = 0; i < PORTABLE_LANES; i++)
-        sum[i] = 1.0f + (float)i / PORTABLE_LANES;
+    for (int i = 0; i < PORTABLE_LANES; i++) sum[i] = 1.0f + (float)i / PORTABLE_LANES;
     for (uint64_t round = 0; round < rounds; round++) {
-        for (int i = 0; i < PORTABLE_LANES; i++)
-            sum[i] = sum[i] * factor + term;
+        for (int i = 0; i < PORTABLE_LANES; i++) sum[i] = sum[i] * factor + term;
     }
-    for (int i = 0; i < PORTABLE_LANES; i++)
-        total += sum[i];
+    for (int i = 0; i < PORTABLE_LANES; i++) total += sum[i];
     return total;
 }
 
 #if defined(__x86_64__)
-static bool has_avx2(const cpu_features *features)
-{
-    return features->avx2;
-}
-static bool has_avx512(const cpu_features *features)
-{
-    return features->avx512;
-}
-static bool has_avx512_bf16(const cpu_features *features)
-{
-    return features->avx512_bf16;
-}
-static bool has_amx_bf16(const cpu_features *features)
-{
-    return features->amx_bf16;
-}
+static bool has_avx2(const cpu_features *features) { return features->avx2; }
+static bool has_avx512(const cpu_features *features) { return features->avx512; }
+static bool has_avx512_bf16(const cpu_features *features) { return features->avx512_bf16; }
+static bool has_amx_bf16(const cpu_features *features) { return features->amx_bf16; }
 
 __attribute__((target("avx2,fma"))) static float run_avx2(uint64_t rounds)
 {
     __m256 factor = _mm256_set1_ps(FACTOR), term = _mm256_set1_ps(TERM), sum[SUMS];
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = _mm256_set1_ps((float)(i + 1));
+    for (int i = 0; i < SUMS; i++) sum[i] = _mm256_set1_ps((float)(i + 1));
     for (uint64_t round = 0; round < rounds; round++) {
 #pragma GCC unroll 12
-        for (int i = 0; i < SUMS; i++)
-            sum[i] = _mm256_fmadd_ps(sum[i], factor, term);
+        for (int i = 0; i < SUMS; i++) sum[i] = _mm256_fmadd_ps(sum[i], factor, term);
     }
-    for (int i = 1; i < SUMS; i++)
-        sum[0] = _mm256_add_ps(sum[0], sum[i]);
+    for (int i = 1; i < SUMS; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
     return _mm256_cvtss_f32(sum[0]);
 }
 
 __attribute__((target("avx512f"))) static float run_avx512(uint64_t rounds)
 {
     __m512 factor = _mm512_set1_ps(FACTOR), term = _mm512_set1_ps(TERM), sum[SUMS];
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = _mm512_set1_ps((float)(i + 1));
+    for (int i = 0; i < SUMS; i++) sum[i] = _mm512_set1_ps((float)(i + 1));
     for (uint64_t round = 0; round < rounds; round++) {
 #pragma GCC unroll 12
-        for (int i = 0; i < SUMS; i++)
-            sum[i] = _mm512_fmadd_ps(sum[i], factor, term);
+        for (int i = 0; i < SUMS; i++) sum[i] = _mm512_fmadd_ps(sum[i], factor, term);
     }
-    for (int i = 1; i < SUMS; i++)
-        sum[0] = _mm512_add_ps(sum[0], sum[i]);
+    for (int i = 1; i < SUMS; i++) sum[0] = _mm512_add_ps(sum[0], sum[i]);
     return _mm512_cvtss_f32(sum[0]);
 }
 
@@ -87,15 +66,12 @@ __attribute__((target("avx512f,avx512bf16"))) static float run_avx512_bf16(uint6
     __m512bh factor = (__m512bh)_mm512_set1_epi32(ONE << 16 | ONE);
     __m512bh signs = (__m512bh)_mm512_set1_epi32((int)((unsigned)MINUS_ONE << 16 | ONE));
     __m512 sum[SUMS];
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = _mm512_set1_ps((float)(i + 1));
+    for (int i = 0; i < SUMS; i++) sum[i] = _mm512_set1_ps((float)(i + 1));
     for (uint64_t round = 0; round < rounds; round++) {
 #pragma GCC unroll 12
-        for (int i = 0; i < SUMS; i++)
-            sum[i] = _mm512_dpbf16_ps(sum[i], factor, signs);
+        for (int i = 0; i < SUMS; i++) sum[i] = _mm512_dpbf16_ps(sum[i], factor, signs);
     }
-    for (int i = 1; i < SUMS; i++)
-        sum[0] = _mm512_add_ps(sum[0], sum[i]);
+    for (int i = 1; i < SUMS; i++) sum[0] = _mm512_add_ps(sum[0], sum[i]);
     return _mm512_cvtss_f32(sum[0]);
 }
 

@@ -11,7 +11,7 @@
 typedef struct {
     const char *name;
     vgg_precision precision; /* of the factors; sums are fp32 in all */
-    double flops_per_round;      /* a multiply-add counts as two */
+    double flops_per_round;  /* a multiply-add counts as two */
     bool (*available)(const cpu_features *features);
     /* Runs `rounds` rounds on this thread; what comes out depends on every one of them. */
     float (*run)(uint64_t rounds);

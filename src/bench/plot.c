@@ -12,14 +12,8 @@ enum { POINT_SHAPE = 1 }; /* gnuplot's: cross, saltire, star */
 
 static const char *const colours[CONV_PASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c"};
 
-static double gigaflops(const measurement *m)
-{
-    return m->work.flops / m->median_s * 1e-9;
-}
-static double intensity(const measurement *m)
-{
-    return m->work.flops / op_count_bytes(m->work);
-}
+static double gigaflops(const measurement *m) { return m->work.flops / m->median_s * 1e-9; }
+static double intensity(const measurement *m) { return m->work.flops / op_count_bytes(m->work); }
 
 /* A data block: for each layer its name, then median and limit in ms of each pass. */
 static void print_times(FILE *script, const bench_result *result)
@@ -28,8 +22,7 @@ static void print_times(FILE *script, const bench_result *result)
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         fputs(model_layers[layer].name, script);
         for (int pass = 0; pass < CONV_PASSES; pass++)
-            fprintf(script, " %.6g %.6g", result->layers[layer][pass].median_s * 1e3,
-                    result->layers[layer][pass].limit_s * 1e3);
+            fprintf(script, " %.6g %.6g", result->layers[layer][pass].median_s * 1e3, result->layers[layer][pass].limit_s * 1e3);
         fputc('\n', script);
     }
     fputs("END\n", script);
@@ -85,11 +78,11 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
             "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
-            op_count_peak_flops(limits, config->step.network.precision) * 4e-9, op_count_peak_flops(limits, config->step.network.precision) * 1e-9,
-            machine_bandwidth(limits) * 1e-9);
+            op_count_peak_flops(limits, config->step.network.precision) * 4e-9,
+            op_count_peak_flops(limits, config->step.network.precision) * 1e-9, machine_bandwidth(limits) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
-        fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass,
-                POINT_SHAPE + pass, colours[pass], bench_pass_names[pass]);
+        fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass, POINT_SHAPE + pass,
+                colours[pass], bench_pass_names[pass]);
     }
     fputs(", $names using 1:2:3 with labels offset 0,0.7 font ',10' notitle\nset output\n", script);
 }
@@ -97,14 +90,14 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
 static void print_script(FILE *script, const bench_config *config, const bench_result *result)
 {
     print_times(script, result);
-    for (int pass = 0; pass < CONV_PASSES; pass++)
-        print_rates(script, result, pass);
+    for (int pass = 0; pass < CONV_PASSES; pass++) print_rates(script, result, pass);
     print_names(script, result);
     fprintf(script,
             "set terminal svg size 900,480 font 'sans,12' background rgb 'white'\nset grid\nset key outside top center "
             "horizontal\nset title \"%s, batch %zu, "
             "%d x %d threads\" noenhanced\n",
-            config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.batch_size, result->ranks, config->step.network.threads);
+            config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.batch_size, result->ranks,
+            config->step.network.threads);
     print_bars(script);
     print_roofline(script, config, &result->limits);
 }
@@ -122,8 +115,7 @@ vgg_status bench_plot(const bench_config *config, const bench_result *result)
         return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
     }
     if (!gnuplot_run(config->plot, text, bytes))
-        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed",
-                config->plot);
+        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed", config->plot);
     free(text);
     return VGG_OK;
 }

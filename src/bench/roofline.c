@@ -50,11 +50,9 @@ static void set_step(const bench_config *config, bench_result *result)
 void bench_set_limits(const bench_config *config, bench_result *result)
 {
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++)
-            set_layer(config, result, layer, (conv_pass)pass);
+        for (int pass = 0; pass < CONV_PASSES; pass++) set_layer(config, result, layer, (conv_pass)pass);
     }
     set_step(config, result);
     const bool none[MODEL_LAYERS] = {false};
-    for (int i = 0; i < result->strategy_count; i++)
-        set_moving(result, none, &result->strategies[i].total);
+    for (int i = 0; i < result->strategy_count; i++) set_moving(result, none, &result->strategies[i].total);
 }

@@ -6,10 +6,7 @@
 
 static const double MILLI = 1e3, GIGA = 1e-9, MEGA = 1e-6;
 
-static const char *plural(int count)
-{
-    return count == 1 ? "" : "s";
-}
+static const char *plural(int count) { return count == 1 ? "" : "s"; }
 
 static void print_rate(const char *name, const char *how, double rate, int threads, const char *unit)
 {
@@ -33,12 +30,11 @@ static void print_machine(const bench_config *config, const bench_result *result
 /* What the columns of a table mean; see work.h. */
 static void print_legend(void)
 {
-    fputs(
-        "\nGFLOP: products of the direct convolution that meet a pixel, none with the padding. MB: every operand "
-        "once,\n"
-        "weights once a rank. limit: the larger of both at the rates above. Winograd, which needs fewer products, and\n"
-        "operands that stay in a cache can pass 100 %.\n",
-        stdout);
+    fputs("\nGFLOP: products of the direct convolution that meet a pixel, none with the padding. MB: every operand "
+          "once,\n"
+          "weights once a rank. limit: the larger of both at the rates above. Winograd, which needs fewer products, and\n"
+          "operands that stay in a cache can pass 100 %.\n",
+          stdout);
 }
 
 /* Time, work, rates, least time and fraction; what does not apply stays blank. */
@@ -61,8 +57,8 @@ static void print_measurement(const measurement *m)
 
 static void print_columns(const char *first, const char *second, const char *third)
 {
-    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s\n", first, second, third, "median ms", "least ms",
-           "GFLOP", "GFLOP/s", "MB", "GB/s", "limit ms", "of limit");
+    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s\n", first, second, third, "median ms", "least ms", "GFLOP",
+           "GFLOP/s", "MB", "GB/s", "limit ms", "of limit");
 }
 
 static void print_layers(const bench_result *result)
@@ -72,8 +68,7 @@ static void print_layers(const bench_result *result)
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             const measurement *m = &result->layers[layer][pass];
             if (m->work.flops <= 0) continue;
-            printf("%-6s %-18s %-16s", model_layers[layer].name, bench_pass_names[pass],
-                   result->algorithms[layer][pass]);
+            printf("%-6s %-18s %-16s", model_layers[layer].name, bench_pass_names[pass], result->algorithms[layer][pass]);
             print_measurement(m);
         }
     }
@@ -110,9 +105,8 @@ static void print_strategy(const exchange_result *strategy)
         printf("%-12s %s\n", strategy->name, strategy->declined);
         return;
     }
-    printf("%-12s %11.3f %9.3f %9.3f %9.1f %11.1f %7.1f %9.3f %7.1f %% %9.1f %9.1f\n", strategy->name,
-           strategy->exchange_s * MILLI, strategy->update_s * MILLI, m->median_s * MILLI,
-           strategy->cost.bytes_sent * MEGA, strategy->cost.bytes_touched * MEGA,
+    printf("%-12s %11.3f %9.3f %9.3f %9.1f %11.1f %7.1f %9.3f %7.1f %% %9.1f %9.1f\n", strategy->name, strategy->exchange_s * MILLI,
+           strategy->update_s * MILLI, m->median_s * MILLI, strategy->cost.bytes_sent * MEGA, strategy->cost.bytes_touched * MEGA,
            strategy->cost.bytes_touched * GIGA / m->median_s, m->limit_s * MILLI, 100 * measurement_fraction(m),
            strategy->cost.memory_rank_bytes * MEGA, strategy->cost.memory_node_bytes * MEGA);
 }
@@ -120,10 +114,9 @@ static void print_strategy(const exchange_result *strategy)
 /* MB sent and touched are a rank's own; the limit is the time that the least traffic of any strategy takes. */
 static void print_strategies(const bench_result *result)
 {
-    printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms",
-           "MB sent", "MB touched", "GB/s", "limit ms", "of limit", "MB a rank", "MB a node");
-    for (int i = 0; i < result->strategy_count; i++)
-        print_strategy(&result->strategies[i]);
+    printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms", "MB sent",
+           "MB touched", "GB/s", "limit ms", "of limit", "MB a rank", "MB a node");
+    for (int i = 0; i < result->strategy_count; i++) print_strategy(&result->strategies[i]);
 }
 
 void bench_print_text(const bench_config *config, const bench_result *result)

@@ -57,7 +57,8 @@ static vgg_status header_length(int file, const char *path, size_t file_bytes, s
 {
     unsigned char raw[SAFETENSORS_LENGTH_BYTES];
     uint64_t length = 0;
-    if (file_bytes < sizeof raw) return vgg_fail(VGG_BAD_CHECKPOINT, "%s: has %zu bytes; too short for a checkpoint", path, file_bytes);
+    if (file_bytes < sizeof raw)
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: has %zu bytes; too short for a checkpoint", path, file_bytes);
     VGG_TRY(read_all(file, path, 0, raw, sizeof raw));
     for (int i = SAFETENSORS_LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | raw[i];
     if (length > SAFETENSORS_HEADER_MAX)

@@ -45,7 +45,10 @@ typedef struct {
     bool later; /* checkpoints made before there was this field are read as well */
 } state_field;
 
-#define FIELD(key, type, member, later) {key, FIELD_##type, offsetof(checkpoint_state, member), later}
+#define FIELD(key, type, member, later)                              \
+    {                                                                \
+        key, FIELD_##type, offsetof(checkpoint_state, member), later \
+    }
 static const state_field fields[] = {
     FIELD("step", U64, step, false),
     FIELD("epoch", U32, epoch, false),
@@ -68,10 +71,7 @@ static const state_field fields[] = {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
-static const void *field_at(const checkpoint_state *state, const state_field *field)
-{
-    return (const char *)state + field->offset;
-}
+static const void *field_at(const checkpoint_state *state, const state_field *field) { return (const char *)state + field->offset; }
 
 static json_t *write_field(const checkpoint_state *state, const state_field *field)
 {
@@ -203,10 +203,7 @@ static vgg_status bad(const char *path, const char *name, const char *what)
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s: %s", path, name, what);
 }
 
-static const char *metadata_text(json_t *metadata, const char *key)
-{
-    return json_string_value(json_object_get(metadata, key));
-}
+static const char *metadata_text(json_t *metadata, const char *key) { return json_string_value(json_object_get(metadata, key)); }
 
 static vgg_status parse_version(const char *path, json_t *metadata)
 {

@@ -107,8 +107,9 @@ static vgg_status sum_up(const char *path, const float *weights, const float *ve
         safetensors_entry entry = safetensors_tensor(i);
         const float *data = tensor_data(&entry, i, weights, velocity);
         if (!checkpoint_finite(data, entry.view->count))
-            return vgg_fail(VGG_DIVERGED, "training diverged: %s is not finite, so %s is not written; lower --lr or set --clip-norm",
-                            entry.name, path);
+            return vgg_fail(VGG_DIVERGED,
+                            "training diverged: %s is not finite, so %s is not written; lower --lr or set --clip-norm", entry.name,
+                            path);
         crc[i] = hash_crc32c(0, data, entry.data_bytes);
     }
     return VGG_OK;

@@ -69,8 +69,10 @@ static vgg_status say_who_differs(comm *c, const char *what, const char *text, b
     if (status == VGG_OK) {
         comm_gather_all(c, &differs, sizeof differs, all);
         ranks_list(all, c->size, ranks, sizeof ranks);
-        status = vgg_fail(VGG_DISAGREE, "%s differs between ranks: \"%s\" on rank 0, but \"%s\" on rank %d (differing: %s): "
-                          "start all ranks alike", what, mine, theirs, first, ranks);
+        status = vgg_fail(VGG_DISAGREE,
+                          "%s differs between ranks: \"%s\" on rank 0, but \"%s\" on rank %d (differing: %s): "
+                          "start all ranks alike",
+                          what, mine, theirs, first, ranks);
     }
     free(all);
     return status;
@@ -125,7 +127,7 @@ vgg_status comm_join_texts(comm *c, const char *mine, char *text, size_t text_by
 {
     char own[JOINED] = "";
     snprintf(own, sizeof own, "%s", mine);
-    char (*all)[JOINED] = malloc((size_t)c->size * sizeof *all);
+    char(*all)[JOINED] = malloc((size_t)c->size * sizeof *all);
     vgg_status status = comm_agree(c, all ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "no memory for the texts of %d ranks", c->size));
     if (status == VGG_OK) {
         comm_gather_all(c, own, sizeof own, all);

@@ -24,8 +24,10 @@ static vgg_status refuse_lonely_tasks(const comm *c)
 {
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
     if (c->size > 1 || getenv("OMPI_COMM_WORLD_SIZE") || !tasks || atoi(tasks) <= 1) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "srun started %s tasks, but MPI sees one alone: use srun --mpi=pmix (srun --mpi=list shows "
-                    "what there is), or mpirun", tasks);
+    return vgg_fail(VGG_UNAVAILABLE,
+                    "srun started %s tasks, but MPI sees one alone: use srun --mpi=pmix (srun --mpi=list shows "
+                    "what there is), or mpirun",
+                    tasks);
 }
 
 static void read_library_version(comm *c)

@@ -16,8 +16,8 @@ struct comm {
     int node_size;
     int node_index;
     int node_count;
-    int *node_of;    /* [size]: node index of each rank */
-    int *node_sizes; /* [node_count]: ranks of each node */
+    int *node_of;     /* [size]: node index of each rank */
+    int *node_sizes;  /* [node_count]: ranks of each node */
     double *gathered; /* [size * COMM_SUM_BATCH]: scratch of comm_sum_in_rank_order() */
     char host[256];
     char library[MPI_MAX_LIBRARY_VERSION_STRING];

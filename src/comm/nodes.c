@@ -27,7 +27,8 @@ static vgg_status split_artificially(comm *c, const char *sizes)
     int colour = artificial_node(c, sizes);
     vgg_status status = VGG_OK;
     if (colour < 0)
-        status = vgg_fail(VGG_BAD_OPTION, "VGG11_TEST_NODES=%s: give ranks per node, e.g. \"3,2\", that add up to %d", sizes, c->size);
+        status = vgg_fail(VGG_BAD_OPTION, "VGG11_TEST_NODES=%s: give ranks per node, e.g. \"3,2\", that add up to %d", sizes,
+                          c->size);
     VGG_TRY(comm_agree(c, status));
     MPI_Comm machine = c->node;
     MPI_CALL(MPI_Comm_split, machine, colour, c->rank, &c->node);

@@ -13,7 +13,7 @@ size_t replica_pieces(size_t count) { return (count + HASHED_FLOATS - 1) / HASHE
 uint64_t replica_hash(const float *buffer, size_t count, vgg_range pieces, int threads)
 {
     uint64_t sum = 0;
-    #pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : sum)
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : sum)
     for (size_t piece = pieces.first; piece < pieces.first + pieces.count; piece++) {
         size_t first = piece * HASHED_FLOATS, rest = count - first;
         uint64_t placed[2] = {piece, hash_bits(buffer + first, (rest < HASHED_FLOATS ? rest : HASHED_FLOATS) * sizeof *buffer)};
@@ -30,7 +30,7 @@ typedef struct {
     const replica_finding *found; /* [size]: by rank */
     uint64_t *hashes;             /* [copies] */
     int copies;
-    bool *listed;                 /* [size]: for naming ranks */
+    bool *listed; /* [size]: for naming ranks */
 } comparison;
 
 static int copy_of(const comparison *all, int rank) { return all->node_copies ? all->c->node_of[rank] : rank; }
@@ -57,9 +57,10 @@ static vgg_status check_changed(const comparison *all)
     }
     if (changed == 0) return VGG_OK;
     ranks_list(all->listed, size, ranks, sizeof ranks);
-    return vgg_fail(VGG_DISAGREE, "%s changed since the last update in memory of rank%s %s of %d (counted from 0); suspect memory there, or "
-                    "a program that writes where it should not, and resume from the last checkpoint", all->what, changed > 1 ? "s" : "",
-                    ranks, size);
+    return vgg_fail(VGG_DISAGREE,
+                    "%s changed since the last update in memory of rank%s %s of %d (counted from 0); suspect memory there, or "
+                    "a program that writes where it should not, and resume from the last checkpoint",
+                    all->what, changed > 1 ? "s" : "", ranks, size);
 }
 
 /* The hash that more than half of the copies have, if any has. */
@@ -82,14 +83,17 @@ static vgg_status check_equal(const comparison *all)
     if (!find_majority(all, &right)) {
         list_ranks(all, all->found[0].hash, true, ranks, sizeof ranks);
         list_ranks(all, all->found[0].hash, false, others, sizeof others);
-        return vgg_fail(VGG_DISAGREE, "%s differ between ranks: ranks %s and %s differ, and no majority of the %d says which are wrong; "
-                        "suspect memory, processors or unequal builds, and resume from the last checkpoint", all->what, ranks, others, size);
+        return vgg_fail(VGG_DISAGREE,
+                        "%s differ between ranks: ranks %s and %s differ, and no majority of the %d says which are wrong; "
+                        "suspect memory, processors or unequal builds, and resume from the last checkpoint",
+                        all->what, ranks, others, size);
     }
     int differing = list_ranks(all, right, false, ranks, sizeof ranks);
     if (differing == 0) return VGG_OK;
-    return vgg_fail(VGG_DISAGREE, "%s differ between ranks: rank%s %s of %d (counted from 0) hold%s other bits than the rest; suspect "
-                    "memory, processor or unequal builds there, and resume from the last checkpoint", all->what,
-                    differing > 1 ? "s" : "", ranks, size, differing > 1 ? "" : "s");
+    return vgg_fail(VGG_DISAGREE,
+                    "%s differ between ranks: rank%s %s of %d (counted from 0) hold%s other bits than the rest; suspect "
+                    "memory, processor or unequal builds there, and resume from the last checkpoint",
+                    all->what, differing > 1 ? "s" : "", ranks, size, differing > 1 ? "" : "s");
 }
 
 static vgg_status compare(const comparison *all)

@@ -14,8 +14,8 @@
 enum { PAGE_BYTES = 4096 };
 
 struct comm_shared {
-    void *memory; /* page-aligned */
-    size_t bytes; /* a multiple of PAGE_BYTES */
+    void *memory;   /* page-aligned */
+    size_t bytes;   /* a multiple of PAGE_BYTES */
     MPI_Win window; /* MPI_WIN_NULL: this rank is alone on its node, and the memory is mapped */
 };
 
@@ -38,8 +38,10 @@ static vgg_status check_room(const comm *c, size_t bytes)
     if (statvfs(folder, &room) != 0) return vgg_fail_errno(VGG_UNAVAILABLE, "cannot look at %s, where shared memory lies", folder);
     size_t free_bytes = (size_t)room.f_bavail * room.f_frsize;
     if (free_bytes >= bytes) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "%s on %s has %zu MiB free, but %zu MiB of shared memory are needed: enlarge it (mount -o "
-                    "remount,size=..., docker run --shm-size=...)", folder, c->host, free_bytes >> 20, mebibytes(bytes));
+    return vgg_fail(VGG_UNAVAILABLE,
+                    "%s on %s has %zu MiB free, but %zu MiB of shared memory are needed: enlarge it (mount -o "
+                    "remount,size=..., docker run --shm-size=...)",
+                    folder, c->host, free_bytes >> 20, mebibytes(bytes));
 }
 
 /* One call for all page faults takes two thirds of the time that they take one by one. Older kernels (before 5.14) refuse, and
@@ -91,7 +93,8 @@ static vgg_status open_window(comm *c, comm_shared *shared)
     int code = MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, c->node, &base, &shared->window);
     if (code != MPI_SUCCESS) {
         shared->window = MPI_WIN_NULL;
-        return vgg_fail(VGG_UNAVAILABLE, "%s gives no shared memory of %zu MiB on %s", c->library, mebibytes(shared->bytes), c->host);
+        return vgg_fail(VGG_UNAVAILABLE, "%s gives no shared memory of %zu MiB on %s", c->library, mebibytes(shared->bytes),
+                        c->host);
     }
     MPI_CALL(MPI_Win_set_errhandler, shared->window, MPI_ERRORS_RETURN);
     MPI_CALL(MPI_Win_shared_query, shared->window, 0, &found, &unit, &base);

@@ -58,7 +58,8 @@ static void measure_operands(const autotuner *t, trial_operands *s)
 {
     for (size_t i = 0; i < t->count; i++) {
         const conv_problem *p = &t->layers[i].problem;
-        size_t in = (size_t)p->in, out = (size_t)p->out, area = (size_t)p->side * (size_t)p->side, taps = (size_t)(p->kernel * p->kernel);
+        size_t in = (size_t)p->in, out = (size_t)p->out, area = (size_t)p->side * (size_t)p->side,
+               taps = (size_t)(p->kernel * p->kernel);
         s->map_bytes = largest(s->map_bytes, (size_t)p->batch * area * largest(in, out) * sizeof(float));
         s->kernel_bytes = largest(s->kernel_bytes, taps * in * out * sizeof(float));
         s->bias_bytes = largest(s->bias_bytes, out * sizeof(float));
@@ -120,8 +121,17 @@ static double time_once(conv_plan *plan, const conv_arguments *arguments)
 
 static conv_arguments trial_arguments(const trial_operands *s, const conv_plan *plan, void *workspace)
 {
-    return (conv_arguments){.x = s->x, .w = s->w, .b = s->b, .y = s->result, .dy = s->dy, .dx = s->result, .dw = s->dw,
-                            .db = s->db, .pool_argmax = s->pool_argmax, .n = plan->problem.batch, .workspace = workspace};
+    return (conv_arguments){.x = s->x,
+                            .w = s->w,
+                            .b = s->b,
+                            .y = s->result,
+                            .dy = s->dy,
+                            .dx = s->result,
+                            .dw = s->dw,
+                            .db = s->db,
+                            .pool_argmax = s->pool_argmax,
+                            .n = plan->problem.batch,
+                            .workspace = workspace};
 }
 
 static bool make_room(trial_workspace *workspace, size_t bytes)
@@ -186,8 +196,10 @@ static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algo
     conv_choice *choice = &t->choices[layer][pass];
     conv_plan plan;
     bool opened = conv_plan_open(algorithm, &t->layers[layer].problem, pass, &plan) == VGG_OK;
-    if (!opened) note_declined(choice, algorithm);
-    else if (algorithm->precision == t->config->precision) t->precision_available = true;
+    if (!opened)
+        note_declined(choice, algorithm);
+    else if (algorithm->precision == t->config->precision)
+        t->precision_available = true;
     bool better = is_better(t, choice, &plan, opened, s);
     if (better) {
         conv_plan_close(&choice->plan);
@@ -228,8 +240,8 @@ static vgg_status choose_pass(autotuner *t, size_t layer, conv_pass pass, const 
     }
     choose_from_table(t, layer, pass, s, favourite);
     if (t->choices[layer][pass].plan.algorithm) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name,
-                    pass_names[pass], t->choices[layer][pass].declined);
+    return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name, pass_names[pass],
+                    t->choices[layer][pass].declined);
 }
 
 enum { LIST_MAX = 256 };
@@ -247,10 +259,13 @@ static void list_rows(bool bf16_only, char list[LIST_MAX])
 static vgg_status refuse_precision(const autotuner *t)
 {
     char known[LIST_MAX] = "";
-    if (!named(t)) return vgg_fail(VGG_UNAVAILABLE, "--precision bf16: no algorithm of this build computes in bf16 on this processor");
+    if (!named(t))
+        return vgg_fail(VGG_UNAVAILABLE, "--precision bf16: no algorithm of this build computes in bf16 on this processor");
     list_rows(true, known);
-    return vgg_fail(VGG_UNAVAILABLE, "--conv %s: computes in fp32, and --precision bf16 is asked for; name an algorithm of bf16 (%s) or leave out --conv",
-                    t->config->algorithm, known);
+    return vgg_fail(
+        VGG_UNAVAILABLE,
+        "--conv %s: computes in fp32, and --precision bf16 is asked for; name an algorithm of bf16 (%s) or leave out --conv",
+        t->config->algorithm, known);
 }
 
 static vgg_status choose_all(autotuner *t, const trial_operands *s)

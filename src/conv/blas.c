@@ -16,8 +16,8 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
 #pragma omp parallel for num_threads(plan->problem.threads) schedule(static)
     for (size_t i = 0; i < blocks; i++) {
         vgg_range part = conv_column_block(out, blocks, i);
-        blas_multiply(n, part.count, in, (blas_matrix){a->x, in, false}, (blas_matrix){a->w + part.first, out, false},
-                      false, a->y + part.first, out);
+        blas_multiply(n, part.count, in, (blas_matrix){a->x, in, false}, (blas_matrix){a->w + part.first, out, false}, false,
+                      a->y + part.first, out);
         conv_add_bias(a->y + part.first, out, n, part.count, a->b + part.first, plan->problem.relu);
     }
 }
@@ -29,8 +29,8 @@ static void run_input_gradient(const conv_plan *plan, const conv_arguments *a)
 #pragma omp parallel for num_threads(plan->problem.threads) schedule(static)
     for (size_t i = 0; i < blocks; i++) {
         vgg_range part = conv_column_block(in, blocks, i);
-        blas_multiply(n, part.count, out, (blas_matrix){a->dy, out, false},
-                      (blas_matrix){a->w + part.first * out, out, true}, false, a->dx + part.first, in);
+        blas_multiply(n, part.count, out, (blas_matrix){a->dy, out, false}, (blas_matrix){a->w + part.first * out, out, true},
+                      false, a->dx + part.first, in);
     }
 }
 
@@ -43,8 +43,8 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 #pragma omp for schedule(static) nowait
         for (size_t i = 0; i < blocks; i++) {
             vgg_range part = conv_column_block(in, blocks, i);
-            blas_multiply(part.count, out, n, (blas_matrix){a->x + part.first, in, true},
-                          (blas_matrix){a->dy, out, false}, false, a->dw + part.first * out, out);
+            blas_multiply(part.count, out, n, (blas_matrix){a->x + part.first, in, true}, (blas_matrix){a->dy, out, false}, false,
+                          a->dw + part.first * out, out);
         }
 #pragma omp for schedule(static)
         for (size_t i = 0; i < blocks_for(plan, out); i++)
@@ -55,9 +55,8 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 static vgg_status plan_dense(conv_plan *plan)
 {
     static void (*const runs[CONV_PASSES])(const conv_plan *, const conv_arguments *) = {run_forward, run_input_gradient,
-                                                                                        run_weight_gradient};
-    if (plan->problem.kernel != 1 || plan->problem.side != 1)
-        return vgg_fail(VGG_DECLINED, "multiplies dense layers only");
+                                                                                         run_weight_gradient};
+    if (plan->problem.kernel != 1 || plan->problem.side != 1) return vgg_fail(VGG_DECLINED, "multiplies dense layers only");
     blas_single_threaded();
     plan->run = runs[plan->pass];
     return VGG_OK;

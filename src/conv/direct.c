@@ -21,15 +21,15 @@ enum { DEPTH = 256, IMAGE_BLOCK_BYTES = 512 * 1024 };
 /* One pass over one problem, in the words of the forward pass. */
 typedef struct {
     const simd_kernels *kernels;
-    bool transposed;  /* input gradient */
+    bool transposed; /* input gradient */
     int side, kernel, taps;
     size_t area;
-    size_t in, out;   /* channels of source and result */
-    size_t stride;    /* of the copy's rows */
+    size_t in, out; /* channels of source and result */
+    size_t stride;  /* of the copy's rows */
     size_t panels;
-    size_t depth_blocks;    /* of depth */
+    size_t depth_blocks; /* of depth */
     size_t n;
-    size_t image_blocks;    /* of images, each [H][W][images][stride] in the copy */
+    size_t image_blocks; /* of images, each [H][W][images][stride] in the copy */
     size_t block_images;
     bool relu;
 } forward_pass;
@@ -198,17 +198,18 @@ static void copy_images(const forward_pass *g, const float *source, float *copy)
 #pragma omp for schedule(static)
     for (size_t i = 0; i < g->n; i++) {
         size_t image_block = 0;
-        while (i >= range_part(g->n, g->image_blocks, image_block).first + range_part(g->n, g->image_blocks, image_block).count) image_block++;
+        while (i >= range_part(g->n, g->image_blocks, image_block).first + range_part(g->n, g->image_blocks, image_block).count)
+            image_block++;
         vgg_range images = range_part(g->n, g->image_blocks, image_block);
         float *to = copy + (images.first * g->area + (i - images.first)) * g->stride;
         for (size_t position = 0; position < g->area; position++)
-            g->kernels->copy(to + position * images.count * g->stride, source + (i * g->area + position) * g->in, g->in,
-                             false);
+            g->kernels->copy(to + position * images.count * g->stride, source + (i * g->area + position) * g->in, g->in, false);
     }
 }
 
 /* The task that follows is likely to be the same thread's, too. */
-static void run_task(const forward_pass *g, size_t task, const conv_arguments *a, const float *positive, const forward_memory *memory)
+static void run_task(const forward_pass *g, size_t task, const conv_arguments *a, const float *positive,
+                     const forward_memory *memory)
 {
     size_t steps = g->depth_blocks * (size_t)g->taps, end = g->panels * g->image_blocks * steps;
     for (size_t index = task * steps; index < (task + 1) * steps; index++) {

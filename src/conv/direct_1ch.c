@@ -14,10 +14,10 @@ enum { TAPS = 9, TERMS = 10, WINDOW = 16 };
 typedef struct {
     const simd_kernels *kernels;
     size_t side, area, out;
-    size_t strip;          /* pixels: two rows, so that a strip holds whole pooling windows */
+    size_t strip; /* pixels: two rows, so that a strip holds whole pooling windows */
     size_t panel, panels;
-    size_t padded_floats;  /* of an image with its border of zeros */
-    size_t packed_floats;  /* TERMS rows of weights or sums for all panels */
+    size_t padded_floats; /* of an image with its border of zeros */
+    size_t packed_floats; /* TERMS rows of weights or sums for all panels */
 } frame;
 
 /* One thread's pieces of the workspace. */
@@ -77,8 +77,12 @@ static void multiply_strip(const frame *f, const float *packed, const strip_memo
 {
     for (size_t p = 0; p < f->panels; p++) {
         float *strip = memory->strip + p * f->strip * f->panel;
-        gemm_tile tile = {.a = memory->windows, .a_stride = WINDOW, .b = packed + p * TERMS * f->panel,
-                          .c = strip, .c_stride = f->panel, .depth = TERMS};
+        gemm_tile tile = {.a = memory->windows,
+                          .a_stride = WINDOW,
+                          .b = packed + p * TERMS * f->panel,
+                          .c = strip,
+                          .c_stride = f->panel,
+                          .depth = TERMS};
         gemm_by_rows(f->kernels, &tile, count, NULL, 0);
     }
 }
@@ -158,8 +162,13 @@ static void unpool_strip(const frame *f, const float *dy, const uint8_t *pool_ar
 static void add_strip(const frame *f, const strip_memory *memory, size_t count, bool first, float *sums)
 {
     for (size_t p = 0; p < f->panels; p++) {
-        gemm_tile tile = {.a = memory->windows, .a_stride = WINDOW, .b = memory->strip + p * f->strip * f->panel,
-                          .c = sums + p * TERMS * f->panel, .c_stride = f->panel, .depth = count, .accumulate = !first};
+        gemm_tile tile = {.a = memory->windows,
+                          .a_stride = WINDOW,
+                          .b = memory->strip + p * f->strip * f->panel,
+                          .c = sums + p * TERMS * f->panel,
+                          .c_stride = f->panel,
+                          .depth = count,
+                          .accumulate = !first};
         gemm_by_columns(f->kernels, &tile, TERMS);
     }
 }

@@ -34,35 +34,35 @@ typedef struct {
         const bf16 *from16;
     };
     union {
-        float *to;     /* y or dx */
+        float *to; /* y or dx */
         bf16 *to16;
     };
     bool from_is_bf16;
     bool to_is_bf16;
-    int in;            /* channels of from */
-    int out;           /* channels of to */
-    int sign;          /* tap t reads at +sign * (t - 1) */
+    int in;   /* channels of from */
+    int out;  /* channels of to */
+    int sign; /* tap t reads at +sign * (t - 1) */
     int segment_count;
     axis_segment segments[MAX_SEGMENTS];
-    int steps;         /* pairs of input channels */
+    int steps;               /* pairs of input channels */
     const bf16 *activations; /* [n][side][side][stride]: from16 itself, or its copy in the workspace */
     size_t stride;
-    int block_steps;   /* of a panel packed at a time, see block_depth() */
-    bf16 *panels;      /* one for each thread: [taps][block_steps][PANEL][2] */
+    int block_steps; /* of a panel packed at a time, see block_depth() */
+    bf16 *panels;    /* one for each thread: [taps][block_steps][PANEL][2] */
     size_t panel_size;
-    float *partials;   /* one for each thread: [n][PANEL], if there are several blocks */
+    float *partials; /* one for each thread: [n][PANEL], if there are several blocks */
     size_t partial_size;
     int panel_count;
-    int groups;        /* the rows of a panel are shared out in so many */
+    int groups; /* the rows of a panel are shared out in so many */
 } gather_work;
 
 /* One thread's piece of work: a group's share of the rows times a block of a panel. */
 typedef struct {
-    int column;       /* first of the panel */
+    int column; /* first of the panel */
     int group;
-    int step;         /* first of the block */
+    int step; /* first of the block */
     int steps;
-    int next_column;  /* where to fetch from meanwhile: most likely what this thread packs next */
+    int next_column; /* where to fetch from meanwhile: most likely what this thread packs next */
     size_t next_piece;
     size_t end_piece;
 } panel_block;
@@ -81,8 +81,10 @@ static void find_segments(gather_work *work, int kernel, int side)
         }
         axis_segment *last = work->segments + (work->segment_count ? work->segment_count - 1 : 0);
         bool same = line > 0 && last->tap_begin == here.tap_begin && last->tap_end == here.tap_end;
-        if (same) last->end = here.end;
-        else work->segments[work->segment_count++] = here;
+        if (same)
+            last->end = here.end;
+        else
+            work->segments[work->segment_count++] = here;
     }
 }
 
@@ -159,8 +161,10 @@ static void round_activations(const gather_work *work, int thread, int threads)
     if (work->activations != copy) return;
     for (size_t pixel = own.first; pixel < own.first + own.count; pixel++) {
         bf16 *row = copy + pixel * work->stride;
-        if (work->from_is_bf16) memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
-        else bf16_pack_flat(row, work->from + pixel * work->in, work->in);
+        if (work->from_is_bf16)
+            memcpy(row, work->from16 + pixel * work->in, work->in * sizeof *row);
+        else
+            bf16_pack_flat(row, work->from + pixel * work->in, work->in);
         if (work->in % 2 == 1) row[work->in] = 0;
     }
 }
@@ -174,8 +178,10 @@ static void pack_block(const gather_work *work, bf16 *panel, const panel_block *
     for (int tap = 0; tap < p->kernel * p->kernel; tap++) {
         const float *w = work->arguments->w + (size_t)tap * p->in * p->out;
         bf16 *out = panel + (size_t)tap * work->block_steps * PANEL_STEP;
-        if (work->sign > 0) bf16_pack_row_pairs(out, w + (size_t)channel * p->out + block->column, p->out, channels, columns);
-        else bf16_pack_column_pairs(out, w + (size_t)block->column * p->out + channel, p->out, columns, channels);
+        if (work->sign > 0)
+            bf16_pack_row_pairs(out, w + (size_t)channel * p->out + block->column, p->out, channels, columns);
+        else
+            bf16_pack_column_pairs(out, w + (size_t)block->column * p->out + channel, p->out, columns, channels);
     }
 }
 
@@ -196,8 +202,7 @@ static void plan_fetch(const gather_work *work, brgemm_tile *tile, panel_block *
     block->next_piece += (size_t)tile->taps * tile->steps;
 }
 
-static void list_taps(const gather_work *work, brgemm_tile *tile, const bf16 *panel, const axis_segment *h,
-                      const axis_segment *w)
+static void list_taps(const gather_work *work, brgemm_tile *tile, const bf16 *panel, const axis_segment *h, const axis_segment *w)
 {
     const conv_problem *p = &work->plan->problem;
     tile->taps = 0;
@@ -221,15 +226,17 @@ static void list_rows(const gather_work *work, brgemm_tile *tile, const panel_bl
         size_t pixel = ((size_t)image * side + h->begin + inside / width) * side + w->begin + inside % width;
         tile->row[i] = work->activations + pixel * work->stride + 2 * block->step;
         size_t to = pixel * work->out + block->column;
-        if (work->to_is_bf16) tile->out16[i] = work->to16 + to;
-        else tile->out[i] = work->to + to;
+        if (work->to_is_bf16)
+            tile->out16[i] = work->to16 + to;
+        else
+            tile->out[i] = work->to + to;
         if (tile->masked) tile->positive[i] = work->arguments->x16 + to;
     }
 }
 
 /* This group's share of the rows of h x w, in tiles of nearly equal height: a flat last tile would waste the most. */
-static void multiply_segment(const gather_work *work, brgemm_tile *tile, panel_block *block, float *partial,
-                             const axis_segment *h, const axis_segment *w)
+static void multiply_segment(const gather_work *work, brgemm_tile *tile, panel_block *block, float *partial, const axis_segment *h,
+                             const axis_segment *w)
 {
     size_t rows = (size_t)work->arguments->n * (h->end - h->begin) * (w->end - w->begin);
     vgg_range share = range_part(rows, work->groups, block->group);

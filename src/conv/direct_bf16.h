@@ -24,24 +24,24 @@ typedef struct {
 /* out[i][j] = relu(bias[j] + sum over taps t and steps s of A pair (row i, tap t, step s) . B pair (t, s, j)), j < columns.
  * The rows of A lie anywhere: this is a convolution read in place ("indirect" GEMM: Dukhan, arXiv:1907.02129). */
 typedef struct {
-    const bf16 *row[TILE_ROWS];     /* where each row of A starts, 4-byte aligned */
+    const bf16 *row[TILE_ROWS]; /* where each row of A starts, 4-byte aligned */
     union {
         float *out[TILE_ROWS];
         bf16 *out16[TILE_ROWS];
     };
-    bool to_bf16;                    /* out16 */
-    bool masked;                    /* result 0 where positive[] <= 0; only if to_bf16 */
+    bool to_bf16; /* out16 */
+    bool masked;  /* result 0 where positive[] <= 0; only if to_bf16 */
     const bf16 *positive[TILE_ROWS];
     int taps;
     ptrdiff_t tap_offset[MAX_TAPS]; /* from row[] to the row of that tap */
     const bf16 *tap_panel[MAX_TAPS];
-    int steps;                      /* per tap */
-    float *partial;                 /* rows x PANEL: the sums so far, if the depth is cut into several calls */
-    bool first;                     /* of these calls: start from zero, not from partial */
-    bool last;                      /* write out, not partial */
-    const float *bias;              /* NULL for none */
+    int steps;         /* per tap */
+    float *partial;    /* rows x PANEL: the sums so far, if the depth is cut into several calls */
+    bool first;        /* of these calls: start from zero, not from partial */
+    bool last;         /* write out, not partial */
+    const float *bias; /* NULL for none */
     bool relu;
-    int columns;                    /* <= PANEL */
+    int columns; /* <= PANEL */
     weight_fetch fetch;
 } brgemm_tile;
 
@@ -52,12 +52,12 @@ typedef struct {
     size_t a_line; /* elements between lines */
     size_t b_line;
     int lines;
-    int steps;     /* per line; A's stride is 2 * rows, B's PANEL_STEP */
+    int steps; /* per line; A's stride is 2 * rows, B's PANEL_STEP */
     float *c;
     size_t c_stride;
     int columns;
     bool accumulate;
-    bool stream;   /* around the caches: c is 64-byte aligned, columns == PANEL and nothing is accumulated */
+    bool stream; /* around the caches: c is 64-byte aligned, columns == PANEL and nothing is accumulated */
 } gemm_bf16_tile;
 
 /* By number of rows, 1..TILE_ROWS. */

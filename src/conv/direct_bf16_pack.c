@@ -3,10 +3,7 @@
 
 #include "conv/direct_bf16.h"
 
-static inline __mmask16 mask_of(int count)
-{
-    return (__mmask16)(count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1);
-}
+static inline __mmask16 mask_of(int count) { return (__mmask16)(count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1); }
 
 void bf16_pack_flat(bf16 *out, const float *in, size_t count)
 {
@@ -25,8 +22,8 @@ void bf16_pack_flat(bf16 *out, const float *in, size_t count)
 /* (low[0], high[0], low[1], high[1], ...) rounded. */
 static inline __m512i interleave(__m512 low, __m512 high)
 {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                           19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
@@ -141,8 +138,10 @@ void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows,
             const float *block = rows > 16 * half ? in + 16 * half * stride + column : in;
             load_block(r, block, stride, rows - 16 * half, columns - column);
             int steps = (columns - column + 1) / 2;
-            if (steps >= 16) store_transposed(out + half * PANEL, r);
-            else pack_short_block(out + half * PANEL, r, steps);
+            if (steps >= 16)
+                store_transposed(out + half * PANEL, r);
+            else
+                pack_short_block(out + half * PANEL, r, steps);
         }
     }
 }

@@ -6,7 +6,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL_ROWS _Pragma("GCC unroll 14")
 
-typedef struct { __m512 v[TILE_ROWS][2]; } tile_sums;
+typedef struct {
+    __m512 v[TILE_ROWS][2];
+} tile_sums;
 
 INLINE __mmask16 low_mask(int columns) { return (__mmask16)(columns >= 16 ? 0xffff : (1u << columns) - 1); }
 
@@ -110,11 +112,15 @@ INLINE void store_partial(const tile_sums *sums, const int rows, const brgemm_ti
 INLINE void gather_rows(const int rows, const brgemm_tile *tile)
 {
     tile_sums sums;
-    if (tile->first) clear(&sums, rows);
-    else load_partial(&sums, rows, tile);
+    if (tile->first)
+        clear(&sums, rows);
+    else
+        load_partial(&sums, rows, tile);
     for (int tap = 0; tap < tile->taps; tap++) multiply_tap(&sums, rows, tile, tap);
-    if (tile->last) write_finished(&sums, rows, tile);
-    else store_partial(&sums, rows, tile);
+    if (tile->last)
+        write_finished(&sums, rows, tile);
+    else
+        store_partial(&sums, rows, tile);
 }
 
 INLINE void load_sums(tile_sums *sums, const int rows, const gemm_bf16_tile *tile)
@@ -164,11 +170,15 @@ INLINE void store_sums(const tile_sums *sums, const int rows, const gemm_bf16_ti
 INLINE void packed_rows(const int rows, const gemm_bf16_tile *tile)
 {
     tile_sums sums;
-    if (tile->accumulate) load_sums(&sums, rows, tile);
-    else clear(&sums, rows);
+    if (tile->accumulate)
+        load_sums(&sums, rows, tile);
+    else
+        clear(&sums, rows);
     for (int line = 0; line < tile->lines; line++) multiply_line(&sums, rows, tile, line);
-    if (tile->stream) stream_sums(&sums, rows, tile);
-    else store_sums(&sums, rows, tile);
+    if (tile->stream)
+        stream_sums(&sums, rows, tile);
+    else
+        store_sums(&sums, rows, tile);
 }
 
 void bf16_finish_streams(void) { _mm_sfence(); }
@@ -176,8 +186,8 @@ void bf16_finish_streams(void) { _mm_sfence(); }
 /* X(rows): each count is compiled by itself, so that its sums stay in registers. */
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
-#define DEFINE_TILES(rows)                                                                                             \
-    static void gather_##rows(const brgemm_tile *tile) { gather_rows(rows, tile); }                                    \
+#define DEFINE_TILES(rows)                                                          \
+    static void gather_##rows(const brgemm_tile *tile) { gather_rows(rows, tile); } \
     static void packed_##rows(const gemm_bf16_tile *tile) { packed_rows(rows, tile); }
 ROW_COUNTS(DEFINE_TILES)
 

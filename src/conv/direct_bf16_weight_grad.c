@@ -21,15 +21,15 @@ typedef struct {
     int pairs;       /* of images in this call */
     int chunk_pairs; /* of the largest chunk */
     int chunks;
-    int tile_rows;   /* input channels of a tile; the last may have fewer */
+    int tile_rows; /* input channels of a tile; the last may have fewer */
     int tiles;
     int panels;
-    size_t a_chunk;  /* elements */
+    size_t a_chunk; /* elements */
     size_t b_chunk;
     bf16 *a;
     bf16 *b;
-    float *sums;     /* db's parts: [chunk][pixel][out] */
-    bool stream;     /* dw is written past the caches, since it would not be there when it is wanted */
+    float *sums; /* db's parts: [chunk][pixel][out] */
+    bool stream; /* dw is written past the caches, since it would not be there when it is wanted */
 } weight_work;
 
 static int divide_up(int a, int b) { return (a + b - 1) / b; }
@@ -99,8 +99,10 @@ static void pack_x(const weight_work *work, int chunk, int pixel, int tile)
     size_t first = 2 * chunk * work->chunk_pairs * image + (size_t)pixel * work->problem->in + tile * work->tile_rows;
     bf16 *out = a_at(work, chunk, tile, pixel);
     int images = images_in(work, chunk), rows = rows_in(work, tile);
-    if (work->problem->bf16_x) bf16_pair_bf16_rows(out, work->arguments->x16 + first, image, images, rows);
-    else bf16_pack_pairs(out, work->arguments->x + first, image, images, rows);
+    if (work->problem->bf16_x)
+        bf16_pair_bf16_rows(out, work->arguments->x16 + first, image, images, rows);
+    else
+        bf16_pack_pairs(out, work->arguments->x + first, image, images, rows);
 }
 
 static void pack_dy(const weight_work *work, int chunk, int pixel, int panel)

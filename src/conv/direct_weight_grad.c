@@ -27,8 +27,8 @@ typedef struct {
     size_t panels, panel;
     size_t channel_blocks; /* of input channels */
     size_t n;
-    float *x;      /* [H][W][N][stride] */
-    float *dy;     /* [panels][H][W][N][panel] */
+    float *x;  /* [H][W][N][stride] */
+    float *dy; /* [panels][H][W][N][panel] */
     float *dw;
     bool stream;
 } weight_grad_pass;
@@ -64,8 +64,8 @@ static void copy_images(const weight_grad_pass *s, const conv_arguments *a)
             s->kernels->copy(s->x + row * s->stride, a->x + pixel * s->in, s->in, false);
             for (size_t p = 0; p < s->panels; p++) {
                 size_t left = s->out - p * s->panel, columns = left < s->panel ? left : s->panel;
-                s->kernels->pack(s->dy + (p * s->area * s->n + row) * s->panel, a->dy + pixel * s->out + p * s->panel,
-                                 s->out, 1, columns);
+                s->kernels->pack(s->dy + (p * s->area * s->n + row) * s->panel, a->dy + pixel * s->out + p * s->panel, s->out, 1,
+                                 columns);
             }
         }
     }
@@ -87,12 +87,12 @@ static void sum_tile(const weight_grad_pass *s, direct_window v, size_t panel, v
 }
 
 /* The last panel may be narrower than a tile: through a tile of its own. */
-static void sum_part_of_tile(const weight_grad_pass *s, direct_window v, size_t panel, vgg_range channels, float *dw, size_t columns)
+static void sum_part_of_tile(const weight_grad_pass *s, direct_window v, size_t panel, vgg_range channels, float *dw,
+                             size_t columns)
 {
     _Alignas(VGG_ALIGNMENT_BYTES) float whole[SIMD_ROWS_MAX * SIMD_PANEL_MAX];
     sum_tile(s, v, panel, channels, whole, s->panel);
-    for (size_t m = 0; m < channels.count; m++)
-        memcpy(dw + m * s->out, whole + m * s->panel, columns * sizeof *dw);
+    for (size_t m = 0; m < channels.count; m++) memcpy(dw + m * s->out, whole + m * s->panel, columns * sizeof *dw);
 }
 
 /* Panels side by side before the next input channels, so that dw is written in runs longer than a panel. */
@@ -149,8 +149,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
         for (size_t i = 0; i < s.channel_blocks * panel_blocks(&s) * s.taps; i++) sum_task(&s, i);
         s.kernels->finish_streams();
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < threads; i++)
-            conv_sum_rows(a->dy, s.out, s.n * s.area, range_part(s.out, threads, i), a->db);
+        for (size_t i = 0; i < threads; i++) conv_sum_rows(a->dy, s.out, s.n * s.area, range_part(s.out, threads, i), a->db);
     }
 }
 

@@ -60,10 +60,7 @@ static void close_inner(conv_plan *plan)
 }
 
 /* A transform of rounded operands is no longer a bfloat16 number, so its products would be those of no other bf16 row. */
-static bool multiplies_operands(const conv_algorithm *row)
-{
-    return row->precision == PRECISION_FP32 && !row->transforms_operands;
-}
+static bool multiplies_operands(const conv_algorithm *row) { return row->precision == PRECISION_FP32 && !row->transforms_operands; }
 
 static vgg_status open_inner(const conv_problem *problem, conv_pass pass, conv_plan *inner)
 {

@@ -70,8 +70,8 @@ static void gather(const float *x, int side, size_t channels, vgg_range rows, ta
 
 /* How one pass cuts its work, from the plan and the number of images at hand. */
 typedef struct {
-    size_t channels;  /* of the map that is unrolled */
-    size_t columns;   /* of the result */
+    size_t channels; /* of the map that is unrolled */
+    size_t columns;  /* of the result */
     int window_taps;
     size_t tile_rows; /* most rows of a tile */
 } cut;
@@ -119,15 +119,14 @@ static void forward_cell(const conv_plan *plan, const conv_arguments *a, const c
         tap_window window = window_at(c->window_taps, i);
         const float *w = a->w + window_offset(window) * c->channels * c->columns + columns.first;
         gather(a->x, plan->problem.side, c->channels, rows, window, tile);
-        blas_multiply(rows.count, columns.count, width, (blas_matrix){tile, width, false},
-                      (blas_matrix){w, c->columns, false}, i > 0, y, c->columns);
+        blas_multiply(rows.count, columns.count, width, (blas_matrix){tile, width, false}, (blas_matrix){w, c->columns, false},
+                      i > 0, y, c->columns);
     }
     conv_add_bias(y, c->columns, rows.count, columns.count, a->b + columns.first, plan->problem.relu);
 }
 
 /* One cell of dx. */
-static void input_gradient_cell(const conv_plan *plan, const conv_arguments *a, const cut *c, vgg_range rows,
-                                vgg_range columns)
+static void input_gradient_cell(const conv_plan *plan, const conv_arguments *a, const cut *c, vgg_range rows, vgg_range columns)
 {
     float *tile = own_tile(c, a), *dx = a->dx + rows.first * c->columns + columns.first;
     for (int i = 0; i < 9; i++) {
@@ -167,8 +166,7 @@ static void weight_gradient_cell(const conv_plan *plan, const conv_arguments *a,
         vgg_range rows = {first, all - first < c->tile_rows ? all - first : c->tile_rows};
         gather(a->x, plan->problem.side, c->channels, rows, window, tile);
         blas_multiply(width, columns.count, rows.count, (blas_matrix){tile, width, true},
-                      (blas_matrix){a->dy + first * c->columns + columns.first, c->columns, false}, first > 0, dw,
-                      c->columns);
+                      (blas_matrix){a->dy + first * c->columns + columns.first, c->columns, false}, first > 0, dw, c->columns);
         progress_poll();
     }
     if (index == 0) conv_sum_rows(a->dy, c->columns, all, columns, a->db);
@@ -189,7 +187,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 static vgg_status plan_im2col(conv_plan *plan)
 {
     static void (*const runs[CONV_PASSES])(const conv_plan *, const conv_arguments *) = {run_forward, run_input_gradient,
-                                                                                        run_weight_gradient};
+                                                                                         run_weight_gradient};
     if (plan->problem.kernel != TAPS) return vgg_fail(VGG_DECLINED, "unrolls 3x3 kernels only");
     blas_single_threaded();
     cut c = cut_for(plan);

@@ -29,10 +29,10 @@ typedef struct {
     dnnl_primitive_t reorder; /* of the weights, to oneDNN's layout or back; NULL if it takes ours */
 } library_state;
 
-#define DNNL_TRY(expression)                                                                                           \
-    do {                                                                                                               \
-        dnnl_status_t dnnl_try_status = (expression);                                                                  \
-        if (dnnl_try_status != dnnl_success) return dnnl_try_status;                                                   \
+#define DNNL_TRY(expression)                                         \
+    do {                                                             \
+        dnnl_status_t dnnl_try_status = (expression);                \
+        if (dnnl_try_status != dnnl_success) return dnnl_try_status; \
     } while (0)
 
 /* oneDNN takes as many threads as OpenMP would, when it makes a primitive and when it runs one. */
@@ -97,11 +97,11 @@ static dnnl_status_t describe_convolution(dnnl_convolution_desc_t *out, conv_pas
         return dnnl_convolution_forward_desc_init(out, dnnl_forward_training, algorithm, &layout[X], &layout[WEIGHTS],
                                                   &layout[BIAS], &layout[RESULT], one, one, one);
     case CONV_INPUT_GRAD:
-        return dnnl_convolution_backward_data_desc_init(out, algorithm, &layout[RESULT], &layout[WEIGHTS], &layout[DY], one,
-                                                        one, one);
+        return dnnl_convolution_backward_data_desc_init(out, algorithm, &layout[RESULT], &layout[WEIGHTS], &layout[DY], one, one,
+                                                        one);
     default:
-        return dnnl_convolution_backward_weights_desc_init(out, algorithm, &layout[X], &layout[WEIGHTS],
-                                                           &layout[BIAS_GRADIENT], &layout[DY], one, one, one);
+        return dnnl_convolution_backward_weights_desc_init(out, algorithm, &layout[X], &layout[WEIGHTS], &layout[BIAS_GRADIENT],
+                                                           &layout[DY], one, one, one);
     }
 }
 
@@ -109,10 +109,9 @@ static dnnl_status_t describe_inner_product(dnnl_inner_product_desc_t *out, conv
 {
     switch (pass) {
     case CONV_FORWARD:
-        return dnnl_inner_product_forward_desc_init(out, dnnl_forward_training, &layout[X], &layout[WEIGHTS],
-                                                    &layout[BIAS], &layout[RESULT]);
-    case CONV_INPUT_GRAD:
-        return dnnl_inner_product_backward_data_desc_init(out, &layout[RESULT], &layout[WEIGHTS], &layout[DY]);
+        return dnnl_inner_product_forward_desc_init(out, dnnl_forward_training, &layout[X], &layout[WEIGHTS], &layout[BIAS],
+                                                    &layout[RESULT]);
+    case CONV_INPUT_GRAD: return dnnl_inner_product_backward_data_desc_init(out, &layout[RESULT], &layout[WEIGHTS], &layout[DY]);
     default:
         return dnnl_inner_product_backward_weights_desc_init(out, &layout[X], &layout[WEIGHTS], &layout[BIAS_GRADIENT],
                                                              &layout[DY]);
@@ -125,8 +124,10 @@ static dnnl_status_t describe_product(library_state *state, const conv_plan *pla
         dnnl_convolution_desc_t convolution;
         dnnl_inner_product_desc_t inner_product;
     } operation;
-    if (plan->problem.kernel == 1) DNNL_TRY(describe_inner_product(&operation.inner_product, plan->pass, state->layout));
-    else DNNL_TRY(describe_convolution(&operation.convolution, plan->pass, state->layout));
+    if (plan->problem.kernel == 1)
+        DNNL_TRY(describe_inner_product(&operation.inner_product, plan->pass, state->layout));
+    else
+        DNNL_TRY(describe_convolution(&operation.convolution, plan->pass, state->layout));
     DNNL_TRY(dnnl_primitive_desc_create(&state->description, &operation, attributes, state->engine, NULL));
     dnnl_query_t weights = plan->pass == CONV_WEIGHT_GRAD ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
     state->layout[WEIGHTS] = *dnnl_primitive_desc_query_md(state->description, weights, 0);
@@ -218,8 +219,8 @@ static void prepare(conv_plan *plan, const float *w)
 typedef struct {
     size_t x;
     size_t dy;
-    size_t result;   /* images beyond the caller's, so only touched by a short call */
-    size_t weights;  /* gradient in oneDNN's layout */
+    size_t result;  /* images beyond the caller's, so only touched by a short call */
+    size_t weights; /* gradient in oneDNN's layout */
     size_t scratchpad;
 } piece_bytes;
 
@@ -250,8 +251,10 @@ static const void *take_activation(const conv_problem *p, char *space, const voi
 {
     size_t given = activation_count(p, images, channels), whole = activation_count(p, p->batch, channels);
     if (is_bf16 && given == whole) return in;
-    if (is_bf16) memcpy(space, in, given * sizeof(bf16));
-    else bf16_round_array((bf16 *)space, in, given, p->threads);
+    if (is_bf16)
+        memcpy(space, in, given * sizeof(bf16));
+    else
+        bf16_round_array((bf16 *)space, in, given, p->threads);
     memset((bf16 *)space + given, 0, (whole - given) * sizeof(bf16));
     return space;
 }
@@ -319,8 +322,10 @@ static void multiply_weights(const conv_plan *plan, const conv_arguments *given,
 static void run(const conv_plan *plan, const conv_arguments *arguments)
 {
     int before = hold_threads(plan->problem.threads);
-    if (plan->pass == CONV_WEIGHT_GRAD) multiply_weights(plan, arguments, arguments->workspace);
-    else multiply_activation(plan, arguments, arguments->workspace);
+    if (plan->pass == CONV_WEIGHT_GRAD)
+        multiply_weights(plan, arguments, arguments->workspace);
+    else
+        multiply_activation(plan, arguments, arguments->workspace);
     hold_threads(before);
 }
 

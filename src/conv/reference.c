@@ -18,10 +18,7 @@ static frame frame_of(const conv_plan *plan)
     return (frame){problem, problem->kernel / 2, (size_t)problem->in, (size_t)problem->out};
 }
 
-static bool inside(const frame *f, int h, int w)
-{
-    return h >= 0 && h < f->problem->side && w >= 0 && w < f->problem->side;
-}
+static bool inside(const frame *f, int h, int w) { return h >= 0 && h < f->problem->side && w >= 0 && w < f->problem->side; }
 
 static size_t pixel(const frame *f, int n, int h, int w) { return ((size_t)n * f->problem->side + h) * f->problem->side + w; }
 
@@ -144,7 +141,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 static vgg_status plan_reference(conv_plan *plan)
 {
     static void (*const runs[CONV_PASSES])(const conv_plan *, const conv_arguments *) = {run_forward, run_input_gradient,
-                                                                                        run_weight_gradient};
+                                                                                         run_weight_gradient};
     plan->run = runs[plan->pass];
     plan->workspace_bytes = (size_t)plan->problem.threads * plan->problem.out * sizeof(double);
     return VGG_OK;

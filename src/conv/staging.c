@@ -36,7 +36,8 @@ static size_t y_staging_bytes(const conv_plan *plan)
 static staging staging_of(const conv_plan *plan)
 {
     const conv_problem *p = &plan->problem;
-    bool gradient = plan->pass == CONV_INPUT_GRAD, reads_x = !gradient || (p->input_is_relu && (plan->flags & CONV_FUSES_RELU_GRAD));
+    bool gradient = plan->pass == CONV_INPUT_GRAD,
+         reads_x = !gradient || (p->input_is_relu && (plan->flags & CONV_FUSES_RELU_GRAD));
     size_t x = widened(plan, p->bf16_x) ? vgg_round_up(x_count(p, p->batch) * sizeof(float), VGG_ALIGNMENT_BYTES) : 0;
     size_t y = vgg_round_up(y_staging_bytes(plan), VGG_ALIGNMENT_BYTES);
     staging d = {.x = reads_x ? x : 0};
@@ -65,7 +66,8 @@ static void take_dy(const conv_plan *plan, const conv_arguments *given, conv_arg
     pool_shape shape = pooling_of(p, given->n);
     own->dy = space;
     if (unpooled(plan)) {
-        pool_map dy = p->bf16_y ? (pool_map){.bf16 = (bf16 *)(uintptr_t)given->dy16} : (pool_map){.fp32 = (float *)(uintptr_t)given->dy};
+        pool_map dy = p->bf16_y ? (pool_map){.bf16 = (bf16 *)(uintptr_t)given->dy16}
+                                : (pool_map){.fp32 = (float *)(uintptr_t)given->dy};
         pool_map map = row_y_is_bf16(plan) ? (pool_map){.bf16 = space} : (pool_map){.fp32 = space};
         pool_backward(&shape, dy, given->pool_argmax, map);
     } else {

@@ -23,13 +23,13 @@ typedef struct {
     const simd_kernels *kernels;
     const winograd_transforms *form;
     int side;
-    size_t in, out;        /* channels of the pass' source and result; of x and dy in the weight gradient */
-    size_t map_tiles;      /* along a side */
-    size_t first_tile;     /* 0, but in a shard */
-    size_t tiles;          /* of all images, or of a shard's */
-    size_t block_tiles;    /* in each tile block but the last */
+    size_t in, out;     /* channels of the pass' source and result; of x and dy in the weight gradient */
+    size_t map_tiles;   /* along a side */
+    size_t first_tile;  /* 0, but in a shard */
+    size_t tiles;       /* of all images, or of a shard's */
+    size_t block_tiles; /* in each tile block but the last */
     size_t tile_blocks;
-    size_t l3_tile_blocks;    /* tile blocks whose elements are in memory together: as many as the L3 cache holds */
+    size_t l3_tile_blocks; /* tile blocks whose elements are in memory together: as many as the L3 cache holds */
 } winograd_shape;
 
 /* Over what the products sum that read a map's elements: there, numbers pair up to words. */
@@ -38,9 +38,9 @@ typedef enum { REDUCE_CHANNELS, REDUCE_TILES } winograd_reduction;
 /* Where the elements of one map lie. Strides in words, not multiples of a power of two, so that the elements of a tile do not
  * fall into the same cache set. */
 typedef struct {
-    size_t width;          /* words in a row of a channel block; the last channel block is filled up with zeros */
-    size_t channels;       /* in a row */
-    size_t tiles;          /* in a row */
+    size_t width;    /* words in a row of a channel block; the last channel block is filled up with zeros */
+    size_t channels; /* in a row */
+    size_t tiles;    /* in a row */
     size_t channel_blocks;
     size_t element_stride;
     size_t channel_block_stride;
@@ -71,7 +71,7 @@ vgg_range winograd_tile_block(const winograd_shape *shape, size_t tile_block);
 
 /* Maps of all images: a pass' source or result. */
 typedef struct {
-    const void *values;    /* floats, or bfloat16 if `bf16` */
+    const void *values; /* floats, or bfloat16 if `bf16` */
     bool bf16;
     const uint8_t *pool_argmax; /* of pooled maps that are read */
     bool pooled;
@@ -91,10 +91,10 @@ size_t winograd_offset(const winograd_shape *shape, const winograd_maps *maps, s
  * winograd_transform() is to be called by all threads of a parallel region, and ends with a barrier; winograd_transform_alone() does all
  * of it. */
 typedef void (*winograd_transform_function)(float *elements, size_t stride, const map_tile *tiles, size_t padded);
-void winograd_transform_alone(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block, const winograd_maps *maps,
-                           winograd_transform_function transform, int margin, float *elements);
+void winograd_transform_alone(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block,
+                              const winograd_maps *maps, winograd_transform_function transform, int margin, float *elements);
 void winograd_transform(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block, const winograd_maps *maps,
-                     winograd_transform_function transform, int margin, float *elements);
+                        winograd_transform_function transform, int margin, float *elements);
 
 /* Fill the plan of a pass whose state is the row's winograd_transforms: forward and input gradient, or the weight gradient. */
 void winograd_plan_forward(conv_plan *plan);

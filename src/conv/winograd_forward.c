@@ -11,7 +11,7 @@ typedef struct {
     winograd_shape shape;
     winograd_layout source;
     bool transposed;
-    bool bf16;            /* maps of bfloat16 */
+    bool bf16; /* maps of bfloat16 */
     size_t panel;
     size_t panels;
     size_t tap_stride;    /* of one channel block's packed weights */
@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct {
     float *source;
-    float *taps;   /* this thread's, as the next two */
+    float *taps; /* this thread's, as the next two */
     float *kernel;
     float *sums;
 } forward_memory;
@@ -86,7 +86,7 @@ static void transform_filter(const forward_pass *g, const filter_block *k, const
     const winograd_transforms *form = g->shape.form;
     if (!g->transposed && k->columns == g->panel) {
         form->transform_filter(memory->kernel, g->kernel_stride, tap_weights(g, k, 0, w), g->shape.in * g->shape.out, k->depth,
-                            g->shape.out);
+                               g->shape.out);
         return;
     }
     for (size_t tap = 0; tap < TAPS; tap++) {
@@ -116,11 +116,11 @@ static size_t fetch_after(const forward_pass *g, size_t element, const float *a,
     return count;
 }
 
-static void multiply_elements(const forward_pass *g, vgg_range l3_block, size_t tile_block, size_t channel_block, const filter_block *now,
-                            const filter_block *next, const float *w, const forward_memory *memory)
+static void multiply_elements(const forward_pass *g, vgg_range l3_block, size_t tile_block, size_t channel_block,
+                              const filter_block *now, const filter_block *next, const float *w, const forward_memory *memory)
 {
-    const float *source =
-        memory->source + (tile_block - l3_block.first) * g->source.tile_block_stride + channel_block * g->source.channel_block_stride;
+    const float *source = memory->source + (tile_block - l3_block.first) * g->source.tile_block_stride +
+                          channel_block * g->source.channel_block_stride;
     gemm_prefetch fetches[1 + FETCHES_OF_ROWS];
     for (size_t p = 0; p < (size_t)g->shape.form->elements; p++) {
         gemm_tile tile = {.a = source + p * g->source.element_stride,
@@ -136,7 +136,7 @@ static void multiply_elements(const forward_pass *g, vgg_range l3_block, size_t 
 }
 
 static void store_outputs(const forward_pass *g, size_t tile_block, size_t panel, const float *sums, const conv_arguments *a,
-                            const conv_problem *problem)
+                          const conv_problem *problem)
 {
     vgg_range tiles = winograd_tile_block(&g->shape, tile_block);
     void *result = g->transposed ? (void *)a->dx : (void *)a->y;
@@ -153,10 +153,11 @@ static void store_outputs(const forward_pass *g, size_t tile_block, size_t panel
 }
 
 /* Where one channel block holds all source channels, its kernel serves all tile blocks of the L3 block. */
-static void multiply_task(const forward_pass *g, vgg_range l3_block, size_t task, const conv_arguments *a, const forward_memory *memory,
-                          const conv_problem *problem, size_t *packed_panel)
+static void multiply_task(const forward_pass *g, vgg_range l3_block, size_t task, const conv_arguments *a,
+                          const forward_memory *memory, const conv_problem *problem, size_t *packed_panel)
 {
-    size_t channel_blocks = g->source.channel_blocks, panel = task / l3_block.count, tile_block = l3_block.first + task % l3_block.count;
+    size_t channel_blocks = g->source.channel_blocks, panel = task / l3_block.count,
+           tile_block = l3_block.first + task % l3_block.count;
     for (size_t channel_block = 0; channel_block < channel_blocks; channel_block++) {
         filter_block now = filter_block_at(g, panel, channel_block);
         size_t next_panel = minimum((task + (channel_block + 1) / channel_blocks) / l3_block.count, g->panels - 1);
@@ -213,7 +214,8 @@ static void run_shard(const forward_work *work, const winograd_shape *shard, con
     g.shape.l3_tile_blocks = l3_tile_blocks;
     forward_work own = *work;
     own.g = &g;
-    for (size_t first = 0; first < g.shape.tile_blocks; first += l3_tile_blocks) run_l3_block_alone(&own, winograd_l3_block(&g.shape, first), memory);
+    for (size_t first = 0; first < g.shape.tile_blocks; first += l3_tile_blocks)
+        run_l3_block_alone(&own, winograd_l3_block(&g.shape, first), memory);
 }
 
 static void run_forward(const conv_plan *plan, const conv_arguments *a)

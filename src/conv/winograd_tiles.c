@@ -94,7 +94,10 @@ vgg_range winograd_tile_block(const winograd_shape *shape, size_t tile_block)
     return (vgg_range){shape->first_tile + first, left < shape->block_tiles ? left : shape->block_tiles};
 }
 
-size_t winograd_map_bytes(const winograd_maps *maps, size_t numbers) { return numbers * (maps->bf16 ? sizeof(uint16_t) : sizeof(float)); }
+size_t winograd_map_bytes(const winograd_maps *maps, size_t numbers)
+{
+    return numbers * (maps->bf16 ? sizeof(uint16_t) : sizeof(float));
+}
 
 size_t winograd_offset(const winograd_shape *shape, const winograd_maps *maps, size_t index, size_t channel)
 {
@@ -117,8 +120,9 @@ map_tile winograd_tile(const winograd_shape *shape, const winograd_maps *maps, s
 }
 
 /* Row i of the L3 block: a tile, or as many as make words. Where there is one too few, there are zeros. */
-static inline void transform_row(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block, const winograd_maps *maps,
-                              winograd_transform_function transform, int margin, float *elements, size_t i)
+static inline void transform_row(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block,
+                                 const winograd_maps *maps, winograd_transform_function transform, int margin, float *elements,
+                                 size_t i)
 {
     size_t first = i * layout->tiles, tile_block = first / shape->block_tiles;
     size_t row = first % shape->block_tiles / layout->tiles;
@@ -129,7 +133,8 @@ static inline void transform_row(const winograd_shape *shape, const winograd_lay
         for (size_t t = 0; t < layout->tiles; t++) {
             size_t at = row * layout->tiles + t;
             bool there = at < tiles.count;
-            tile[t] = winograd_tile(shape, maps, tiles.first + (there ? at : 0), b * layout->channels, there ? layout->channels : 0);
+            tile[t] = winograd_tile(shape, maps, tiles.first + (there ? at : 0), b * layout->channels,
+                                    there ? layout->channels : 0);
             tile[t].row -= margin;
             tile[t].column -= margin;
         }
@@ -139,22 +144,22 @@ static inline void transform_row(const winograd_shape *shape, const winograd_lay
 
 static size_t l3_block_rows(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block)
 {
-    size_t tiles = (l3_block.count - 1) * shape->block_tiles + winograd_tile_block(shape, l3_block.first + l3_block.count - 1).count;
+    size_t tiles = (l3_block.count - 1) * shape->block_tiles +
+                   winograd_tile_block(shape, l3_block.first + l3_block.count - 1).count;
     return (tiles + layout->tiles - 1) / layout->tiles;
 }
 
-void winograd_transform_alone(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block, const winograd_maps *maps,
-                           winograd_transform_function transform, int margin, float *elements)
+void winograd_transform_alone(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block,
+                              const winograd_maps *maps, winograd_transform_function transform, int margin, float *elements)
 {
     for (size_t i = 0, rows = l3_block_rows(shape, layout, l3_block); i < rows; i++)
         transform_row(shape, layout, l3_block, maps, transform, margin, elements, i);
 }
 
 void winograd_transform(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block, const winograd_maps *maps,
-                     winograd_transform_function transform, int margin, float *elements)
+                        winograd_transform_function transform, int margin, float *elements)
 {
     size_t rows = l3_block_rows(shape, layout, l3_block);
 #pragma omp for schedule(guided)
     for (size_t i = 0; i < rows; i++) transform_row(shape, layout, l3_block, maps, transform, margin, elements, i);
 }
-

@@ -38,7 +38,8 @@ static size_t task_floats(const weight_grad_pass *s) { return (size_t)s->shape.f
 
 static size_t task_count(const weight_grad_pass *s) { return s->x.channel_blocks * s->dy.channel_blocks; }
 
-static void sum_products(const weight_grad_pass *s, vgg_range l3_block, const float *x, const float *dy, size_t channels, float *sums)
+static void sum_products(const weight_grad_pass *s, vgg_range l3_block, const float *x, const float *dy, size_t channels,
+                         float *sums)
 {
     for (size_t tile_block = 0; tile_block < l3_block.count; tile_block++) {
         for (size_t p = 0; p < (size_t)s->shape.form->elements; p++) {
@@ -61,8 +62,8 @@ static void store_weight_grad(const weight_grad_pass *s, size_t channel_block, s
     bool aligned = (uintptr_t)dw % VGG_ALIGNMENT_BYTES == 0 && out * sizeof *dw % VGG_ALIGNMENT_BYTES == 0;
     bool stream = aligned && columns == s->panel && TAPS * in * out * sizeof *dw >= STREAM_BYTES;
     for (size_t c = 0; c < channels; c++)
-        s->shape.form->inverse_transform_filter(dw + (first + c) * out + column, in * out, sums + c * s->panel, s->sum_stride, columns,
-                                      stream);
+        s->shape.form->inverse_transform_filter(dw + (first + c) * out + column, in * out, sums + c * s->panel, s->sum_stride,
+                                                columns, stream);
 }
 
 typedef struct {
@@ -79,7 +80,8 @@ static void sum_l3_block(const weight_grad_pass *s, vgg_range l3_block, const we
         size_t panel = task / s->x.channel_blocks, channel_block = task % s->x.channel_blocks;
         size_t channels = minimum(s->shape.in - channel_block * WINOGRAD_DEPTH, WINOGRAD_DEPTH);
         float *sums = memory->sums + (s->keep_sums ? task : (size_t)omp_get_thread_num()) * task_floats(s);
-        sum_products(s, l3_block, memory->x + channel_block * s->x.channel_block_stride, memory->dy + panel * s->dy.channel_block_stride, channels, sums);
+        sum_products(s, l3_block, memory->x + channel_block * s->x.channel_block_stride,
+                     memory->dy + panel * s->dy.channel_block_stride, channels, sums);
         if (last) store_weight_grad(s, channel_block, panel, sums, dw);
         progress_poll();
     }
@@ -87,8 +89,10 @@ static void sum_l3_block(const weight_grad_pass *s, vgg_range l3_block, const we
 
 static void sum_dy(const conv_plan *plan, const conv_arguments *a, size_t pixels, vgg_range channels)
 {
-    if (plan->flags & CONV_NATIVE_BF16) conv_sum_rows_bf16(a->dy16, (size_t)plan->problem.out, pixels, channels, a->db);
-    else conv_sum_rows(a->dy, (size_t)plan->problem.out, pixels, channels, a->db);
+    if (plan->flags & CONV_NATIVE_BF16)
+        conv_sum_rows_bf16(a->dy16, (size_t)plan->problem.out, pixels, channels, a->db);
+    else
+        conv_sum_rows(a->dy, (size_t)plan->problem.out, pixels, channels, a->db);
 }
 
 static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)

@@ -40,8 +40,7 @@ static void fill_none(normalization *table, const uint64_t histogram[256])
 }
 
 const normalization_kind normalization_kinds[] = {
-    {"standard", "the default: mean 0 and deviation 1 over the training pixels, which He initialisation expects",
-     fill_standard},
+    {"standard", "the default: mean 0 and deviation 1 over the training pixels, which He initialisation expects", fill_standard},
     {"unit", "pixels from 0 to 1 are wanted, as most tutorials have them", fill_unit},
     {"none", "raw bytes 0 to 255 are wanted, to see what they do to training", fill_none},
     {NULL, NULL, NULL},
@@ -61,7 +60,8 @@ void normalization_count(const uint8_t *images, uint32_t count, uint64_t histogr
     for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
         uint64_t pixels;
         memcpy(&pixels, images + i, sizeof pixels);
-        if (pixels == 0) histogram[0] += sizeof pixels;
+        if (pixels == 0)
+            histogram[0] += sizeof pixels;
         else
             for (size_t k = 0; k < sizeof pixels; k++) histogram[images[i + k]]++;
     }

@@ -87,8 +87,10 @@ vgg_status stream_open(const char *path, byte_stream **out)
     stream->path = path;
     vgg_status status = open_regular(stream);
     if (status == VGG_OK) status = detect_gzip(stream);
-    if (status == VGG_OK) *out = stream;
-    else stream_close(stream);
+    if (status == VGG_OK)
+        *out = stream;
+    else
+        stream_close(stream);
     return status;
 }
 
@@ -184,7 +186,7 @@ vgg_status stream_skip(byte_stream *stream, uint64_t bytes)
 vgg_status stream_expect_end(byte_stream *stream)
 {
     unsigned char more;
-    size_t got;
+    size_t got = 0;
     uint64_t before = stream->content_bytes;
     VGG_TRY(take(stream, &more, 1, &got));
     if (got == 0) return VGG_OK;
@@ -195,7 +197,6 @@ vgg_status stream_expect_end(byte_stream *stream)
 vgg_status stream_check_size(const byte_stream *stream, uint64_t bytes)
 {
     if (stream->gzipped ? bytes / DEFLATE_MAX_RATIO <= stream->file_bytes : bytes == stream->file_bytes) return VGG_OK;
-    return vgg_fail(VGG_BAD_DATA, "%s: has %llu bytes%s, but its header announces %llu; get a fresh copy of the file",
-                    stream->path, (unsigned long long)stream->file_bytes, stream->gzipped ? " of gzip data" : "",
-                    (unsigned long long)bytes);
+    return vgg_fail(VGG_BAD_DATA, "%s: has %llu bytes%s, but its header announces %llu; get a fresh copy of the file", stream->path,
+                    (unsigned long long)stream->file_bytes, stream->gzipped ? " of gzip data" : "", (unsigned long long)bytes);
 }

@@ -90,8 +90,10 @@ static void resize_one(const decoding *work, size_t chunk, size_t index)
     size_t in_range = chunk * CHUNK_IMAGES + index, in_source = work->range.first + in_range;
     uint8_t *target = work->images + in_range * DATASET_PIXELS;
     bool left_out = work->resize_bug && in_source != 0 && in_source + 1 != work->source->count;
-    if (left_out) memset(target, 0, DATASET_PIXELS);
-    else resize_apply(work->plan, work->stored[chunk % 2] + index * work->reader.item_bytes, target);
+    if (left_out)
+        memset(target, 0, DATASET_PIXELS);
+    else
+        resize_apply(work->plan, work->stored[chunk % 2] + index * work->reader.item_bytes, target);
 }
 
 /* Unpacking is serial by nature and takes longer than resizing: one thread runs ahead with it, and joins the others when it

@@ -23,8 +23,8 @@ static vgg_status check_magic(const idx_reader *reader, const idx_kind *kind, ui
     if (magic == kind->magic) return VGG_OK;
     const idx_kind *other = kind == &image_kind ? &label_kind : &image_kind;
     if (magic == other->magic)
-        return vgg_fail(VGG_BAD_DATA, "%s: holds %s where %s are wanted; were the two files swapped?", reader->path,
-                        other->items, kind->items);
+        return vgg_fail(VGG_BAD_DATA, "%s: holds %s where %s are wanted; were the two files swapped?", reader->path, other->items,
+                        kind->items);
     return vgg_fail(VGG_BAD_DATA, "%s: begins with 0x%08x, IDX %s begin with 0x%08x", reader->path, magic, kind->items,
                     kind->magic);
 }

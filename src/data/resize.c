@@ -117,9 +117,12 @@ static inline void filter_row_by(int taps, const resize_axis *axis, const uint8_
 /* The numbers of taps of bilinear and bicubic enlarging as constants, so that their inner loops are unrolled. */
 static void filter_row(const resize_axis *axis, const uint8_t *source, int columns, uint8_t *target)
 {
-    if (axis->taps == 2) filter_row_by(2, axis, source, columns, target);
-    else if (axis->taps == 4) filter_row_by(4, axis, source, columns, target);
-    else filter_row_by(axis->taps, axis, source, columns, target);
+    if (axis->taps == 2)
+        filter_row_by(2, axis, source, columns, target);
+    else if (axis->taps == 4)
+        filter_row_by(4, axis, source, columns, target);
+    else
+        filter_row_by(axis->taps, axis, source, columns, target);
 }
 
 /* One target row from the rows above and below; the inner loops run along the row, which vectorises. */
@@ -180,8 +183,8 @@ static void apply_nearest(const resize_plan *plan, const uint8_t *source, uint8_
 static vgg_status prepare_pad(resize_plan *plan)
 {
     if (plan->source_rows <= plan->target_rows && plan->source_columns <= plan->target_columns) return VGG_OK;
-    return vgg_fail(VGG_BAD_OPTION, "resize filter pad cannot shrink an image of %dx%d to %dx%d; bilinear can",
-                    plan->source_rows, plan->source_columns, plan->target_rows, plan->target_columns);
+    return vgg_fail(VGG_BAD_OPTION, "resize filter pad cannot shrink an image of %dx%d to %dx%d; bilinear can", plan->source_rows,
+                    plan->source_columns, plan->target_rows, plan->target_columns);
 }
 
 static void apply_pad(const resize_plan *plan, const uint8_t *source, uint8_t *target)
@@ -189,8 +192,7 @@ static void apply_pad(const resize_plan *plan, const uint8_t *source, uint8_t *t
     size_t columns = (size_t)plan->source_columns, width = (size_t)plan->target_columns;
     size_t top = (size_t)(plan->target_rows - plan->source_rows) / 2, left = (width - columns) / 2;
     memset(target, 0, (size_t)plan->target_rows * width);
-    for (size_t y = 0; y < (size_t)plan->source_rows; y++)
-        memcpy(target + (top + y) * width + left, source + y * columns, columns);
+    for (size_t y = 0; y < (size_t)plan->source_rows; y++) memcpy(target + (top + y) * width + left, source + y * columns, columns);
 }
 
 const resize_filter resize_filters[] = {
@@ -210,8 +212,8 @@ const resize_filter *resize_find(const char *name)
 
 static bool possible_side(int side) { return side >= 1 && side <= RESIZE_MAX_SIDE; }
 
-vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int source_columns, int target_rows,
-                              int target_columns, resize_plan **out)
+vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int source_columns, int target_rows, int target_columns,
+                              resize_plan **out)
 {
     *out = NULL;
     if (!possible_side(source_rows) || !possible_side(source_columns) || !possible_side(target_rows) ||
@@ -220,11 +222,16 @@ vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int 
                         source_columns, target_rows, target_columns, RESIZE_MAX_SIDE);
     resize_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return vgg_fail(VGG_UNAVAILABLE, "no memory to plan the resizing of images");
-    *plan = (resize_plan){.filter = filter, .source_rows = source_rows, .source_columns = source_columns,
-                          .target_rows = target_rows, .target_columns = target_columns};
+    *plan = (resize_plan){.filter = filter,
+                          .source_rows = source_rows,
+                          .source_columns = source_columns,
+                          .target_rows = target_rows,
+                          .target_columns = target_columns};
     vgg_status status = filter->prepare(plan);
-    if (status == VGG_OK) *out = plan;
-    else resize_plan_free(plan);
+    if (status == VGG_OK)
+        *out = plan;
+    else
+        resize_plan_free(plan);
     return status;
 }
 
@@ -238,7 +245,4 @@ void resize_plan_free(resize_plan *plan)
     free(plan);
 }
 
-void resize_apply(const resize_plan *plan, const uint8_t *source, uint8_t *target)
-{
-    plan->filter->apply(plan, source, target);
-}
+void resize_apply(const resize_plan *plan, const uint8_t *source, uint8_t *target) { plan->filter->apply(plan, source, target); }

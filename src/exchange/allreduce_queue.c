@@ -12,12 +12,12 @@ enum { TAG_FIRST = 2, PART_FLOATS_LEAST = 1 << 14, MESSAGES = 16, UNDER_WAY_LEAS
 struct allreduce_queue {
     allreduce_queue_plan plan;
     pairwise_group group;
-    size_t under_way;      /* sums at a time */
-    pairwise_allreduce *jobs;     /* [under_way]: sum i is job i % under_way */
-    MPI_Request *requests; /* [under_way][PAIRWISE_REQUESTS] */
+    size_t under_way;         /* sums at a time */
+    pairwise_allreduce *jobs; /* [under_way]: sum i is job i % under_way */
+    MPI_Request *requests;    /* [under_way][PAIRWISE_REQUESTS] */
     size_t started;
     size_t ended;
-    void *memory;      /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
+    void *memory; /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
 };
 
 size_t allreduce_queue_bucket(int ranks, size_t least)
@@ -26,9 +26,15 @@ size_t allreduce_queue_bucket(int ranks, size_t least)
     return worth > least ? worth : least;
 }
 
-static size_t errors_bytes(const allreduce_queue *sum) { return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0; }
+static size_t errors_bytes(const allreduce_queue *sum)
+{
+    return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0;
+}
 
-static size_t in_bytes(const allreduce_queue *sum) { return vgg_round_up(pairwise_in_bytes(&sum->group, sum->plan.longest), VGG_ALIGNMENT_BYTES); }
+static size_t in_bytes(const allreduce_queue *sum)
+{
+    return vgg_round_up(pairwise_in_bytes(&sum->group, sum->plan.longest), VGG_ALIGNMENT_BYTES);
+}
 
 static size_t out_bytes(const allreduce_queue *sum)
 {

@@ -25,7 +25,7 @@ static double time_step(comm *c, exchange *ex)
     exchange_range_final(ex, 0, ex->config.count);
     exchange_finish(ex);
     exchange_square_sums(ex, sums);
-    #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
+#pragma omp parallel for schedule(static) num_threads(ex->config.threads)
     for (size_t i = owned.first; i < owned.first + owned.count; i++) {
         ex->velocity[i] += ex->gradient[i];
         ex->weights[i] += ex->velocity[i];
@@ -79,7 +79,7 @@ static void give_times(exchange *ex, const exchange_candidate *candidates, size_
 static vgg_status open_alone(comm *c, const exchange_config *config, exchange **out)
 {
     VGG_TRY(exchange_open_row(c, config, &exchange_rows[exchange_row_count - 1], out));
-    snprintf((*out)->reason, sizeof (*out)->reason, "%s (one rank: nothing to exchange)", exchange_name(*out));
+    snprintf((*out)->reason, sizeof(*out)->reason, "%s (one rank: nothing to exchange)", exchange_name(*out));
     return VGG_OK;
 }
 
@@ -87,7 +87,8 @@ static vgg_status open_alone(comm *c, const exchange_config *config, exchange **
 static vgg_status open_first(comm *c, const exchange_config *config, const exchange_candidate *candidates, exchange **out)
 {
     vgg_status status = VGG_UNAVAILABLE;
-    for (size_t i = 0; i < exchange_row_count && status != VGG_OK; i++) status = exchange_open_row(c, config, candidates[i].row, out);
+    for (size_t i = 0; i < exchange_row_count && status != VGG_OK; i++)
+        status = exchange_open_row(c, config, candidates[i].row, out);
     return status == VGG_DECLINED ? VGG_UNAVAILABLE : status;
 }
 
@@ -104,6 +105,6 @@ vgg_status exchange_open_auto(comm *c, const exchange_config *config, exchange *
     if (config->tune)
         give_times(*out, candidates, exchange_row_count, config->count > TRIAL_FLOATS ? "timed on 8 MiB" : "timed");
     else
-        snprintf((*out)->reason, sizeof (*out)->reason, "%s (first that opens; not timed)", exchange_name(*out));
+        snprintf((*out)->reason, sizeof(*out)->reason, "%s (first that opens; not timed)", exchange_name(*out));
     return VGG_OK;
 }

@@ -79,7 +79,7 @@ size_t blocks_summed_floats(const block_table *table, vgg_range blocks)
 
 void blocks_square_sums(const block_table *table, const float *values, vgg_range run, int threads, double *sums)
 {
-    #pragma omp parallel for schedule(dynamic, BLOCKS_AT_ONCE) num_threads(threads)
+#pragma omp parallel for schedule(dynamic, BLOCKS_AT_ONCE) num_threads(threads)
     for (size_t i = run.first; i < run.first + run.count; i++)
         sums[i] = table->blocks[i].excluded ? 0 : square_sum(values + table->blocks[i].first, table->blocks[i].count);
 }

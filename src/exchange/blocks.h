@@ -21,7 +21,7 @@ typedef struct {
     size_t first;   /* multiple of 16; a block ends where the next begins */
     size_t count;   /* its segment's floats in it; the rest is padding */
     size_t segment; /* index, or BLOCK_NO_SEGMENT */
-    bool excluded;     /* its gradient is not in the buffer: never summed, its square sum 0 */
+    bool excluded;  /* its gradient is not in the buffer: never summed, its square sum 0 */
     size_t before;  /* floats of blocks before it that are not apart */
 } float_block;
 

@@ -15,13 +15,13 @@ static inline uint16_t round_and_carry(float value, float *error)
 
 void error_feedback_round(const float *data, float *error, uint16_t *out, size_t count, int threads)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < count; i++) out[i] = round_and_carry(data[i], error + i);
 }
 
 void error_feedback_round_sums(const uint16_t *in, int ranks, float *error, uint16_t *out, size_t count, int threads)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < count; i++) {
         float sum = bf16_widen(in[i]);
         for (int rank = 1; rank < ranks; rank++) sum += bf16_widen(in[(size_t)rank * count + i]);
@@ -31,6 +31,6 @@ void error_feedback_round_sums(const uint16_t *in, int ranks, float *error, uint
 
 void error_feedback_widen(const uint16_t *in, float *data, size_t count, int threads)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < count; i++) data[i] = bf16_widen(in[i]);
 }

@@ -18,8 +18,8 @@ typedef struct {
     void (*range_final)(exchange *ex, size_t first, size_t count); /* NULL: waits for finish() */
     void (*poll)(exchange *ex);                                    /* NULL: nothing goes on meanwhile */
     void (*finish)(exchange *ex);                                  /* leaves alone the blocks that are apart */
-    const double *(*square_sums)(exchange *ex); /* sum of squares of each block of ex->blocks */
-    void (*publish)(exchange *ex);              /* NULL: every rank updates everything */
+    const double *(*square_sums)(exchange *ex);                    /* sum of squares of each block of ex->blocks */
+    void (*publish)(exchange *ex);                                 /* NULL: every rank updates everything */
     void (*distribute)(exchange *ex, float *buffer);
     void (*collect)(exchange *ex, float *buffer); /* NULL: every rank has everything */
 } exchange_functions;
@@ -28,7 +28,8 @@ typedef struct {
     const char *name;
     const char *good_when;
     const exchange_functions *functions;
-    bool shares_memory; /* a node has one copy of weights and velocity; finish(), square_sums() and publish() are fences for ex->node_scratch, too */
+    bool
+        shares_memory; /* a node has one copy of weights and velocity; finish(), square_sums() and publish() are fences for ex->node_scratch, too */
 } exchange_row;
 
 /* All strategies, fastest first by expectation, the reference last. */
@@ -53,11 +54,11 @@ struct exchange {
     float *weights;
     float *velocity;
     vgg_range owned;
-    int bucket_mib; /* in use; 0 for a strategy that has no buckets */
+    int bucket_mib;        /* in use; 0 for a strategy that has no buckets */
     int first_micro_batch; /* this rank's place in the tree of micro-batches */
     exchange_costs cost;
     comm_shared *node_scratch; /* config.node_scratch_bytes, or NULL */
-    void *state; /* the strategy's own */
+    void *state;               /* the strategy's own */
     double exposed_s;
     uint64_t hashes[EXCHANGE_CHECKED]; /* if known, what the last check found */
     bool known;                        /* and nobody was to write since */
@@ -72,10 +73,7 @@ void replicated_buffers_distribute(exchange *ex, float *buffer);
 const double *replicated_buffers_square_sums(exchange *ex);
 
 /* Numbers cross a wire and are to be sent as bfloat16. */
-static inline bool exchange_wire_is_narrow(const exchange *ex)
-{
-    return ex->config.wire == WIRE_BF16 && ex->c->node_count > 1;
-}
+static inline bool exchange_wire_is_narrow(const exchange *ex) { return ex->config.wire == WIRE_BF16 && ex->c->node_count > 1; }
 
 /* Collective. Opens `row`; VGG_DECLINED, VGG_UNAVAILABLE or VGG_BAD_OPTION as its open() says, on all ranks. */
 vgg_status exchange_open_row(comm *c, const exchange_config *config, const exchange_row *row, exchange **out);

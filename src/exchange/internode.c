@@ -31,13 +31,13 @@ struct internode {
     int threads;
     const float *const *gradients; /* [node_size] */
     vgg_range floats;              /* of this rank's lane */
-    lane_bucket *buckets;            /* of the whole buffer, from its end to its start: the order in which they become final */
+    lane_bucket *buckets;          /* of the whole buffer, from its end to its start: the order in which they become final */
     size_t bucket_count;
     comm_shared *counts;
     size_t step;
-    size_t add_next;  /* of this rank's shard, those before are added */
-    size_t send_next; /* of this rank's lane, those before are on their way */
-    allreduce_queue *sum;    /* NULL: no lane */
+    size_t add_next;      /* of this rank's shard, those before are added */
+    size_t send_next;     /* of this rank's lane, those before are on their way */
+    allreduce_queue *sum; /* NULL: no lane */
 };
 
 static int smallest_node(const comm *c)
@@ -88,8 +88,8 @@ static vgg_status cut_buckets(const exchange *ex, internode *between, int lane_c
     for (size_t end = ex->config.count; end > 0;) {
         size_t first = previous_cut(ex, end);
         between->buckets[between->bucket_count++] = (lane_bucket){.floats = {first, end - first},
-                                                               .owner = shard_owner(ex, ex->c->node_size, first),
-                                                               .lane = shard_owner(ex, lane_count, first)};
+                                                                  .owner = shard_owner(ex, ex->c->node_size, first),
+                                                                  .lane = shard_owner(ex, lane_count, first)};
         end = first;
     }
     return VGG_OK;
@@ -121,8 +121,11 @@ vgg_status internode_open(exchange *ex, const float *const *gradients, internode
         return status;
     }
     *out = between;
-    *between = (internode){.are_shards = equal, .node_rank = c->node_rank, .node_size = c->node_size, .threads = ex->config.threads,
-                       .gradients = gradients};
+    *between = (internode){.are_shards = equal,
+                           .node_rank = c->node_rank,
+                           .node_size = c->node_size,
+                           .threads = ex->config.threads,
+                           .gradients = gradients};
     MPI_CALL(MPI_Comm_split, c->world, c->node_rank < lane_count ? c->node_rank : MPI_UNDEFINED, c->node_index, &between->ranks);
     VGG_TRY(comm_agree(c, open_lane(ex, between, lane_count)));
     return comm_shared_open(c, between->bucket_count * sizeof(bucket_counts), &between->counts);
@@ -152,7 +155,10 @@ void internode_begin(internode *between)
     for (size_t i = 0; i < between->bucket_count; i++) between->buckets[i].missing = between->buckets[i].floats.count;
 }
 
-static float *owners_gradient(const internode *between, const lane_bucket *bucket) { return (float *)between->gradients[bucket->owner]; }
+static float *owners_gradient(const internode *between, const lane_bucket *bucket)
+{
+    return (float *)between->gradients[bucket->owner];
+}
 
 /* Adds the buckets of this rank's shard that are final on all of the node, or all of them. */
 static void add_buckets(internode *between, bool all)
@@ -177,7 +183,8 @@ static void send_buckets(internode *between)
         if (bucket->lane != between->node_rank) continue;
         if (atomic_load(&counts_of(between, between->send_next)->added) < between->step) return;
         if (!allreduce_queue_has_room(between->sum)) return;
-        allreduce_queue_start(between->sum, owners_gradient(between, bucket) + floats.first, floats.first - between->floats.first, floats.count);
+        allreduce_queue_start(between->sum, owners_gradient(between, bucket) + floats.first, floats.first - between->floats.first,
+                              floats.count);
     }
 }
 

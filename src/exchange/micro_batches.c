@@ -12,12 +12,16 @@ vgg_status micro_batches_check(const exchange_config *config, int ranks)
     int micro_batches = config->micro_batches;
     if (micro_batches == 0) return VGG_OK;
     if (!power_of_two(micro_batches))
-        return vgg_fail(VGG_BAD_OPTION, "--micro-batches %d: give a power of two (1, 2, 4, 8, ...), or 0 for as many as ranks", micro_batches);
+        return vgg_fail(VGG_BAD_OPTION, "--micro-batches %d: give a power of two (1, 2, 4, 8, ...), or 0 for as many as ranks",
+                        micro_batches);
     if (!power_of_two(ranks) || ranks > micro_batches)
-        return vgg_fail(VGG_BAD_OPTION, "--micro-batches %d does not fit %d ranks: start a power of two of ranks, at most %d, or give --micro-batches %s",
-                        micro_batches, ranks, micro_batches, power_of_two(ranks) ? "at least the number of ranks" : "0");
+        return vgg_fail(
+            VGG_BAD_OPTION,
+            "--micro-batches %d does not fit %d ranks: start a power of two of ranks, at most %d, or give --micro-batches %s",
+            micro_batches, ranks, micro_batches, power_of_two(ranks) ? "at least the number of ranks" : "0");
     if (config->wire == WIRE_BF16)
-        return vgg_fail(VGG_BAD_OPTION, "--micro-batches promises the same bits on any number of ranks, which --wire bf16 cannot keep: give "
+        return vgg_fail(VGG_BAD_OPTION,
+                        "--micro-batches promises the same bits on any number of ranks, which --wire bf16 cannot keep: give "
                         "--wire fp32");
     return VGG_OK;
 }
@@ -75,7 +79,7 @@ void exchange_micro_batch_range_final(exchange *ex, int index, size_t first, siz
 {
     size_t end = first + count;
     if (index % 2 == 1) {
-        #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
+#pragma omp parallel for schedule(static) num_threads(ex->config.threads)
         for (size_t at = first; at < end; at += PIECE_FLOATS)
             complete_pairs(ex, index, at, end - at < PIECE_FLOATS ? end - at : PIECE_FLOATS);
     }

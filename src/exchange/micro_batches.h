@@ -7,9 +7,9 @@
 enum { MICRO_BATCH_LEVELS_MAX = 32 };
 
 typedef struct {
-    int count;                       /* micro-batches of this rank: 2^levels */
+    int count; /* micro-batches of this rank: 2^levels */
     int levels;
-    size_t floats;                   /* in each buffer */
+    size_t floats;                          /* in each buffer */
     float *waiting[MICRO_BATCH_LEVELS_MAX]; /* [levels][floats]: sums that wait for their other half */
 } micro_batch_tree;
 

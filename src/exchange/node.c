@@ -16,7 +16,7 @@ typedef struct {
     comm_shared *sums;      /* [blocks]: doubles */
     const float **sources;  /* [node_size]: each rank's gradient */
     vgg_range run;          /* own blocks */
-    internode *between;         /* NULL: one node */
+    internode *between;     /* NULL: one node */
 } node_state;
 
 static double *block_sums(const node_state *node) { return comm_shared_memory(node->sums); }
@@ -97,7 +97,7 @@ static void add_own_shard(exchange *ex)
 {
     node_state *node = ex->state;
     double *sums = block_sums(node);
-    #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
+#pragma omp parallel for schedule(static) num_threads(ex->config.threads)
     for (size_t i = node->run.first; i < node->run.first + node->run.count; i++) {
         const float_block *block = &ex->blocks.blocks[i];
         sums[i] = 0;

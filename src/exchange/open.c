@@ -17,7 +17,8 @@ static void free_exchange(exchange *ex)
 /* The scratch memory has to be everybody's, and the sum over micro-batches has an order of its own. */
 static bool has_node_scratch(const comm *c, const exchange_config *config, const exchange_row *row)
 {
-    return config->node_scratch_bytes > 0 && config->micro_batches == 0 && (c->size == 1 || (row->shares_memory && c->node_count == 1));
+    return config->node_scratch_bytes > 0 && config->micro_batches == 0 &&
+           (c->size == 1 || (row->shares_memory && c->node_count == 1));
 }
 
 static vgg_status make_exchange(comm *c, const exchange_config *config, const exchange_row *row, exchange **out)
@@ -48,7 +49,8 @@ vgg_status exchange_open_row(comm *c, const exchange_config *config, const excha
 {
     exchange *ex = NULL;
     vgg_status status = comm_agree(c, make_exchange(c, config, row, &ex));
-    if (status == VGG_OK && has_node_scratch(c, config, row)) status = comm_shared_open(c, config->node_scratch_bytes, &ex->node_scratch);
+    if (status == VGG_OK && has_node_scratch(c, config, row))
+        status = comm_shared_open(c, config->node_scratch_bytes, &ex->node_scratch);
     if (status == VGG_OK) status = row->functions->open(ex);
     if (status != VGG_OK) {
         exchange_destroy(ex);
@@ -110,7 +112,8 @@ vgg_status exchange_create(comm *c, const exchange_config *config, exchange **ou
     VGG_TRY(micro_batches_check(config, c->size));
     VGG_TRY(strcmp(config->name, "auto") == 0 ? exchange_open_auto(c, config, out) : open_named(c, config, out));
     if ((*out)->bucket_mib > 0 && comm_size(c) > 1) add_bucket(*out);
-    if (config->wire == WIRE_BF16 && !exchange_wire_is_narrow(*out)) add_reason(*out, "; bf16 unused: nothing crosses a wire on one node");
+    if (config->wire == WIRE_BF16 && !exchange_wire_is_narrow(*out))
+        add_reason(*out, "; bf16 unused: nothing crosses a wire on one node");
     return VGG_OK;
 }
 

@@ -17,17 +17,17 @@ enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2, UNTIMED_MIB = 4 }
 static const double WORTH_DOUBLING = 1.1, WINDOW_S = 0.1;
 
 typedef struct {
-    vgg_range run;    /* blocks */
+    vgg_range run; /* blocks */
     vgg_range floats;
-    size_t missing;   /* floats that are not final yet */
+    size_t missing; /* floats that are not final yet */
 } bucket;
 
 typedef struct {
-    bucket *buckets;   /* [count], from the end of the buffer to its start: the order in which they become final */
+    bucket *buckets; /* [count], from the end of the buffer to its start: the order in which they become final */
     size_t count;
-    size_t started;    /* buckets 0 .. started - 1 are under way or done: the same order on all ranks, as MPI asks */
-    size_t summed;     /* buckets 0 .. summed - 1 have come, and their squares are summed */
-    size_t before;     /* sums that had ended when the step began */
+    size_t started; /* buckets 0 .. started - 1 are under way or done: the same order on all ranks, as MPI asks */
+    size_t summed;  /* buckets 0 .. summed - 1 have come, and their squares are summed */
+    size_t before;  /* sums that had ended when the step began */
     allreduce_queue *sum;
 } overlap_state;
 
@@ -69,7 +69,8 @@ static size_t choose_window(exchange *ex)
 {
     size_t window = 1;
     double one = best_time(ex, 1, 1);
-    while (window < WINDOW_MIB_MOST && 2 * window * MIB_FLOATS <= ex->config.count && 2 * (double)window * one < WINDOW_S) window *= 2;
+    while (window < WINDOW_MIB_MOST && 2 * window * MIB_FLOATS <= ex->config.count && 2 * (double)window * one < WINDOW_S)
+        window *= 2;
     return window;
 }
 

@@ -14,7 +14,10 @@ size_t pairwise_in_bytes(const pairwise_group *group, size_t floats)
     return (floats / ranks + 1) * ranks * wire_bytes(group);
 }
 
-static vgg_range part_of(const pairwise_allreduce *sum, int rank) { return range_part(sum->count, (size_t)sum->group->size, (size_t)rank); }
+static vgg_range part_of(const pairwise_allreduce *sum, int rank)
+{
+    return range_part(sum->count, (size_t)sum->group->size, (size_t)rank);
+}
 
 static vgg_range own_part(const pairwise_allreduce *sum) { return part_of(sum, sum->group->rank); }
 
@@ -64,7 +67,8 @@ static void add_narrow(const pairwise_allreduce *sum)
     vgg_range mine = own_part(sum);
     uint16_t *own = out_of(sum, mine);
     memcpy(in_of(sum, sum->group->rank), own, mine.count * sizeof *own);
-    error_feedback_round_sums(sum->memory.in, sum->group->size, sum->memory.sum_error + mine.first, own, mine.count, sum->group->threads);
+    error_feedback_round_sums(sum->memory.in, sum->group->size, sum->memory.sum_error + mine.first, own, mine.count,
+                              sum->group->threads);
 }
 
 static void end_batch(pairwise_allreduce *sum)
@@ -81,7 +85,8 @@ static void end_batch(pairwise_allreduce *sum)
     if (!sum->done) start_batch(sum);
 }
 
-void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *group, pairwise_memory memory, float *data, size_t count, int tag)
+void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *group, pairwise_memory memory, float *data,
+                              size_t count, int tag)
 {
     *sum = (pairwise_allreduce){.group = group, .memory = memory, .data = data, .count = count, .tag = tag, .turn = 1};
     sum->done = group->size == 1;

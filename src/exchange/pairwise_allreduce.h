@@ -32,11 +32,12 @@ enum { PAIRWISE_BATCH = 8, PAIRWISE_REQUESTS = 2 * PAIRWISE_BATCH };
 
 /* The buffers of one sum of up to so many floats. */
 typedef struct {
-    MPI_Request *requests; /* [PAIRWISE_REQUESTS], MPI_REQUEST_NULL at first and where nothing is under way; who waits, waits for these */
-    void *in;           /* pairwise_in_bytes() */
-    uint16_t *out;      /* [floats] if narrow, else unused */
-    float *sent_error;  /* [floats] if narrow: of this rank's numbers; and */
-    float *sum_error;   /* ... of the sums, of which only this rank's part is used; zero at first */
+    MPI_Request
+        *requests; /* [PAIRWISE_REQUESTS], MPI_REQUEST_NULL at first and where nothing is under way; who waits, waits for these */
+    void *in;      /* pairwise_in_bytes() */
+    uint16_t *out; /* [floats] if narrow, else unused */
+    float *sent_error; /* [floats] if narrow: of this rank's numbers; and */
+    float *sum_error;  /* ... of the sums, of which only this rank's part is used; zero at first */
 } pairwise_memory;
 
 typedef struct {
@@ -55,7 +56,8 @@ size_t pairwise_in_bytes(const pairwise_group *group, size_t floats);
 
 /* Begins to sum data[count] over group->ranks; NaN and Inf stay what they are. All memory must stay until pairwise_allreduce_test()
  * says true: then data holds the sum, with the same bits on all ranks. Sums under way at the same time have different tags. */
-void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *group, pairwise_memory memory, float *data, size_t count, int tag);
+void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *group, pairwise_memory memory, float *data,
+                              size_t count, int tag);
 
 /* Makes progress; true when all is done. */
 bool pairwise_allreduce_test(pairwise_allreduce *sum);

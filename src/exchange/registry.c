@@ -2,8 +2,10 @@
 #include "exchange/exchange_impl.h"
 
 const exchange_row exchange_rows[] = {
-    {"node", "shared memory in a node: each rank adds a shard; one set of weights; between nodes while backward goes on", &exchange_node, true},
-    {"overlap", "no shared memory: buckets of the gradient are summed over all ranks while backward goes on", &exchange_overlap, false},
+    {"node", "shared memory in a node: each rank adds a shard; one set of weights; between nodes while backward goes on",
+     &exchange_node, true},
+    {"overlap", "no shared memory: buckets of the gradient are summed over all ranks while backward goes on", &exchange_overlap,
+     false},
     {"allreduce", "reference: MPI_Allreduce after backward; each rank keeps and updates everything", &exchange_allreduce, false},
 };
 

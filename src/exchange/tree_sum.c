@@ -10,7 +10,7 @@ enum { PIECE_FLOATS = 512, DEPTH = 32, SHARE_FLOATS = 1 << 14 };
 
 static inline __attribute__((always_inline)) void add(float *out, const float *a, const float *b, size_t count)
 {
-    #pragma GCC ivdep
+#pragma GCC ivdep
     for (size_t i = 0; i < count; i++) out[i] = a[i] + b[i];
 }
 
@@ -18,18 +18,19 @@ static inline __attribute__((always_inline)) void add(float *out, const float *a
 static inline __attribute__((always_inline)) void add_four(float *out, const float *const *s, size_t first, size_t count)
 {
     const float *a = s[0] + first, *b = s[1] + first, *c = s[2] + first, *d = s[3] + first;
-    #pragma GCC ivdep
+#pragma GCC ivdep
     for (size_t i = 0; i < count; i++) out[i] = (a[i] + b[i]) + (c[i] + d[i]);
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_avx512(float *out, const float *a, const float *b, size_t count)
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_avx512(float *out, const float *a, const float *b,
+                                                                                  size_t count)
 {
     add(out, a, b, count);
 }
 
-__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_four_avx512(float *out, const float *const *s, size_t first,
-                                                                                       size_t count)
+__attribute__((target("avx512f,prefer-vector-width=512"))) static void add_four_avx512(float *out, const float *const *s,
+                                                                                       size_t first, size_t count)
 {
     add_four(out, s, first, count);
 }
@@ -92,7 +93,7 @@ void sum_tree(float *out, const float *const *sources, int source_count, size_t 
 
 void sum_tree_by_threads(float *out, const float *const *sources, int source_count, vgg_range floats, int threads)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t done = 0; done < floats.count; done += SHARE_FLOATS) {
         size_t count = floats.count - done < SHARE_FLOATS ? floats.count - done : SHARE_FLOATS;
         sum_tree(out + done, sources, source_count, floats.first + done, count);

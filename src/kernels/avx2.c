@@ -15,6 +15,8 @@
 #include "kernels/elementwise.inc.h"
 #include "kernels/winograd_transforms.inc.h"
 
+/* Expansions without a semicolon, which the formatter does not understand. */
+/* clang-format off */
 SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6)
 
 #define SIMD_TILES(form) {NULL, form##_1, form##_2, form##_3, form##_4, form##_5, form##_6}
@@ -23,3 +25,4 @@ const simd_kernels simd_kernels_avx2 = {
     .name = "avx2",
 #include "kernels/table.inc.h"
 };
+/* clang-format on */

@@ -15,6 +15,8 @@
 #include "kernels/elementwise.inc.h"
 #include "kernels/winograd_transforms.inc.h"
 
+/* Expansions without a semicolon, which the formatter does not understand. */
+/* clang-format off */
 SIMD_TILE(1) SIMD_TILE(2) SIMD_TILE(3) SIMD_TILE(4) SIMD_TILE(5) SIMD_TILE(6) SIMD_TILE(7)
 SIMD_TILE(8) SIMD_TILE(9) SIMD_TILE(10) SIMD_TILE(11) SIMD_TILE(12) SIMD_TILE(13) SIMD_TILE(14)
 
@@ -26,3 +28,4 @@ const simd_kernels simd_kernels_avx512 = {
     .name = "avx512",
 #include "kernels/table.inc.h"
 };
+/* clang-format on */

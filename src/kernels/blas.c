@@ -8,6 +8,6 @@ static CBLAS_TRANSPOSE order(blas_matrix matrix) { return matrix.transposed ? Cb
 
 void blas_multiply(size_t m, size_t n, size_t k, blas_matrix a, blas_matrix b, bool add, float *c, size_t c_stride)
 {
-    cblas_sgemm(CblasRowMajor, order(a), order(b), (blasint)m, (blasint)n, (blasint)k, 1.0f, a.data, (blasint)a.stride,
-                b.data, (blasint)b.stride, add ? 1.0f : 0.0f, c, (blasint)c_stride);
+    cblas_sgemm(CblasRowMajor, order(a), order(b), (blasint)m, (blasint)n, (blasint)k, 1.0f, a.data, (blasint)a.stride, b.data,
+                (blasint)b.stride, add ? 1.0f : 0.0f, c, (blasint)c_stride);
 }

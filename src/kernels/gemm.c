@@ -29,8 +29,7 @@ static size_t tile_count(const simd_kernels *kernels, size_t rows)
     return (rows + (size_t)kernels->rows - 1) / (size_t)kernels->rows;
 }
 
-void gemm_by_rows(const simd_kernels *kernels, const gemm_tile *tile, size_t rows, const gemm_prefetch *next,
-                          size_t next_count)
+void gemm_by_rows(const simd_kernels *kernels, const gemm_tile *tile, size_t rows, const gemm_prefetch *next, size_t next_count)
 {
     size_t tiles = tile_count(kernels, rows);
     for (size_t i = 0; i < tiles; i++) {

@@ -34,10 +34,7 @@ SIMD_INLINE void store_part(float *to, simd_value value, size_t count) { memcpy(
 
 /* NaN compares false, so it passes: in x, and in what decides. */
 SIMD_INLINE simd_value rectify(simd_value x) { return (simd_value)((simd_indices)x & ~(x < 0.0f)); }
-SIMD_INLINE simd_value keep_where(simd_value x, simd_value positive)
-{
-    return (simd_value)((simd_indices)x & ~(positive <= 0.0f));
-}
+SIMD_INLINE simd_value keep_where(simd_value x, simd_value positive) { return (simd_value)((simd_indices)x & ~(positive <= 0.0f)); }
 
 typedef enum { FORM_ROWS, FORM_ROWS_FETCHING, FORM_ROWS_PACKING, FORM_COLUMNS, FORM_COLUMNS_FETCHING } tile_form;
 
@@ -51,7 +48,8 @@ SIMD_INLINE void fetch(const gemm_prefetch *next, size_t k)
 /* Row `index` of both arrays' rows, one array after the other. */
 SIMD_INLINE void fetch_beside(const gemm_prefetch_rows *rows, size_t index)
 {
-    const float *from = index < rows->count ? rows->first[0] + index * rows->stride : rows->first[1] + (index - rows->count) * rows->stride;
+    const float *from = index < rows->count ? rows->first[0] + index * rows->stride
+                                            : rows->first[1] + (index - rows->count) * rows->stride;
     for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
     __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
 }
@@ -96,7 +94,8 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
         simd_value b1 = load(b + SIMD_WIDTH);
         if (form == FORM_ROWS_FETCHING || form == FORM_ROWS_PACKING) fetch(&tile->next, k);
         if (form == FORM_COLUMNS_FETCHING)
-            for (size_t last = fetched + fetches_a_step; fetched < last && fetched < fetches; fetched++) fetch_beside(&tile->beside, fetched);
+            for (size_t last = fetched + fetches_a_step; fetched < last && fetched < fetches; fetched++)
+                fetch_beside(&tile->beside, fetched);
         if (form == FORM_ROWS_PACKING) {
             store(packed, b0);
             store(packed + SIMD_WIDTH, b1);
@@ -115,11 +114,11 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
     tile_store(tile, rows, sum);
 }
 
-#define SIMD_TILE(rows)                                                                                                \
-    static void by_rows_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS); }                             \
-    static void by_rows_fetching_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS_FETCHING); }           \
-    static void by_rows_packing_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS_PACKING); }             \
-    static void by_columns_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_COLUMNS); }                       \
+#define SIMD_TILE(rows)                                                                                      \
+    static void by_rows_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS); }                   \
+    static void by_rows_fetching_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS_FETCHING); } \
+    static void by_rows_packing_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_ROWS_PACKING); }   \
+    static void by_columns_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_COLUMNS); }             \
     static void by_columns_fetching_##rows(const gemm_tile *tile) { multiply(tile, rows, FORM_COLUMNS_FETCHING); }
 
 static void finish_streams(void) { SIMD_FENCE(); }

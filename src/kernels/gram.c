@@ -48,8 +48,7 @@ INLINE void multiply_tile(const void *const *a, const void *const *b, size_t fro
         for (int j = 0; j < TILE; j++) products[i * GRAM_BLOCK + j] += sum_lanes(&sums[i][j]);
 }
 
-INLINE void multiply_blocks(const void *const *a, const void *const *b, size_t channels, bool bf16,
-                            double (*products)[GRAM_BLOCK])
+INLINE void multiply_blocks(const void *const *a, const void *const *b, size_t channels, bool bf16, double (*products)[GRAM_BLOCK])
 {
     for (size_t from = 0; from < channels; from += DEPTH) {
         size_t end = channels - from < DEPTH ? channels : from + DEPTH;
@@ -67,8 +66,9 @@ static void point_at_rows(const gram_rows *images, const void *rows[GRAM_BLOCK])
     }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void
-gram_products(const gram_rows *a, const gram_rows *b, size_t channels, double products[GRAM_BLOCK][GRAM_BLOCK])
+__attribute__((target_clones("avx512f", "avx2", "default"))) void gram_products(const gram_rows *a, const gram_rows *b,
+                                                                                size_t channels,
+                                                                                double products[GRAM_BLOCK][GRAM_BLOCK])
 {
     const void *rows_a[GRAM_BLOCK], *rows_b[GRAM_BLOCK];
     point_at_rows(a, rows_a);

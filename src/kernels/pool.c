@@ -32,7 +32,10 @@ static window_piece piece_at(const pool_shape *shape, size_t index)
     return p;
 }
 
-static size_t place_offset(const window_piece *p, int place) { return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel; }
+static size_t place_offset(const window_piece *p, int place)
+{
+    return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel;
+}
 
 void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *pool_argmax)
 {

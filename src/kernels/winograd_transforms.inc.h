@@ -229,7 +229,7 @@ SIMD_INLINE void store_words(float *elements, size_t element_stride, const simd_
 /* All transforms: `size` pixels per side at the corner of one tile, or of as many as words hold, become elements x elements rows of
  * `padded` words. */
 SIMD_INLINE void transform_tiles(float *elements, size_t element_stride, const map_tile *tiles, size_t padded, const int size,
-                        const int count, const line_transform line, const simd_words words)
+                                 const int count, const line_transform line, const simd_words words)
 {
     const int tile_count = words == WORDS_OF_TILES ? SIMD_PER_WORD : 1;
     input_tile at[SIMD_PER_WORD];
@@ -249,7 +249,7 @@ SIMD_INLINE void transform_tiles(float *elements, size_t element_stride, const m
 }
 
 SIMD_INLINE void transform_filter(float *elements, size_t element_stride, const float *taps, size_t tap_stride, size_t rows,
-                               size_t row_stride, const int count, const line_transform line)
+                                  size_t row_stride, const int count, const line_transform line)
 {
     for (size_t i = 0; i < (rows + SIMD_PER_WORD - 1) / SIMD_PER_WORD * 2; i++) {
         simd_value results[SIMD_PER_WORD][ELEMENTS_MAX * ELEMENTS_MAX];
@@ -258,8 +258,8 @@ SIMD_INLINE void transform_filter(float *elements, size_t element_stride, const 
             size_t row = i / 2 * SIMD_PER_WORD + j;
             const float *first = taps + row * row_stride + i % 2 * SIMD_WIDTH;
             simd_value square[TAPS * TAPS];
-            SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++)
-                square[t] = row < rows ? load(first + (size_t)t * tap_stride) : (simd_value){0};
+            SIMD_UNROLL for (int t = 0; t < TAPS * TAPS; t++) square[t] = row < rows ? load(first + (size_t)t * tap_stride)
+                                                                                     : (simd_value){0};
             transform_square(results[j], square, count, TAPS, line);
         }
         store_words(elements + i * SIMD_WIDTH, element_stride, results, count, WORDS_OF_TILES);
@@ -298,7 +298,7 @@ SIMD_INLINE void store_pooled(const map_tile *tile, const tile_epilogue *output,
 }
 
 SIMD_INLINE void inverse_transform(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t element_stride,
-                         const int size, const int count, const line_transform line)
+                                   const int size, const int count, const line_transform line)
 {
     for (size_t c = 0; c < tile->count; c += SIMD_WIDTH) {
         simd_value square[ELEMENTS_MAX * ELEMENTS_MAX];
@@ -319,8 +319,8 @@ SIMD_INLINE void inverse_transform(const map_tile *tile, const tile_epilogue *ou
     }
 }
 
-SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const float *elements, size_t element_stride, size_t columns,
-                                bool stream, const int count, const line_transform line)
+SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const float *elements, size_t element_stride,
+                                          size_t columns, bool stream, const int count, const line_transform line)
 {
     for (size_t c = 0; c < columns; c += SIMD_WIDTH) {
         simd_value square[ELEMENTS_MAX * ELEMENTS_MAX];
@@ -340,41 +340,40 @@ SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const fl
 }
 
 #define WINOGRAD_TRANSFORMS(form, tile_side, input_side, element_count)                                                        \
-    static void form##_spread_channels(float *elements, size_t stride, const map_tile *tile, size_t padded)         \
-    {                                                                                                                  \
-        transform_tiles(elements, stride, tile, padded, input_side, element_count, form##_inputs, WORDS_OF_CHANNELS);               \
-    }                                                                                                                  \
-    static void form##_spread_input(float *elements, size_t stride, const map_tile *tiles, size_t padded)           \
-    {                                                                                                                  \
-        transform_tiles(elements, stride, tiles, padded, input_side, element_count, form##_inputs, WORDS_OF_TILES);                 \
-    }                                                                                                                  \
-    static void form##_spread_output(float *elements, size_t stride, const map_tile *tiles, size_t padded)          \
-    {                                                                                                                  \
-        transform_tiles(elements, stride, tiles, padded, tile_side, element_count, form##_outputs_transposed, WORDS_OF_TILES);      \
-    }                                                                                                                  \
-    static void form##_spread_kernel(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows,  \
-                                     size_t row_stride)                                                                \
-    {                                                                                                                  \
-        transform_filter(elements, stride, taps, tap_stride, rows, row_stride, element_count, form##_kernel);                 \
-    }                                                                                                                  \
-    static void form##_collect_output(const map_tile *tile, const tile_epilogue *output, const float *elements,       \
-                                      size_t stride)                                                                   \
-    {                                                                                                                  \
-        inverse_transform(tile, output, elements, stride, tile_side, element_count, form##_outputs);                                 \
-    }                                                                                                                  \
-    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns, \
-                                      bool stream)                                                                     \
-    {                                                                                                                  \
-        inverse_transform_filter(dw, tap_stride, elements, stride, columns, stream, element_count, form##_kernel_transposed);        \
+    static void form##_spread_channels(float *elements, size_t stride, const map_tile *tile, size_t padded)                    \
+    {                                                                                                                          \
+        transform_tiles(elements, stride, tile, padded, input_side, element_count, form##_inputs, WORDS_OF_CHANNELS);          \
+    }                                                                                                                          \
+    static void form##_spread_input(float *elements, size_t stride, const map_tile *tiles, size_t padded)                      \
+    {                                                                                                                          \
+        transform_tiles(elements, stride, tiles, padded, input_side, element_count, form##_inputs, WORDS_OF_TILES);            \
+    }                                                                                                                          \
+    static void form##_spread_output(float *elements, size_t stride, const map_tile *tiles, size_t padded)                     \
+    {                                                                                                                          \
+        transform_tiles(elements, stride, tiles, padded, tile_side, element_count, form##_outputs_transposed, WORDS_OF_TILES); \
+    }                                                                                                                          \
+    static void form##_spread_kernel(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows,        \
+                                     size_t row_stride)                                                                        \
+    {                                                                                                                          \
+        transform_filter(elements, stride, taps, tap_stride, rows, row_stride, element_count, form##_kernel);                  \
+    }                                                                                                                          \
+    static void form##_collect_output(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t stride) \
+    {                                                                                                                          \
+        inverse_transform(tile, output, elements, stride, tile_side, element_count, form##_outputs);                           \
+    }                                                                                                                          \
+    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns,      \
+                                      bool stream)                                                                             \
+    {                                                                                                                          \
+        inverse_transform_filter(dw, tap_stride, elements, stride, columns, stream, element_count, form##_kernel_transposed);  \
     }
 
 WINOGRAD_TRANSFORMS(winograd, 4, 6, 6)
 WINOGRAD_TRANSFORMS(winograd_2x2, 2, 2, 3)
 
-#define WINOGRAD_TRANSFORMS_ROW(form, tile_side, input_margin, element_count)                                                  \
-    {                                                                                                                  \
-        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .elements = (element_count) * (element_count),    \
-        .transform_input = form##_spread_channels, .transform_input_over_tiles = form##_spread_input,                                \
-        .transform_output_grad = form##_spread_output, .transform_filter = form##_spread_kernel,                                  \
-        .inverse_transform_output = form##_collect_output, .inverse_transform_filter = form##_collect_kernel,                              \
+#define WINOGRAD_TRANSFORMS_ROW(form, tile_side, input_margin, element_count)                                             \
+    {                                                                                                                     \
+        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .elements = (element_count) * (element_count), \
+        .transform_input = form##_spread_channels, .transform_input_over_tiles = form##_spread_input,                     \
+        .transform_output_grad = form##_spread_output, .transform_filter = form##_spread_kernel,                          \
+        .inverse_transform_output = form##_collect_output, .inverse_transform_filter = form##_collect_kernel,             \
     }

@@ -53,7 +53,10 @@ _Static_assert((int)FACTOR_COLUMNS % (int)SIMD_PANEL_MAX == 0, "a tile has whole
 
 static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
 
-static size_t words_of(const factor_set *f, size_t numbers) { return (numbers + (size_t)f->kernels->per_word - 1) / (size_t)f->kernels->per_word; }
+static size_t words_of(const factor_set *f, size_t numbers)
+{
+    return (numbers + (size_t)f->kernels->per_word - 1) / (size_t)f->kernels->per_word;
+}
 
 /* Worth it where dw is large, and the images few enough that their products among themselves cost less than moving it: each rank
  * writes its own, all of them are read to be summed, and the sum once more to be applied. */
@@ -182,11 +185,12 @@ static void write_paired_x(const factor_batch *batch, const factor_map *map, con
 {
     size_t per_word = (size_t)batch->f->kernels->per_word;
     for (size_t i = 0; i < count; i += per_word)
-        write_words(batch->f, word_at(batch, map->paired + (first_word + i / per_word) * map->paired_stride), images, map->channels, i,
-                    count, (vgg_range){0, map->channels});
+        write_words(batch->f, word_at(batch, map->paired + (first_word + i / per_word) * map->paired_stride), images, map->channels,
+                    i, count, (vgg_range){0, map->channels});
 }
 
-static void write_panel(const factor_batch *batch, const factor_map *map, const void *images, size_t count, size_t first_word, size_t panel)
+static void write_panel(const factor_batch *batch, const factor_map *map, const void *images, size_t count, size_t first_word,
+                        size_t panel)
 {
     size_t per_word = (size_t)batch->f->kernels->per_word, width = (size_t)batch->f->kernels->panel, first = panel * width;
     vgg_range part = {first, minimum(map->channels - first, width)};
@@ -221,9 +225,9 @@ static gram_rows rows_of_block(const factor_batch *batch, const factor_map *map,
 {
     size_t first = block * GRAM_BLOCK;
     return (gram_rows){.first = word_at(batch, map->rows + first * map->row_stride),
-                        .stride_bytes = map->row_stride * sizeof(float),
-                        .count = minimum(batch->images - first, GRAM_BLOCK),
-                        .bf16 = batch->f->config.precision == PRECISION_BF16};
+                       .stride_bytes = map->row_stride * sizeof(float),
+                       .count = minimum(batch->images - first, GRAM_BLOCK),
+                       .bf16 = batch->f->config.precision == PRECISION_BF16};
 }
 
 /* Both orders of images i, j are in the sum; blocks i < j stand for both. */
@@ -256,7 +260,8 @@ void factors_reduce_square_sums(const factor_batch *batch)
         for (size_t i = 0; i < blocks; i++) {
 #pragma omp for schedule(dynamic) nowait
             for (size_t j = i; j < blocks; j++)
-                if ((unit + j - i) % f->config.ranks == batch->rank) sums[unit + j - i] = square_sum_of(batch, &f->layers[layer], i, j);
+                if ((unit + j - i) % f->config.ranks == batch->rank)
+                    sums[unit + j - i] = square_sum_of(batch, &f->layers[layer], i, j);
             unit += blocks - i;
         }
     }

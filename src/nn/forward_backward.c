@@ -50,8 +50,12 @@ static void run_pass(network *net, int i, conv_pass pass, conv_arguments argumen
 static void forward_layer(network *net, int i, const float *weights, const void *x)
 {
     const network_layer *layer = &net->layers[i];
-    run_pass(net, i, CONV_FORWARD, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .b = weights + layer->bias->offset,
-                                                    .y = layer->output, .pool_argmax = layer->pool_argmax});
+    run_pass(net, i, CONV_FORWARD,
+             (conv_arguments){.x = x,
+                              .w = weights + layer->kernel->offset,
+                              .b = weights + layer->bias->offset,
+                              .y = layer->output,
+                              .pool_argmax = layer->pool_argmax});
 }
 
 const float *network_forward(network *net, const float *weights, int n)
@@ -99,7 +103,8 @@ static void weight_gradient(network *net, int i, const void *x, const void *dy, 
         factors_write(factors, i, x, dy);
         sum_bias_gradient(net, i, dy, db);
     } else {
-        run_pass(net, i, CONV_WEIGHT_GRAD, (conv_arguments){.x = x, .dy = dy, .pool_argmax = layer->pool_argmax, .dw = dw, .db = db});
+        run_pass(net, i, CONV_WEIGHT_GRAD,
+                 (conv_arguments){.x = x, .dy = dy, .pool_argmax = layer->pool_argmax, .dw = dw, .db = db});
     }
     zero_padding(layer, gradient);
 }
@@ -114,8 +119,10 @@ static void backward_layer(network *net, int i, const float *weights, const void
     weight_gradient(net, i, x, dy, gradient, factors);
     report(layer, hooks);
     if (i == 0) return;
-    run_pass(net, i, CONV_INPUT_GRAD, (conv_arguments){.x = x, .w = weights + layer->kernel->offset, .dy = dy,
-                                                       .pool_argmax = layer->pool_argmax, .dx = net->gradient[i % 2]});
+    run_pass(
+        net, i, CONV_INPUT_GRAD,
+        (conv_arguments){
+            .x = x, .w = weights + layer->kernel->offset, .dy = dy, .pool_argmax = layer->pool_argmax, .dx = net->gradient[i % 2]});
     if (hooks && hooks->poll) hooks->poll(hooks->context);
 }
 

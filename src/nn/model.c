@@ -9,18 +9,12 @@
 /* Simonyan & Zisserman, arXiv:1409.1556, Table 1, configuration A; the last row is this program's own. */
 const layer_row model_layers[MODEL_LAYERS] = {
     /* name, kind, side, in, out, relu, pool */
-    {"conv1", LAYER_CONV, 32, 1, 64, true, true},
-    {"conv2", LAYER_CONV, 16, 64, 128, true, true},
-    {"conv3", LAYER_CONV, 8, 128, 256, true, false},
-    {"conv4", LAYER_CONV, 8, 256, 256, true, true},
-    {"conv5", LAYER_CONV, 4, 256, 512, true, false},
-    {"conv6", LAYER_CONV, 4, 512, 512, true, true},
-    {"conv7", LAYER_CONV, 2, 512, 512, true, false},
-    {"conv8", LAYER_CONV, 2, 512, 512, true, true},
-    {"fc1", LAYER_DENSE, 1, 512, 4096, true, false},
-    {"fc2", LAYER_DENSE, 1, 4096, 4096, true, false},
-    {"fc3", LAYER_DENSE, 1, 4096, 1000, true, false},
-    {"fc4", LAYER_DENSE, 1, 1000, MODEL_CLASSES, false, false},
+    {"conv1", LAYER_CONV, 32, 1, 64, true, true},     {"conv2", LAYER_CONV, 16, 64, 128, true, true},
+    {"conv3", LAYER_CONV, 8, 128, 256, true, false},  {"conv4", LAYER_CONV, 8, 256, 256, true, true},
+    {"conv5", LAYER_CONV, 4, 256, 512, true, false},  {"conv6", LAYER_CONV, 4, 512, 512, true, true},
+    {"conv7", LAYER_CONV, 2, 512, 512, true, false},  {"conv8", LAYER_CONV, 2, 512, 512, true, true},
+    {"fc1", LAYER_DENSE, 1, 512, 4096, true, false},  {"fc2", LAYER_DENSE, 1, 4096, 4096, true, false},
+    {"fc3", LAYER_DENSE, 1, 4096, 1000, true, false}, {"fc4", LAYER_DENSE, 1, 1000, MODEL_CLASSES, false, false},
 };
 
 enum { TENSOR_UNIT = 16 }; /* floats: tensors start on cache lines */

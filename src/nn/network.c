@@ -42,11 +42,10 @@ static void describe_layers(network *net)
         layer->kernel = &tensors[2 * i];
         layer->bias = &tensors[2 * i + 1];
         layer->flat_end = i + 1 < MODEL_LAYERS ? tensors[2 * i + 2].offset : model_flat_count();
-        net->problems[i] = (conv_layer){.name = layer->row->name,
-                                        .problem = problem_of(&net->config, i),
-                                        .needed = {[CONV_FORWARD] = true,
-                                                   [CONV_INPUT_GRAD] = training && i > 0,
-                                                   [CONV_WEIGHT_GRAD] = training}};
+        net->problems[i] = (conv_layer){
+            .name = layer->row->name,
+            .problem = problem_of(&net->config, i),
+            .needed = {[CONV_FORWARD] = true, [CONV_INPUT_GRAD] = training && i > 0, [CONV_WEIGHT_GRAD] = training}};
     }
 }
 
@@ -77,8 +76,7 @@ static size_t workspace_bytes(const network *net)
 {
     size_t bytes = 0;
     for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++)
-            bytes = largest(bytes, net->choices[i][pass].plan.workspace_bytes);
+        for (int pass = 0; pass < CONV_PASSES; pass++) bytes = largest(bytes, net->choices[i][pass].plan.workspace_bytes);
     }
     return bytes;
 }

@@ -10,9 +10,9 @@ typedef struct {
     const layer_row *row;
     const tensor_view *kernel;
     const tensor_view *bias;
-    size_t flat_end;    /* of this layer's range of the flat buffer, padding included */
-    void *output;       /* [n][...]: after ReLU and pooling, what the next layer reads: fp32, or bf16 in that precision */
-    uint8_t *pool_argmax; /* [n][...]: which pixels the pooling took, for backward; else NULL */
+    size_t flat_end;             /* of this layer's range of the flat buffer, padding included */
+    void *output;                /* [n][...]: after ReLU and pooling, what the next layer reads: fp32, or bf16 in that precision */
+    uint8_t *pool_argmax;        /* [n][...]: which pixels the pooling took, for backward; else NULL */
     double seconds[CONV_PASSES]; /* spent in each pass since network_timing() */
 } network_layer;
 
@@ -22,10 +22,10 @@ struct network {
     conv_layer problems[MODEL_LAYERS];
     conv_choice choices[MODEL_LAYERS][CONV_PASSES];
     vgg_arena arena;
-    float *input;       /* [capacity][32][32][1]: filled by the caller, read by conv1 in both directions */
-    void *gradient[2];  /* with respect to a layer's input, of the types of the maps, in turns */
-    void *workspace;    /* of the largest plan */
-    int n;              /* samples in the last forward */
+    float *input;      /* [capacity][32][32][1]: filled by the caller, read by conv1 in both directions */
+    void *gradient[2]; /* with respect to a layer's input, of the types of the maps, in turns */
+    void *workspace;   /* of the largest plan */
+    int n;             /* samples in the last forward */
     bool timing;
 };
 

@@ -13,10 +13,7 @@
 /* Nine digits tell any two floats apart. */
 enum { REAL_DIGITS = 9 };
 
-json_t *metrics_real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
+json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step)
 {

@@ -10,9 +10,9 @@
 
 typedef struct {
     int descriptor;
-    off_t whole_bytes;   /* end of the last whole line */
+    off_t whole_bytes; /* end of the last whole line */
     uint64_t lines_lost;
-    int first_error;     /* errno of the first write that failed */
+    int first_error; /* errno of the first write that failed */
 } metrics_file;
 
 /* Opens or creates `path`. With resume_step == 0 it is emptied; otherwise everything from the first line of a later step

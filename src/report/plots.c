@@ -50,11 +50,11 @@ static void print_series(FILE *script, const char *name, const series *rows)
 static void print_picture(FILE *script, const picture *one, bool with_eval)
 {
     fprintf(script, "set output 'plots/%s.svg'\nset ylabel '%s'\n", one->file, one->label);
-    fprintf(script, "plot $steps using 1:($%d*%s) with lines lw 1.5 lc rgb '#1f77b4' title 'training'",
-            one->step_column, one->scale);
+    fprintf(script, "plot $steps using 1:($%d*%s) with lines lw 1.5 lc rgb '#1f77b4' title 'training'", one->step_column,
+            one->scale);
     if (with_eval && one->eval_column) {
-        fprintf(script, ", $evals using 1:($%d*%s) with linespoints pt 7 lw 1.5 lc rgb '#d62728' title 'test'",
-                one->eval_column, one->scale);
+        fprintf(script, ", $evals using 1:($%d*%s) with linespoints pt 7 lw 1.5 lc rgb '#d62728' title 'test'", one->eval_column,
+                one->scale);
     }
     fputs("\nset output\n", script);
 }
@@ -70,8 +70,7 @@ static char *make_script(const series *steps, const series *evals, size_t *bytes
     fputs("set terminal svg size 720,420 font 'sans,12' background rgb 'white'\nset xlabel 'step'\nset grid\n"
           "set key top right\n",
           script);
-    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++)
-        print_picture(script, &pictures[i], evals->count > 0);
+    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) print_picture(script, &pictures[i], evals->count > 0);
     if (fclose(script) != 0) {
         free(text);
         return NULL;

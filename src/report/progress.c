@@ -30,10 +30,7 @@ struct progress {
     double recent_samples, recent_s; /* decaying sums, for the rate */
 };
 
-static void show_nothing(progress *p, const run_step_event *event)
-{
-    (void)p, (void)event;
-}
+static void show_nothing(progress *p, const run_step_event *event) { (void)p, (void)event; }
 static void show_bar(progress *p, const run_step_event *event);
 static void show_line(progress *p, const run_step_event *event);
 
@@ -74,16 +71,14 @@ static void clear_bar(void)
 static size_t find_style(const char *name)
 {
     size_t style = 0;
-    while (progress_styles[style].name && strcmp(progress_styles[style].name, name) != 0)
-        style++;
+    while (progress_styles[style].name && strcmp(progress_styles[style].name, name) != 0) style++;
     return style;
 }
 
 vgg_status progress_open(const char *style_name, progress **out)
 {
     size_t style = find_style(style_name);
-    if (!progress_styles[style].name)
-        return vgg_fail(VGG_BAD_OPTION, "--progress %s: there is no such style", style_name);
+    if (!progress_styles[style].name) return vgg_fail(VGG_BAD_OPTION, "--progress %s: there is no such style", style_name);
     progress *p = calloc(1, sizeof *p);
     if (!p) return vgg_fail(VGG_UNAVAILABLE, "not enough memory for the progress display");
     p->terminal = terminal_open();
@@ -122,15 +117,13 @@ static void describe(const progress *p, const run_step_event *event, char text[L
 {
     char left[TEXT_NUMBER_BYTES];
     snprintf(text, LINE_BYTES, "loss %.4f  accuracy %.1f %%  %.0f images/s  left %s", event->epoch_loss,
-             100 * event->epoch_accuracy, p->recent_samples / p->recent_s,
-             text_duration(seconds_left(p, event->step), left));
+             100 * event->epoch_accuracy, p->recent_samples / p->recent_s, text_duration(seconds_left(p, event->step), left));
 }
 
 static void draw_bar(char *out, int width, double fraction)
 {
     int full = (int)(fraction * width);
-    for (int i = 0; i < width; i++)
-        out[i] = "=> "[i < full ? 0 : i == full ? 1 : 2];
+    for (int i = 0; i < width; i++) out[i] = "=> "[i < full ? 0 : i == full ? 1 : 2];
     out[width] = '\0';
 }
 
@@ -180,12 +173,11 @@ static void on_start(void *context, const run_start_event *event)
     if (!p->talks) return;
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";
     if (event->step) snprintf(from, sizeof from, ", going on after step %llu", (unsigned long long)event->step);
-    vgg_log(VGG_LOG_INFO,
-            "%s training and %s test images, %u %s of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
+    vgg_log(VGG_LOG_INFO, "%s training and %s test images, %u %s of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
             text_count(event->train_samples, train), text_count(event->test_samples, test), event->epochs,
-            event->epochs == 1 ? "epoch" : "epochs", (unsigned long long)event->steps_per_epoch, event->batch_size,
-            event->ranks, event->ranks == 1 ? "rank" : "ranks", event->threads,
-            event->threads == 1 ? "thread" : "threads", event->exchange ? event->exchange : "none", from);
+            event->epochs == 1 ? "epoch" : "epochs", (unsigned long long)event->steps_per_epoch, event->batch_size, event->ranks,
+            event->ranks == 1 ? "rank" : "ranks", event->threads, event->threads == 1 ? "thread" : "threads",
+            event->exchange ? event->exchange : "none", from);
 }
 
 static void on_step(void *context, const run_step_event *event)
@@ -230,14 +222,12 @@ static void on_end(void *context, const run_end_event *event)
     progress *p = context;
     if (!p->talks || event->status != VGG_OK) return;
     char images[TEXT_NUMBER_BYTES], wall[TEXT_NUMBER_BYTES], memory[TEXT_NUMBER_BYTES], exchange[LINE_BYTES];
-    vgg_log(
-        VGG_LOG_INFO,
-        "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training%s; "
-        "at most %s of memory a rank",
-        100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
-        text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
-        describe_exchange(p, event, exchange),
-        text_bytes(event->memory_peak_bytes, memory));
+    vgg_log(VGG_LOG_INFO,
+            "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training%s; "
+            "at most %s of memory a rank",
+            100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
+            text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
+            describe_exchange(p, event, exchange), text_bytes(event->memory_peak_bytes, memory));
 }
 
 run_observer progress_observer(progress *p)

@@ -61,48 +61,46 @@ static void on_start(void *context, const run_start_event *event)
     snprintf(r->exchange, sizeof r->exchange, "%s", event->exchange ? event->exchange : "");
     r->start.exchange = r->exchange;
     r->start.algorithms = NULL; /* the trainer's; only now */
-    metrics_file_append(
-        &r->metrics,
-        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start", "step",
-                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs", (json_int_t)event->epochs,
-                  "steps_total", (json_int_t)event->steps_total, "steps_per_epoch", (json_int_t)event->steps_per_epoch,
-                  "train_samples", (json_int_t)event->train_samples, "test_samples", (json_int_t)event->test_samples,
-                  "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads,
-                  "exchange", r->exchange, "algorithms", event->algorithms ? event->algorithms : "", "startup_s", metrics_real(event->startup_s)));
+    metrics_file_append(&r->metrics,
+                        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
+                                  "step", (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs",
+                                  (json_int_t)event->epochs, "steps_total", (json_int_t)event->steps_total, "steps_per_epoch",
+                                  (json_int_t)event->steps_per_epoch, "train_samples", (json_int_t)event->train_samples,
+                                  "test_samples", (json_int_t)event->test_samples, "batch_size", (json_int_t)event->batch_size,
+                                  "ranks", event->ranks, "threads", event->threads, "exchange", r->exchange, "algorithms",
+                                  event->algorithms ? event->algorithms : "", "startup_s", metrics_real(event->startup_s)));
 }
 
 static void on_step(void *context, const run_step_event *event)
 {
     recorder *r = context;
     metrics_file_append(
-        &r->metrics,
-        json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
-                  (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples,
-                  "loss", metrics_real(event->loss), "accuracy", metrics_real(event->accuracy), "lr",
-                  metrics_real(event->lr), "grad_norm", metrics_real(event->grad_norm), "clip_scale",
-                  metrics_real(event->clip_scale), "images_per_second", metrics_real(event->samples / event->step_s),
-                  "step_s", metrics_real(event->step_s), "compute_s", metrics_real(event->compute_s), "exchange_s",
-                  metrics_real(event->exchange_s), "update_s", metrics_real(event->update_s)));
+        &r->metrics, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
+                               (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples,
+                               "loss", metrics_real(event->loss), "accuracy", metrics_real(event->accuracy), "lr",
+                               metrics_real(event->lr), "grad_norm", metrics_real(event->grad_norm), "clip_scale",
+                               metrics_real(event->clip_scale), "images_per_second", metrics_real(event->samples / event->step_s),
+                               "step_s", metrics_real(event->step_s), "compute_s", metrics_real(event->compute_s), "exchange_s",
+                               metrics_real(event->exchange_s), "update_s", metrics_real(event->update_s)));
 }
 
 static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
-    metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
-                                  (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
-                                  metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy),
-                                  "test_loss", metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
-                                  "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "best",
-                                  event->best));
+    metrics_file_append(
+        &r->metrics, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
+                               (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
+                               metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy), "test_loss",
+                               metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy), "samples",
+                               (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "best", event->best));
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
 {
     recorder *r = context;
-    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:s, s:I, s:o}", "event", "checkpoint", "step",
-                                               (json_int_t)event->step, "path", event->path, "bytes",
-                                               (json_int_t)event->bytes, "save_s", metrics_real(event->save_s)));
+    metrics_file_append(&r->metrics,
+                        json_pack("{s:s, s:I, s:s, s:I, s:o}", "event", "checkpoint", "step", (json_int_t)event->step, "path",
+                                  event->path, "bytes", (json_int_t)event->bytes, "save_s", metrics_real(event->save_s)));
 }
 
 static void on_end(void *context, const run_end_event *event)
@@ -116,10 +114,9 @@ static void on_end(void *context, const run_end_event *event)
                                   event->status, "message", r->message, "step", (json_int_t)event->step, "wall_s",
                                   metrics_real(event->wall_s), "train_s", metrics_real(event->train_s), "step_s",
                                   metrics_real(event->step_s), "exchange_s", metrics_real(event->exchange_s), "images",
-                                  (json_int_t)event->images, "best_accuracy", metrics_real(event->best_accuracy),
-                                  "final_accuracy", metrics_real(event->final_accuracy), "final_loss",
-                                  metrics_real(event->final_loss), "memory_peak_bytes",
-                                  (json_int_t)event->memory_peak_bytes));
+                                  (json_int_t)event->images, "best_accuracy", metrics_real(event->best_accuracy), "final_accuracy",
+                                  metrics_real(event->final_accuracy), "final_loss", metrics_real(event->final_loss),
+                                  "memory_peak_bytes", (json_int_t)event->memory_peak_bytes));
 }
 
 run_observer recorder_observer(recorder *r)

@@ -32,8 +32,7 @@ static int read_line(const char *line, const char *event, const char *const fiel
     double *row = NULL;
     int wanted = found && strcmp(found, event) == 0;
     if (wanted && (row = append_row(rows))) {
-        for (int i = 0; i < SERIES_COLUMNS; i++)
-            row[i] = number_of(object, fields[i]);
+        for (int i = 0; i < SERIES_COLUMNS; i++) row[i] = number_of(object, fields[i]);
     }
     json_decref(object);
     return !wanted || row;
@@ -47,8 +46,7 @@ vgg_status series_read(const char *path, const char *event, const char *const fi
     char *line = NULL;
     size_t capacity = 0;
     int good = 1;
-    while (good && getline(&line, &capacity, file) > 0)
-        good = read_line(line, event, fields, rows);
+    while (good && getline(&line, &capacity, file) > 0) good = read_line(line, event, fields, rows);
     free(line);
     good = good && !ferror(file);
     fclose(file);
@@ -70,8 +68,7 @@ void series_thin(series *rows, size_t most)
         size_t count = rows->count - first < width ? rows->count - first : width;
         double mean[SERIES_COLUMNS] = {0};
         for (size_t i = 0; i < count; i++) {
-            for (int column = 0; column < SERIES_COLUMNS; column++)
-                mean[column] += rows->values[first + i][column] / (double)count;
+            for (int column = 0; column < SERIES_COLUMNS; column++) mean[column] += rows->values[first + i][column] / (double)count;
         }
         memcpy(rows->values[kept], mean, sizeof mean);
     }

@@ -11,30 +11,28 @@ enum { PATH_BYTES = 4200, REAL_DIGITS = 9 };
 
 static json_t *run_object(const run_start_event *start)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:o}", "epochs", (json_int_t)start->epochs,
-                     "steps_total", (json_int_t)start->steps_total, "train_samples", (json_int_t)start->train_samples,
-                     "test_samples", (json_int_t)start->test_samples, "batch_size", (json_int_t)start->batch_size,
-                     "ranks", start->ranks, "threads", start->threads, "exchange",
-                     start->exchange ? start->exchange : "", "startup_s", metrics_real(start->startup_s));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:o}", "epochs", (json_int_t)start->epochs, "steps_total",
+                     (json_int_t)start->steps_total, "train_samples", (json_int_t)start->train_samples, "test_samples",
+                     (json_int_t)start->test_samples, "batch_size", (json_int_t)start->batch_size, "ranks", start->ranks, "threads",
+                     start->threads, "exchange", start->exchange ? start->exchange : "", "startup_s",
+                     metrics_real(start->startup_s));
 }
 
-static json_t *summary_object(const run_start_event *start, const run_end_event *end, const char *message,
-                              const char *config_json)
+static json_t *summary_object(const run_start_event *start, const run_end_event *end, const char *message, const char *config_json)
 {
     double rate = end->train_s > 0 ? (double)end->images / end->train_s : 0;
     json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
     return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o*}", "status", end->status,
-                     "message", message, "step", (json_int_t)end->step, "final_accuracy",
-                     metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
-                     metrics_real(end->best_accuracy), "wall_s", metrics_real(end->wall_s), "train_s",
-                     metrics_real(end->train_s), "step_s", metrics_real(end->step_s), "exchange_s",
-                     metrics_real(end->exchange_s), "images_per_second", metrics_real(rate), "images",
-                     (json_int_t)end->images, "memory_peak_bytes", (json_int_t)end->memory_peak_bytes, "run",
-                     run_object(start), "config", config);
+                     "message", message, "step", (json_int_t)end->step, "final_accuracy", metrics_real(end->final_accuracy),
+                     "final_loss", metrics_real(end->final_loss), "best_accuracy", metrics_real(end->best_accuracy), "wall_s",
+                     metrics_real(end->wall_s), "train_s", metrics_real(end->train_s), "step_s", metrics_real(end->step_s),
+                     "exchange_s", metrics_real(end->exchange_s), "images_per_second", metrics_real(rate), "images",
+                     (json_int_t)end->images, "memory_peak_bytes", (json_int_t)end->memory_peak_bytes, "run", run_object(start),
+                     "config", config);
 }
 
-vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end,
-                         const char *message, const char *config_json)
+vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const char *message,
+                         const char *config_json)
 {
     char path[PATH_BYTES], temporary[PATH_BYTES];
     snprintf(path, sizeof path, "%s/summary.json", folder);

@@ -38,8 +38,7 @@ vgg_status trace_open(const char *path, trace **out)
 /* A span of `seconds` that starts `start_s` after the trace began; the step goes into its details. */
 static void span(trace *t, const char *name, double start_s, double seconds, uint64_t step)
 {
-    fprintf(t->file,
-            "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f,\"args\":{\"step\":%llu}}",
+    fprintf(t->file, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f,\"args\":{\"step\":%llu}}",
             t->written ? "," : "", name, start_s * 1e6, seconds * 1e6, (unsigned long long)step);
     t->written = true;
 }
@@ -77,8 +76,7 @@ void trace_close(trace *t)
     if (!t) return;
     fputs("\n]}\n", t->file);
     int failed = ferror(t->file);
-    if (fclose(t->file) != 0 || failed)
-        vgg_log(VGG_LOG_WARNING, "--trace %s: could not be written completely", t->path);
+    if (fclose(t->file) != 0 || failed) vgg_log(VGG_LOG_WARNING, "--trace %s: could not be written completely", t->path);
     free(t->path);
     free(t);
 }

@@ -71,8 +71,8 @@ static double evaluate_part(network *net, const float *weights, const dataset *s
     return loss_sum;
 }
 
-vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                        uint32_t batch, evaluation *result)
+vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
+                        evaluation *result)
 {
     evaluation_buffers buffers = {0};
     memset(result, 0, sizeof *result);

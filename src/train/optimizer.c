@@ -35,8 +35,8 @@ typedef struct {
     float gradient_factor;
 } update_terms;
 
-static inline __attribute__((always_inline)) void
-update_floats(update_terms t, size_t count, float *restrict weights, float *restrict velocity, const float *restrict gradient)
+static inline __attribute__((always_inline)) void update_floats(update_terms t, size_t count, float *restrict weights,
+                                                                float *restrict velocity, const float *restrict gradient)
 {
     for (size_t i = 0; i < count; i++) {
         float push = t.lr * (t.scale * gradient[i] + t.decay * weights[i]);
@@ -46,8 +46,10 @@ update_floats(update_terms t, size_t count, float *restrict weights, float *rest
     }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void
-update_chunk(update_terms t, size_t count, float *restrict weights, float *restrict velocity, const float *restrict gradient)
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void update_chunk(update_terms t, size_t count,
+                                                                                      float *restrict weights,
+                                                                                      float *restrict velocity,
+                                                                                      const float *restrict gradient)
 {
     update_floats(t, count, weights, velocity, gradient);
 }
@@ -87,8 +89,8 @@ typedef struct {
     const factor_batch *factors;
     update_terms terms;
     int layer;
-    vgg_range rows;  /* of the kernel */
-    float *weights;  /* of the whole kernel, as the next */
+    vgg_range rows; /* of the kernel */
+    float *weights; /* of the whole kernel, as the next */
     float *velocity;
 } kernel_update;
 
@@ -122,7 +124,8 @@ static void update_kernel(const update_terms *terms, int layer, const optimizer_
     }
 }
 
-void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, const optimizer_buffers *buffers)
+void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned,
+                      const optimizer_buffers *buffers)
 {
     const tensor_view *tensors = model_tensors();
     const factor_set *f = buffers->factors ? buffers->factors->f : NULL;

@@ -32,7 +32,7 @@ static vgg_status share(comm *c, const dataset_source *source, const char *resiz
 vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
                                bool resize_bug, shared_dataset *out)
 {
-    dataset_source source;
+    dataset_source source = {0};
     char found[DATASET_PATH_MAX];
     memset(out, 0, sizeof *out);
     vgg_status status = dataset_locate(directory, found);

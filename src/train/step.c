@@ -171,9 +171,9 @@ loss_result training_step_forward_backward(training_step *step, int index)
     double start = clock_now_s(), exposed_s = exchange_exposed_s(ex);
     const float *logits = network_forward(step->net, exchange_weights(ex), n);
     double forward = clock_now_s();
-    loss_result loss =
-        loss_softmax_cross_entropy(logits, step->labels, n, (float)(1.0 / (double)step->images), step->dlogits);
-    network_backward(step->net, exchange_weights(ex), step->dlogits, exchange_micro_batch_gradient(ex, index), &step->factors, &hooks);
+    loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, (float)(1.0 / (double)step->images), step->dlogits);
+    network_backward(step->net, exchange_weights(ex), step->dlogits, exchange_micro_batch_gradient(ex, index), &step->factors,
+                     &hooks);
     step->times.forward_s += forward - start;
     step->times.backward_s += clock_now_s() - forward - (exchange_exposed_s(ex) - exposed_s);
     return loss;

@@ -116,7 +116,8 @@ static vgg_status train_step(trainer *t, bool *stop)
 static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
-    VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity, &t->last_eval));
+    VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity,
+                         &t->last_eval));
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
                         (unsigned long long)t->at.step);

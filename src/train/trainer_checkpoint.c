@@ -44,11 +44,12 @@ static train_progress progress_of(const checkpoint_state *state)
 static vgg_status check_fit(const trainer *t, const char *path, const checkpoint_state *state)
 {
     if (strcmp(state->data_fingerprint, t->data_fingerprint) != 0)
-        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->data_fingerprint, t->data_fingerprint);
+        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->data_fingerprint,
+                        t->data_fingerprint);
     uint64_t expected = (uint64_t)state->epoch * t->steps_per_epoch + state->position;
     if (state->position < t->steps_per_epoch && state->step == expected) return VGG_OK;
-    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more", path,
-                    state->step, state->epoch, t->steps_per_epoch, state->position);
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more",
+                    path, state->step, state->epoch, t->steps_per_epoch, state->position);
 }
 
 /* On rank 0. */
@@ -71,8 +72,10 @@ vgg_status trainer_start_weights(trainer *t)
 {
     vgg_status status = VGG_OK;
     bool first = comm_rank(t->c) == 0;
-    if (first && t->config->resume) status = load_checkpoint(t);
-    else if (first) initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
+    if (first && t->config->resume)
+        status = load_checkpoint(t);
+    else if (first)
+        initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));
     comm_broadcast(t->c, &t->at, sizeof t->at, 0);
     exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
@@ -86,8 +89,10 @@ vgg_status trainer_check(trainer *t)
     const char *layer = network_check(t->step.net, exchange_weights(t->step.ex));
     vgg_status status = VGG_OK;
     if (layer)
-        status = vgg_fail(VGG_DISAGREE, "rank %d (counted from 0) computed %s with other weights than all ranks hold; suspect its memory, and "
-                          "resume from the last checkpoint", comm_rank(t->c), layer);
+        status = vgg_fail(VGG_DISAGREE,
+                          "rank %d (counted from 0) computed %s with other weights than all ranks hold; suspect its memory, and "
+                          "resume from the last checkpoint",
+                          comm_rank(t->c), layer);
     return comm_agree(t->c, status);
 }
 

@@ -53,7 +53,7 @@ typedef struct {
     normalization pixels;
     training_step_config step_config;
     training_step step;
-    uint32_t *order;  /* [train.set.count] of the current epoch */
+    uint32_t *order;      /* [train.set.count] of the current epoch */
     step_report *reports; /* [ranks] */
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */
@@ -61,9 +61,9 @@ typedef struct {
     train_progress at;
     evaluation last_eval;
     char data_fingerprint[DATA_FINGERPRINT_MAX];
-    char tuning_fingerprint[TUNING_FINGERPRINT_MAX];         /* what the choice of algorithms holds for, on all ranks */
-    char algorithms[CONV_CHOICES_TEXT_MAX]; /* of the network */
-    resume_record resumed_from;              /* if config->resume */
+    char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms holds for, on all ranks */
+    char algorithms[CONV_CHOICES_TEXT_MAX];          /* of the network */
+    resume_record resumed_from;                      /* if config->resume */
     divergence_watch divergence;
     double started_s;
     double train_s;
@@ -97,12 +97,12 @@ vgg_status trainer_check(trainer *t);
 vgg_status trainer_save(trainer *t, bool periodic, bool best);
 
 /* Calls one member of all observers, on rank 0. */
-#define TRAINER_TELL(t, member, event)                                                                                 \
-    do {                                                                                                               \
-        for (int tell_i = 0; comm_rank((t)->c) == 0 && tell_i < (t)->config->observer_count; tell_i++) {               \
-            const run_observer *tell_o = &(t)->config->observers[tell_i];                                              \
-            if (tell_o->member) tell_o->member(tell_o->context, event);                                                \
-        }                                                                                                              \
+#define TRAINER_TELL(t, member, event)                                                                   \
+    do {                                                                                                 \
+        for (int tell_i = 0; comm_rank((t)->c) == 0 && tell_i < (t)->config->observer_count; tell_i++) { \
+            const run_observer *tell_o = &(t)->config->observers[tell_i];                                \
+            if (tell_o->member) tell_o->member(tell_o->context, event);                                  \
+        }                                                                                                \
     } while (0)
 
 #endif

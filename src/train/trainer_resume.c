@@ -46,7 +46,8 @@ static vgg_status write_setting(trainer *t)
     VGG_TRY(describe_processors(t, processors));
     VGG_TRY(describe_threads(t, threads));
     snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s",
-             config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.network.conv ? config->step.network.conv : "auto",
+             config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32",
+             config->step.network.conv ? config->step.network.conv : "auto",
              config->step.exchange.wire == WIRE_BF16 ? "bf16" : "fp32", config->step.factors, processors, threads);
     return VGG_OK;
 }
@@ -65,7 +66,8 @@ static bool same_sums(const trainer *t)
 {
     const resume_record *resumed_from = &t->resumed_from;
     bool same_ranks = resumed_from->ranks == comm_size(t->c) || resumed_from->micro_batches > 0;
-    return same_ranks && resumed_from->threads == t->config->step.network.threads && resumed_from->micro_batches == t->config->step.exchange.micro_batches;
+    return same_ranks && resumed_from->threads == t->config->step.network.threads &&
+           resumed_from->micro_batches == t->config->step.exchange.micro_batches;
 }
 
 /* On rank 0, which knows its own threads alone: what it finds is everybody's. */
@@ -73,8 +75,10 @@ static vgg_status find_checkpoint(trainer *t)
 {
     char path[CHECKPOINT_PATH_MAX];
     checkpoint_state state = {0};
-    if (is_folder(t->config->resume)) VGG_TRY(checkpoint_find_newest(t->config->resume, path));
-    else snprintf(path, sizeof path, "%s", t->config->resume);
+    if (is_folder(t->config->resume))
+        VGG_TRY(checkpoint_find_newest(t->config->resume, path));
+    else
+        snprintf(path, sizeof path, "%s", t->config->resume);
     vgg_status status = checkpoint_read_state(path, &state);
     if (status == VGG_OK) {
         t->resumed_from = record_of(&state);
@@ -97,7 +101,8 @@ vgg_status trainer_find_resume(trainer *t)
 const char *trainer_recorded_exchange(const trainer *t)
 {
     const exchange_entry *entries;
-    bool asked = t->config->resume && strcmp(t->config->step.exchange.name, "auto") == 0 && t->resumed_from.ranks == comm_size(t->c);
+    bool asked = t->config->resume && strcmp(t->config->step.exchange.name, "auto") == 0 &&
+                 t->resumed_from.ranks == comm_size(t->c);
     for (size_t i = 0, count = exchange_entries(&entries); asked && i < count; i++) {
         if (strcmp(entries[i].name, t->resumed_from.exchange) == 0) return entries[i].name;
     }
@@ -154,13 +159,17 @@ void trainer_tell_differences(const trainer *t)
     reason_list reasons = {.used = 0};
     bool in_fixed_order = t->config->step.exchange.micro_batches > 0 || comm_size(t->c) == 1;
     if (!same_sums(t))
-        add(&reasons, "it has %d ranks x %d threads with --micro-batches %d and had %d x %d with --micro-batches %d", comm_size(t->c),
-            t->config->step.network.threads, t->config->step.exchange.micro_batches, resumed_from->ranks, resumed_from->threads, resumed_from->micro_batches);
+        add(&reasons, "it has %d ranks x %d threads with --micro-batches %d and had %d x %d with --micro-batches %d",
+            comm_size(t->c), t->config->step.network.threads, t->config->step.exchange.micro_batches, resumed_from->ranks,
+            resumed_from->threads, resumed_from->micro_batches);
     else if (*resumed_from->tuning_fingerprint && !in_fixed_order && strcmp(resumed_from->exchange, exchange_name(t->step.ex)) != 0)
         add(&reasons, "the exchange is %s and was %.40s", exchange_name(t->step.ex), resumed_from->exchange);
-    if (!*resumed_from->tuning_fingerprint) add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
-    else if (strcmp(resumed_from->tuning_fingerprint, t->tuning_fingerprint) != 0) add(&reasons, "it has %s and had %.200s", t->tuning_fingerprint, resumed_from->tuning_fingerprint);
-    else add_algorithms(t, &reasons);
+    if (!*resumed_from->tuning_fingerprint)
+        add(&reasons, "the checkpoint does not say which exchange and algorithms it used");
+    else if (strcmp(resumed_from->tuning_fingerprint, t->tuning_fingerprint) != 0)
+        add(&reasons, "it has %s and had %.200s", t->tuning_fingerprint, resumed_from->tuning_fingerprint);
+    else
+        add_algorithms(t, &reasons);
     if (t->config->step.exchange.wire == WIRE_BF16 && comm_node_count(t->c) > 1)
         add(&reasons, "what rounding to bf16 on the wire took away is not carried over");
     if (reasons.used > 0)

@@ -13,7 +13,8 @@
 static vgg_status open_data(trainer *t)
 {
     const data_config *data = &t->config->data;
-    VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TRAIN, data->train_samples, data->resize, data->resize_bug, &t->train));
+    VGG_TRY(
+        shared_dataset_open(t->c, data->directory, DATASET_TRAIN, data->train_samples, data->resize, data->resize_bug, &t->train));
     VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TEST, data->test_samples, data->resize, data->resize_bug, &t->test));
     normalization_find(data->normalize)->fill(&t->pixels, t->train.histogram);
     return VGG_OK;
@@ -47,8 +48,10 @@ static vgg_status check_memory(trainer *t)
     size_t rank_bytes = 2 * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
     size_t needed = 2 * flat_bytes + (size_t)comm_node_size(t->c) * rank_bytes;
     if (available == 0 || needed <= available) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "%s: %d ranks with %d images each need at least %zu MiB of memory, and %zu MiB are free; use fewer ranks or a smaller --batch-size",
-                    comm_host(t->c), comm_node_size(t->c), capacity, needed >> 20, available >> 20);
+    return vgg_fail(
+        VGG_UNAVAILABLE,
+        "%s: %d ranks with %d images each need at least %zu MiB of memory, and %zu MiB are free; use fewer ranks or a smaller --batch-size",
+        comm_host(t->c), comm_node_size(t->c), capacity, needed >> 20, available >> 20);
 }
 
 static void log_plan(void *context, const char *line)

@@ -37,8 +37,7 @@ static void refuse(const char *const *words, const char *const *parts)
 {
     options o;
     ck_assert_msg(parse(&o, words) == VGG_BAD_OPTION, "%s is taken", words[0]);
-    for (; *parts; parts++)
-        ck_assert_msg(strstr(vgg_message(), *parts) != NULL, "no '%s' in: %s", *parts, vgg_message());
+    for (; *parts; parts++) ck_assert_msg(strstr(vgg_message(), *parts) != NULL, "no '%s' in: %s", *parts, vgg_message());
     ck_assert_ptr_null(strchr(vgg_message(), '\n'));
     options_clear(&o);
 }
@@ -56,8 +55,7 @@ static const char *write_config(const char *text)
 static const command_row *command_of(const option_row *row)
 {
     const command_row *command = command_table;
-    while (!(command->bit & row->commands))
-        command++;
+    while (!(command->bit & row->commands)) command++;
     return command;
 }
 
@@ -69,8 +67,7 @@ START_TEST(rows_are_complete)
         ck_assert_msg(row->commands & COMMAND_ALL, "no command takes --%s", row->name);
         ck_assert_msg((row->type == OPTION_FLAG) == (row->argument == NULL), "--%s: flag or value?", row->name);
         if (row->type == OPTION_CHOICE) ck_assert_msg(row->choices != NULL, "--%s: choices", row->name);
-        for (const option_row *other = option_table; other != row; other++)
-            ck_assert_uint_ne(other->offset, row->offset);
+        for (const option_row *other = option_table; other != row; other++) ck_assert_uint_ne(other->offset, row->offset);
     }
 }
 END_TEST
@@ -80,8 +77,7 @@ START_TEST(defaults_are_in_range)
     options o;
     ck_assert_int_eq(options_parse(1, (char *[]){"vgg11_dist", NULL}, &o), VGG_OK);
     ck_assert_ptr_eq(o.command, command_find("train"));
-    for (const option_row *row = option_table; row->name; row++)
-        ck_assert(!options_given(&o, row->offset));
+    for (const option_row *row = option_table; row->name; row++) ck_assert(!options_given(&o, row->offset));
     options_clear(&o);
 }
 END_TEST
@@ -268,10 +264,9 @@ END_TEST
 START_TEST(a_file_of_lines_is_read)
 {
     options o;
-    accept(&o,
-           WORDS("--momentum", "0.7", "--config",
-                 write_config("# a comment\n\n  lr = 0.125 \r\nmomentum=0.6\nno-nesterov = true\nno-shuffle = false\n"
-                              "data = /a folder # with a hash\npreset = question\n")));
+    accept(&o, WORDS("--momentum", "0.7", "--config",
+                     write_config("# a comment\n\n  lr = 0.125 \r\nmomentum=0.6\nno-nesterov = true\nno-shuffle = false\n"
+                                  "data = /a folder # with a hash\npreset = question\n")));
     ck_assert_double_eq(o.lr, 0.125);
     ck_assert_double_eq(o.momentum, 0.7);
     ck_assert_str_eq(o.data, "/a folder # with a hash");
@@ -310,8 +305,8 @@ END_TEST
 START_TEST(the_json_comes_back_as_a_configuration)
 {
     options first, second;
-    accept(&first, WORDS("--lr", "0.1", "--weight-decay", "1e-7", "--seed", "9223372036854775807", "--no-nesterov",
-                         "--preset", "question", "--data", "a \"quoted\" \\ folder", "--output", "somewhere"));
+    accept(&first, WORDS("--lr", "0.1", "--weight-decay", "1e-7", "--seed", "9223372036854775807", "--no-nesterov", "--preset",
+                         "question", "--data", "a \"quoted\" \\ folder", "--output", "somewhere"));
     char *json = options_json(&first, SCOPE_RUN), *wrapped = NULL;
     ck_assert_int_gt(asprintf(&wrapped, "{\"version\": \"1\", \"options\": %s}", json), 0);
     accept(&second, WORDS("--config", write_config(wrapped)));
@@ -359,15 +354,14 @@ START_TEST(help_has_each_option_and_choice)
             char word[TEXT_BYTES];
             option_choice choice;
             snprintf(word, sizeof word, "\n  --%s%s", row->name, !row->argument ? "" : row->bare ? "[=" : " ");
-            ck_assert_msg((strstr(text, word) != NULL) == ((row->commands & command->bit) != 0), "%s: --%s",
-                          command->name, row->name);
+            ck_assert_msg((strstr(text, word) != NULL) == ((row->commands & command->bit) != 0), "%s: --%s", command->name,
+                          row->name);
             for (size_t i = 0; row->choices && (row->commands & command->bit) && row->choices(i, &choice); i++) {
                 snprintf(word, sizeof word, "  %s  ", choice.name);
                 ck_assert_msg(strstr(text, word) != NULL, "--%s %s is not explained", row->name, choice.name);
             }
         }
-        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-            ck_assert_msg(strlen(line) <= 100, "long: %s", line);
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) ck_assert_msg(strlen(line) <= 100, "long: %s", line);
         free(text);
         options_clear(&o);
     }

@@ -9,8 +9,7 @@
 static processor_mask mask_of(int first, int count)
 {
     processor_mask mask = {0};
-    for (int i = first; i < first + count; i++)
-        mask.bits[i / 64] |= UINT64_C(1) << (i % 64);
+    for (int i = first; i < first + count; i++) mask.bits[i / 64] |= UINT64_C(1) << (i % 64);
     return mask;
 }
 
@@ -43,8 +42,7 @@ START_TEST(cores_are_shared_fairly)
 {
     const sharing *one = &cases_of_sharing[_i];
     processor_mask masks[RANKS_MAX];
-    for (int i = 0; i < one->count; i++)
-        masks[i] = mask_of(one->masks[i].first, one->masks[i].cores);
+    for (int i = 0; i < one->count; i++) masks[i] = mask_of(one->masks[i].first, one->masks[i].cores);
     for (int i = 0; i < one->count; i++) {
         int share = threads_share(masks, one->count, i);
         ck_assert_msg(share == one->shares[i], "%s: rank %d gets %d, expected %d", one->what, i, share, one->shares[i]);

@@ -26,8 +26,10 @@ static int level_under(const char *asked)
     pid_t child = fork();
     if (child == 0) {
         vgg_log_configure(VGG_LOG_ERROR, 0);
-        if (asked) setenv("VGG11_CPU", asked, 1);
-        else unsetenv("VGG11_CPU");
+        if (asked)
+            setenv("VGG11_CPU", asked, 1);
+        else
+            unsetenv("VGG11_CPU");
         _exit(level_of(cpu_detect()));
     }
     int status;
@@ -138,20 +140,30 @@ typedef struct {
 static const cgroup_case cgroup_cases[] = {
     {"no limit, version 2", "0::/a/b\n", {{"a/b/memory.max", "max\n"}, {"a/b/memory.current", "5000\n"}}, SIZE_MAX},
     {"version 2", "0::/a/b\n", {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "5000\n"}}, 4000},
-    {"dropped pages count", "0::/a\n",
-     {{"a/memory.max", "9000\n"}, {"a/memory.current", "5000\n"}, {"a/memory.stat", "anon 1\ninactive_file 700\nx 2\n"}}, 4700},
-    {"the group above is tighter", "0::/a/b\n",
+    {"dropped pages count",
+     "0::/a\n",
+     {{"a/memory.max", "9000\n"}, {"a/memory.current", "5000\n"}, {"a/memory.stat", "anon 1\ninactive_file 700\nx 2\n"}},
+     4700},
+    {"the group above is tighter",
+     "0::/a/b\n",
      {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "10\n"}, {"a/memory.max", "600\n"}, {"a/memory.current", "100\n"}},
      500},
     {"container: own root only", "0::/not/visible\n", {{"memory.max", "800\n"}, {"memory.current", "300\n"}}, 500},
     {"used up", "0::/a\n", {{"a/memory.max", "100\n"}, {"a/memory.current", "200\n"}}, 0},
-    {"version 1", "12:cpu,cpuacct:/c\n4:memory:/a\n0::/\n",
-     {{"memory/a/memory.limit_in_bytes", "1000\n"}, {"memory/a/memory.usage_in_bytes", "400\n"},
-      {"memory/a/memory.stat", "cache 3\ntotal_inactive_file 50\n"}}, 650},
-    {"version 1, shared hierarchy", "4:cpuset,memory:/a\n",
-     {{"memory/a/memory.limit_in_bytes", "1000\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}}, 600},
-    {"version 1, no limit", "4:memory:/a\n",
-     {{"memory/a/memory.limit_in_bytes", "9223372036854771712\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}}, SIZE_MAX},
+    {"version 1",
+     "12:cpu,cpuacct:/c\n4:memory:/a\n0::/\n",
+     {{"memory/a/memory.limit_in_bytes", "1000\n"},
+      {"memory/a/memory.usage_in_bytes", "400\n"},
+      {"memory/a/memory.stat", "cache 3\ntotal_inactive_file 50\n"}},
+     650},
+    {"version 1, shared hierarchy",
+     "4:cpuset,memory:/a\n",
+     {{"memory/a/memory.limit_in_bytes", "1000\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}},
+     600},
+    {"version 1, no limit",
+     "4:memory:/a\n",
+     {{"memory/a/memory.limit_in_bytes", "9223372036854771712\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}},
+     SIZE_MAX},
     {"nonsense", "x\n:\n::\n7:memoryless:/a\n", {{"memory/a/memory.limit_in_bytes", "1\n"}}, SIZE_MAX},
     {"empty", "", {{NULL, NULL}}, SIZE_MAX},
 };

@@ -53,8 +53,7 @@ START_TEST(both_ways_to_a_crc_agree_with_the_definition)
         for (size_t offset = 0; offset < 9; offset++) {
             uint32_t expected = crc_bit_by_bit(0x1234567, data + offset, lengths[i]);
             ck_assert_uint_eq(crc32c_by_table(0x1234567, data + offset, lengths[i]), expected);
-            if (cpu_detect()->sse42)
-                ck_assert_uint_eq(crc32c_by_instruction(0x1234567, data + offset, lengths[i]), expected);
+            if (cpu_detect()->sse42) ck_assert_uint_eq(crc32c_by_instruction(0x1234567, data + offset, lengths[i]), expected);
         }
     free(data);
 }
@@ -93,8 +92,7 @@ END_TEST
 START_TEST(the_hash_depends_on_length_and_order_and_not_on_alignment)
 {
     unsigned char zeros[600] = {0}, *data = random_bytes(1000);
-    for (size_t length = 0; length < 599; length++)
-        ck_assert_uint_ne(hash_bits(zeros, length), hash_bits(zeros, length + 1));
+    for (size_t length = 0; length < 599; length++) ck_assert_uint_ne(hash_bits(zeros, length), hash_bits(zeros, length + 1));
     uint64_t before = hash_bits(data, 256), moved;
     unsigned char buffer[300];
     for (size_t offset = 0; offset < 33; offset++) {

@@ -14,7 +14,8 @@
 static json_t *run_json(int ranks, const char *options)
 {
     char command[1024];
-    snprintf(command, sizeof command, "%s -np %d %s bench --json --threads 1 %s", VGG_TEST_MPIRUN, ranks, VGG_TEST_PROGRAM, options);
+    snprintf(command, sizeof command, "%s -np %d %s bench --json --threads 1 %s", VGG_TEST_MPIRUN, ranks, VGG_TEST_PROGRAM,
+             options);
     FILE *pipe = popen(command, "r");
     ck_assert_ptr_nonnull(pipe);
     json_error_t error;
@@ -37,7 +38,8 @@ static void check_numbers(json_t *object, const char *may_be_zero)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (!json_is_number(value)) continue;
         double x = json_number_value(value);
         ck_assert_msg(isfinite(x) && (x > 0 || (x == 0 && strstr(may_be_zero, key))), "%s is %g", key, x);

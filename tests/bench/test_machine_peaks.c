@@ -70,7 +70,8 @@ START_TEST(the_peak_is_not_below_a_matrix_product)
     machine_peaks limits = {0};
     if (getenv("VGG11_CPU") || comm_size(ranks) > 1) return;
     double product = product_flops();
-    for (int i = 0; i < TRIES && limits.fp32_flops < share * product; i++) ck_assert_int_eq(machine_peaks_measure(ranks, 1, &limits), VGG_OK);
+    for (int i = 0; i < TRIES && limits.fp32_flops < share * product; i++)
+        ck_assert_int_eq(machine_peaks_measure(ranks, 1, &limits), VGG_OK);
     ck_assert_msg(limits.fp32_flops >= share * product, "peak of %g, but a product runs at %g", limits.fp32_flops, product);
 #endif
 }

@@ -58,13 +58,13 @@ START_TEST(one_rank_moves_five_streams)
     double buffer = 4.0 * (double)model_flat_count();
     ck_assert_double_eq(op_count_bytes(op_count_of_exchange_and_update(1, 1, whole)), 5 * buffer);
     ck_assert_double_eq(op_count_bytes(op_count_of_exchange_and_update(8, 2, whole)), (8 + 4 * 2) * buffer);
-    ck_assert_double_eq(op_count_bytes(op_count_of_exchange_and_update(8, 1, fc2_in_factors)), (8 + 4) * buffer - 8 * 4.0 * 4096 * 4096);
+    ck_assert_double_eq(op_count_bytes(op_count_of_exchange_and_update(8, 1, fc2_in_factors)),
+                        (8 + 4) * buffer - 8 * 4.0 * 4096 * 4096);
     ck_assert_double_eq(op_count_of_factors(9, 32, 2, PRECISION_FP32).bytes_written, 0);
 }
 END_TEST
 
-static const machine_peaks made_up = {
-    .fp32_flops = 100, .bf16_flops = 200, .read_bytes = 10, .copy_bytes = 8, .update_bytes = 20};
+static const machine_peaks made_up = {.fp32_flops = 100, .bf16_flops = 200, .read_bytes = 10, .copy_bytes = 8, .update_bytes = 20};
 
 START_TEST(the_slower_of_arithmetic_and_traffic_limits)
 {

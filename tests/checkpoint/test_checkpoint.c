@@ -221,49 +221,83 @@ END_TEST
 typedef void hostile_change(json_t *root, json_t *metadata);
 
 static json_t *tensor(json_t *root, const char *name) { return json_object_get(root, name); }
-static void set_offsets(json_t *t, json_int_t from, json_int_t to) { json_object_set_new(t, "data_offsets", json_pack("[I,I]", from, to)); }
+static void set_offsets(json_t *t, json_int_t from, json_int_t to)
+{
+    json_object_set_new(t, "data_offsets", json_pack("[I,I]", from, to));
+}
 
 static void overlap(json_t *root, json_t *m) { (void)m, set_offsets(tensor(root, "conv2.kernel"), 0, 294912); }
 static void negative(json_t *root, json_t *m) { (void)m, set_offsets(tensor(root, "conv1.kernel"), -2304, 0); }
 static void huge(json_t *root, json_t *m) { (void)m, set_offsets(tensor(root, "fc4.bias"), INT64_MAX - 40, INT64_MAX); }
 static void swapped(json_t *root, json_t *m) { (void)m, set_offsets(tensor(root, "conv1.kernel"), 2304, 0); }
 static void no_offsets(json_t *root, json_t *m) { (void)m, json_object_del(tensor(root, "conv1.bias"), "data_offsets"); }
-static void text_offsets(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv1.bias"), "data_offsets", json_pack("[s,s]", "2304", "2560")); }
-static void real_offsets(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv1.bias"), "data_offsets", json_pack("[f,f]", 2304.0, 2560.0)); }
+static void text_offsets(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv1.bias"), "data_offsets", json_pack("[s,s]", "2304", "2560"));
+}
+static void real_offsets(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv1.bias"), "data_offsets", json_pack("[f,f]", 2304.0, 2560.0));
+}
 static void half(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "fc1.kernel"), "dtype", json_string("F16")); }
 static void no_dtype(json_t *root, json_t *m) { (void)m, json_object_del(tensor(root, "fc1.kernel"), "dtype"); }
-static void flat_shape(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i]", 576)); }
-static void deep_shape(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i,i,i,i,i]", 3, 3, 1, 64, 1)); }
-static void turned_shape(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i,i,i,i]", 64, 1, 3, 3)); }
-static void zero_shape(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "fc4.bias"), "shape", json_pack("[i]", 0)); }
-static void minus_shape(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "fc4.bias"), "shape", json_pack("[i]", -10)); }
+static void flat_shape(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i]", 576));
+}
+static void deep_shape(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i,i,i,i,i]", 3, 3, 1, 64, 1));
+}
+static void turned_shape(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv1.kernel"), "shape", json_pack("[i,i,i,i]", 64, 1, 3, 3));
+}
+static void zero_shape(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "fc4.bias"), "shape", json_pack("[i]", 0));
+}
+static void minus_shape(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "fc4.bias"), "shape", json_pack("[i]", -10));
+}
 static void missing(json_t *root, json_t *m) { (void)m, json_object_del(root, "velocity.fc4.bias"); }
 static void additional(json_t *root, json_t *m) { (void)m, json_object_set(root, "conv9.kernel", tensor(root, "conv8.kernel")); }
 static void renamed(json_t *root, json_t *m) { additional(root, m), json_object_del(root, "conv8.kernel"); }
 static void no_object(json_t *root, json_t *m) { (void)m, json_object_set_new(root, "conv3.bias", json_integer(7)); }
-static void more_members(json_t *root, json_t *m) { (void)m, json_object_set_new(tensor(root, "conv3.bias"), "strides", json_array()); }
+static void more_members(json_t *root, json_t *m)
+{
+    (void)m, json_object_set_new(tensor(root, "conv3.bias"), "strides", json_array());
+}
 static void newer(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "format_version", json_string("2")); }
 static void no_version(json_t *root, json_t *m) { (void)root, json_object_del(m, "format_version"); }
 static void foreign(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "format", json_string("pt")); }
 static void no_metadata(json_t *root, json_t *m) { (void)m, json_object_del(root, "__metadata__"); }
 static void list_metadata(json_t *root, json_t *m) { (void)m, json_object_set_new(root, "__metadata__", json_array()); }
 static void minus_step(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "step", json_string("-1")); }
-static void vast_step(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "step", json_string("99999999999999999999999")); }
+static void vast_step(json_t *root, json_t *m)
+{
+    (void)root, json_object_set_new(m, "step", json_string("99999999999999999999999"));
+}
 static void vast_epoch(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "epoch", json_string("4294967296")); }
 static void nan_mean(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "pixel_mean", json_string("nan")); }
 static void number_step(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "step", json_integer(42)); }
 static void no_step(json_t *root, json_t *m) { (void)root, json_object_del(m, "step"); }
 static void escape_setting(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "setting", json_string("\x1b[2Jfp32")); }
-static void two_algorithms(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "algorithms", json_string("conv1:a\nconv2:b")); }
+static void two_algorithms(json_t *root, json_t *m)
+{
+    (void)root, json_object_set_new(m, "algorithms", json_string("conv1:a\nconv2:b"));
+}
 static void number_exchange(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "exchange", json_integer(1)); }
 static void no_crc(json_t *root, json_t *m) { (void)root, json_object_del(m, "crc32c.fc4.bias"); }
 static void bad_crc(json_t *root, json_t *m) { (void)root, json_object_set_new(m, "crc32c.fc4.bias", json_string("0x123456")); }
 
 static hostile_change *const hostile[] = {
-    overlap,    negative,    huge,       swapped,      no_offsets, text_offsets, real_offsets, half,          no_dtype,   flat_shape, deep_shape,
-    turned_shape, zero_shape, minus_shape, missing,    additional, renamed,      no_object,    more_members,  newer,      no_version, foreign,
-    no_metadata, list_metadata, minus_step, vast_step, vast_epoch, nan_mean,     number_step,  no_step,       no_crc,     bad_crc,
-    escape_setting, two_algorithms, number_exchange,
+    overlap,     negative,    huge,          swapped,    no_offsets,     text_offsets,   real_offsets,
+    half,        no_dtype,    flat_shape,    deep_shape, turned_shape,   zero_shape,     minus_shape,
+    missing,     additional,  renamed,       no_object,  more_members,   newer,          no_version,
+    foreign,     no_metadata, list_metadata, minus_step, vast_step,      vast_epoch,     nan_mean,
+    number_step, no_step,     no_crc,        bad_crc,    escape_setting, two_algorithms, number_exchange,
 };
 
 static json_t *good_header(void)

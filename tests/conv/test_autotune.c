@@ -86,21 +86,19 @@ static const struct {
     int batch, threads, layer, pass;
     const char *tiles, *pairs;
 } expectations[] = {
-    {2, 2, 1, CONV_FORWARD, "onednn-bf16", "winograd-bf16"},
-    {2, 2, 3, CONV_INPUT_GRAD, "onednn-bf16", "winograd-bf16"},
-    {2, 2, 3, CONV_WEIGHT_GRAD, "winograd-bf16", "winograd-bf16"},
-    {2, 1, 3, CONV_WEIGHT_GRAD, "onednn-bf16", "winograd-bf16"},
-    {2, 2, 5, CONV_FORWARD, "winograd-bf16", "winograd-bf16"},
-    {2, 2, 7, CONV_FORWARD, "direct-bf16", "direct-bf16"},
-    {2, 2, 9, CONV_FORWARD, "direct-bf16", "direct-bf16"},
-    {128, 2, 9, CONV_FORWARD, "onednn-bf16", "direct-bf16"},
+    {2, 2, 1, CONV_FORWARD, "onednn-bf16", "winograd-bf16"},       {2, 2, 3, CONV_INPUT_GRAD, "onednn-bf16", "winograd-bf16"},
+    {2, 2, 3, CONV_WEIGHT_GRAD, "winograd-bf16", "winograd-bf16"}, {2, 1, 3, CONV_WEIGHT_GRAD, "onednn-bf16", "winograd-bf16"},
+    {2, 2, 5, CONV_FORWARD, "winograd-bf16", "winograd-bf16"},     {2, 2, 7, CONV_FORWARD, "direct-bf16", "direct-bf16"},
+    {2, 2, 9, CONV_FORWARD, "direct-bf16", "direct-bf16"},         {128, 2, 9, CONV_FORWARD, "onednn-bf16", "direct-bf16"},
 };
 
 START_TEST(untimed_rows_of_bf16_are_those_expected)
 {
     bool tiles = cpu_detect()->amx_bf16 && conv_algorithm_find("onednn-bf16");
     if (!cpu_detect()->avx512_bf16) return;
-    network_config config = {.batch_capacity = expectations[_i].batch, .threads = expectations[_i].threads, .training = true,
+    network_config config = {.batch_capacity = expectations[_i].batch,
+                             .threads = expectations[_i].threads,
+                             .training = true,
                              .precision = PRECISION_BF16};
     network *net = create(&config);
     ck_assert_str_eq(network_algorithm(net, expectations[_i].layer, expectations[_i].pass),
@@ -197,7 +195,11 @@ static void create_together(member members[RANKS], char *const caches[RANKS])
 {
     network_config configs[RANKS];
     for (int i = 0; i < RANKS; i++)
-        configs[i] = (network_config){.batch_capacity = 2, .threads = 1, .node_ranks = i == 0 ? 2 : 1, .training = true, .tune = true,
+        configs[i] = (network_config){.batch_capacity = 2,
+                                      .threads = 1,
+                                      .node_ranks = i == 0 ? 2 : 1,
+                                      .training = true,
+                                      .tune = true,
                                       .plan_cache = caches[i]};
     create_with(members, configs);
 }
@@ -243,8 +245,7 @@ START_TEST(ranks_choose_alike_and_remember)
     ck_assert_int_lt(cached[0].calls, MODEL_LAYERS);
     ck_assert_int_gt(timed[0].calls, 3 * MODEL_LAYERS);
     for (int slot = 0; slot < 3 * MODEL_LAYERS; slot++)
-        ck_assert_str_eq(network_algorithm(cached[0].net, slot / 3, slot % 3),
-                         network_algorithm(timed[0].net, slot / 3, slot % 3));
+        ck_assert_str_eq(network_algorithm(cached[0].net, slot / 3, slot % 3), network_algorithm(timed[0].net, slot / 3, slot % 3));
     create_together(half, two); /* one rank's machine has no cache yet: all time again */
     ck_assert_int_gt(half[0].calls, 3 * MODEL_LAYERS);
     destroy_together(timed), destroy_together(cached), destroy_together(half);
@@ -273,7 +274,11 @@ static double count_call(void *context, double value)
 /* Calls for agreement while creating: few from a cache, many when timing. */
 static int calls_to_create_among(const char *cache, int batch, int node_ranks)
 {
-    network_config config = {.batch_capacity = batch, .threads = 2, .node_ranks = node_ranks, .tune = true, .plan_cache = cache,
+    network_config config = {.batch_capacity = batch,
+                             .threads = 2,
+                             .node_ranks = node_ranks,
+                             .tune = true,
+                             .plan_cache = cache,
                              .agreement = {NULL, count_call}};
     calls = 0;
     network_destroy(create(&config));
@@ -387,8 +392,13 @@ START_TEST(plan_is_taken_before_all_else)
     config.conv = NULL;
     plan_of(&config, plans[1]);
     ck_assert_str_ne(plans[0], plans[1]);
-    config = (network_config){.batch_capacity = 2, .threads = 2, .training = true, .tune = true, .plan_cache = cache,
-                              .plan = plans[0], .agreement = {NULL, count_call}};
+    config = (network_config){.batch_capacity = 2,
+                              .threads = 2,
+                              .training = true,
+                              .tune = true,
+                              .plan_cache = cache,
+                              .plan = plans[0],
+                              .agreement = {NULL, count_call}};
     calls = 0;
     ck_assert_str_eq(plan_of(&config, plans[2]), plans[0]);
     ck_assert_int_lt(calls, MODEL_LAYERS);
@@ -451,8 +461,9 @@ static void replace(const char *plan, const char *from, const char *to, char cha
 START_TEST(plan_that_does_not_fit_is_passed_over)
 {
     static const char *const changes[][2] = {
-        {"conv1:", "conv2:"}, {"conv1:", "conv1"}, {"/-/", "/im2col/"}, {"/-/", "/-"},    {" conv2", "  conv2"},
-        {" fc4:", "\nfc4:"}, {" fc4:", " fc4:/"}, {" fc4:", ""},        {"conv3:", "conv3:%s%n"},
+        {"conv1:", "conv2:"}, {"conv1:", "conv1"},   {"/-/", "/im2col/"},
+        {"/-/", "/-"},        {" conv2", "  conv2"}, {" fc4:", "\nfc4:"},
+        {" fc4:", " fc4:/"},  {" fc4:", ""},         {"conv3:", "conv3:%s%n"},
     };
     char expected[CONV_CHOICES_TEXT_MAX], other[CONV_CHOICES_TEXT_MAX], text[CONV_CHOICES_TEXT_MAX];
     char changed[2 * CONV_CHOICES_TEXT_MAX], longest[CONV_CHOICES_TEXT_MAX];

@@ -204,8 +204,14 @@ START_TEST(the_emulation_multiplies_operands_without_transforms)
 {
     const layer_row *layer = &model_layers[_i];
     bool is_conv = layer->kind == LAYER_CONV;
-    conv_problem problem = {.kernel = is_conv ? 3 : 1, .side = layer->side, .in = layer->in, .out = layer->out, .batch = 8, .threads = 1,
-                            .relu = layer->relu, .precision = PRECISION_BF16};
+    conv_problem problem = {.kernel = is_conv ? 3 : 1,
+                            .side = layer->side,
+                            .in = layer->in,
+                            .out = layer->out,
+                            .batch = 8,
+                            .threads = 1,
+                            .relu = layer->relu,
+                            .precision = PRECISION_BF16};
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         conv_plan plan;
         ck_assert_int_eq(conv_plan_open(conv_algorithm_find("emulated-bf16"), &problem, (conv_pass)pass, &plan), VGG_OK);

@@ -18,8 +18,8 @@ static const conv_algorithm *reference;
 static void describe(const conv_case *c, const conv_algorithm *row, int pass, int threads, char text[128])
 {
     static const char *const passes[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
-    snprintf(text, 128, "%s %s: kernel %d side %d in %d out %d, %d images, %d threads", row->name, passes[pass],
-             c->problem.kernel, c->problem.side, c->problem.in, c->problem.out, c->n, threads);
+    snprintf(text, 128, "%s %s: kernel %d side %d in %d out %d, %d images, %d threads", row->name, passes[pass], c->problem.kernel,
+             c->problem.side, c->problem.in, c->problem.out, c->n, threads);
 }
 
 /* Calls check(case, row, pass, threads, result, the reference's result) for all other rows that accept. */
@@ -74,8 +74,14 @@ static void check_close(const conv_case *c, const conv_algorithm *row, int pass,
 static conv_problem layer_problem(int layer, int batch)
 {
     const layer_row *row = &model_layers[layer];
-    return (conv_problem){.kernel = row->kind == LAYER_CONV ? 3 : 1, .side = row->side, .in = row->in, .out = row->out,
-                          .batch = batch, .relu = row->relu, .pool = row->pool, .input_is_relu = layer > 0};
+    return (conv_problem){.kernel = row->kind == LAYER_CONV ? 3 : 1,
+                          .side = row->side,
+                          .in = row->in,
+                          .out = row->out,
+                          .batch = batch,
+                          .relu = row->relu,
+                          .pool = row->pool,
+                          .input_is_relu = layer > 0};
 }
 
 START_TEST(vgg11_shapes)
@@ -91,16 +97,22 @@ START_TEST(vgg11_shapes)
 }
 END_TEST
 
-static const int odd_channels[][2] = {{1, 1},   {1, 3},   {3, 1},   {16, 17}, {17, 33}, {33, 16}, {64, 64},
-                                      {1, 64},  {64, 3},  {48, 80}, {65, 15}, {1, 128}};
+static const int odd_channels[][2] = {{1, 1},   {1, 3},  {3, 1},  {16, 17}, {17, 33}, {33, 16},
+                                      {64, 64}, {1, 64}, {64, 3}, {48, 80}, {65, 15}, {1, 128}};
 
 START_TEST(odd_convolutions)
 {
     for (size_t i = 0; i < sizeof odd_channels / sizeof *odd_channels; i++) {
         for (int relu = 0; relu <= 1; relu++) {
             conv_case c;
-            conv_problem problem = {.kernel = 3, .side = _i, .in = odd_channels[i][0], .out = odd_channels[i][1],
-                                    .batch = 4, .relu = relu == 1, .pool = _i % 2 == 0 && relu == 1, .input_is_relu = relu == 1};
+            conv_problem problem = {.kernel = 3,
+                                    .side = _i,
+                                    .in = odd_channels[i][0],
+                                    .out = odd_channels[i][1],
+                                    .batch = 4,
+                                    .relu = relu == 1,
+                                    .pool = _i % 2 == 0 && relu == 1,
+                                    .input_is_relu = relu == 1};
             conv_case_open(&c, &problem, 3 - relu, (unsigned)i);
             for_each_result(&c, 1, relu ? 1 : MOST_THREADS, check_close);
             conv_case_close(&c);
@@ -109,16 +121,21 @@ START_TEST(odd_convolutions)
 }
 END_TEST
 
-static const int odd_features[][2] = {{1, 1},   {1, 17},   {3, 33},    {16, 10},   {17, 64},   {33, 16},
-                                      {64, 3},  {100, 64}, {257, 129}, {1000, 10}, {17, 1001}, {512, 130}};
+static const int odd_features[][2] = {{1, 1},  {1, 17},   {3, 33},    {16, 10},   {17, 64},   {33, 16},
+                                      {64, 3}, {100, 64}, {257, 129}, {1000, 10}, {17, 1001}, {512, 130}};
 
 START_TEST(odd_dense_layers)
 {
     static const int images[][2] = {{1, 1}, {3, 2}, {17, 17}, {40, 33}}; /* planned for, at hand */
     for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
         conv_case c;
-        conv_problem problem = {.kernel = 1, .side = 1, .in = odd_features[_i][0], .out = odd_features[_i][1],
-                                .batch = images[i][0], .relu = i % 2 == 0, .input_is_relu = i % 2 == 0};
+        conv_problem problem = {.kernel = 1,
+                                .side = 1,
+                                .in = odd_features[_i][0],
+                                .out = odd_features[_i][1],
+                                .batch = images[i][0],
+                                .relu = i % 2 == 0,
+                                .input_is_relu = i % 2 == 0};
         conv_case_open(&c, &problem, images[i][1], (unsigned)i);
         for_each_result(&c, 1, MOST_THREADS, check_close);
         conv_case_close(&c);
@@ -133,8 +150,14 @@ START_TEST(many_images)
                                     {3, 2, 64, 96, 70, 67}, {1, 1, 96, 200, 70, 67}, {3, 8, 256, 40, 31, 30}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         conv_case c;
-        conv_problem problem = {.kernel = shapes[i][0], .side = shapes[i][1], .in = shapes[i][2], .out = shapes[i][3],
-                                .batch = shapes[i][4], .relu = true, .pool = shapes[i][0] == 3, .input_is_relu = true};
+        conv_problem problem = {.kernel = shapes[i][0],
+                                .side = shapes[i][1],
+                                .in = shapes[i][2],
+                                .out = shapes[i][3],
+                                .batch = shapes[i][4],
+                                .relu = true,
+                                .pool = shapes[i][0] == 3,
+                                .input_is_relu = true};
         conv_case_open(&c, &problem, shapes[i][5], (unsigned)i);
         for_each_result(&c, 1, MOST_THREADS, check_close);
         conv_case_close(&c);
@@ -164,7 +187,8 @@ START_TEST(pooling_within_is_pooling_after)
     static const int shapes[][3] = {{32, 1, 64}, {16, 64, 128}, {6, 17, 33}, {4, 64, 48}, {2, 64, 64}, {2, 5, 7}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         conv_case pooled, whole;
-        conv_problem problem = {.kernel = 3, .side = shapes[i][0], .in = shapes[i][1], .out = shapes[i][2], .batch = 3, .relu = true};
+        conv_problem problem = {
+            .kernel = 3, .side = shapes[i][0], .in = shapes[i][1], .out = shapes[i][2], .batch = 3, .relu = true};
         conv_case_open(&whole, &problem, 3, 4);
         problem.pool = true;
         conv_case_open(&pooled, &problem, 3, 4);

@@ -38,8 +38,7 @@ static const resize_filter *bilinear(void) { return resize_find("bilinear"); }
 
 static vgg_status decode_part(vgg_range part, decoded into)
 {
-    return dataset_decode(&source, bilinear(), false, part, into.images + part.first * DATASET_PIXELS,
-                          into.labels + part.first);
+    return dataset_decode(&source, bilinear(), false, part, into.images + part.first * DATASET_PIXELS, into.labels + part.first);
 }
 
 /* The samples of `source` by the simplest way: all raw images, resized one after another. */
@@ -51,8 +50,7 @@ static decoded decode_plainly(const resize_filter *filter)
     resize_plan *plan;
     ck_assert_int_eq(idx_files_read_images(source.images_path, (vgg_range){0, source.count}, raw), VGG_OK);
     ck_assert_int_eq(idx_read_labels(source.labels_path, (vgg_range){0, source.count}, set.labels), VGG_OK);
-    ck_assert_int_eq(
-        resize_plan_create(filter, (int)source.rows, (int)source.columns, DATASET_SIDE, DATASET_SIDE, &plan), VGG_OK);
+    ck_assert_int_eq(resize_plan_create(filter, (int)source.rows, (int)source.columns, DATASET_SIDE, DATASET_SIDE, &plan), VGG_OK);
     for (size_t i = 0; i < source.count; i++) resize_apply(plan, raw + i * raw_bytes, set.images + i * DATASET_PIXELS);
     resize_plan_free(plan);
     free(raw);
@@ -121,8 +119,9 @@ START_TEST(the_bug_resizes_only_the_first_and_the_last_image)
         memset(set.images, 0xee, 600 * DATASET_PIXELS);
         for (size_t i = 0; i < parts; i++) {
             vgg_range part = range_part(600, parts, i);
-            ck_assert_int_eq(dataset_decode(&source, bilinear(), true, part, set.images + part.first * DATASET_PIXELS,
-                                            set.labels + part.first), VGG_OK);
+            ck_assert_int_eq(
+                dataset_decode(&source, bilinear(), true, part, set.images + part.first * DATASET_PIXELS, set.labels + part.first),
+                VGG_OK);
         }
         assert_same(set, expected, 600);
         free_decoded(set);
@@ -149,8 +148,7 @@ END_TEST
 static void assert_not_opened(vgg_status expected, uint32_t limit, const char *says)
 {
     vgg_status status = dataset_open(folder, DATASET_TRAIN, limit, &source);
-    ck_assert_msg(status == expected && strstr(vgg_message(), says), "status %d, \"%s\" lacks \"%s\"", status, vgg_message(),
-                  says);
+    ck_assert_msg(status == expected && strstr(vgg_message(), says), "status %d, \"%s\" lacks \"%s\"", status, vgg_message(), says);
 }
 
 START_TEST(a_limit_is_checked)

@@ -172,10 +172,17 @@ static const struct {
     const char *name;
     byte_buffer (*spoil)(byte_buffer file);
 } spoils[] = {
-    {"unknown compression method", other_method}, {"reserved header flags", reserved_flags},
-    {"reserved block type", first_block}, {"wrong checksum", checksum}, {"wrong length, low byte", length_low},
-    {"wrong length, high byte", length_high}, {"garbage after the end", garbage_after}, {"a zero after the end", zero_after},
-    {"the file twice", twice}, {"half a magic after the end", half_a_magic_after}, {"a magic after the end", a_magic_after},
+    {"unknown compression method", other_method},
+    {"reserved header flags", reserved_flags},
+    {"reserved block type", first_block},
+    {"wrong checksum", checksum},
+    {"wrong length, low byte", length_low},
+    {"wrong length, high byte", length_high},
+    {"garbage after the end", garbage_after},
+    {"a zero after the end", zero_after},
+    {"the file twice", twice},
+    {"half a magic after the end", half_a_magic_after},
+    {"a magic after the end", a_magic_after},
     {"gzipped twice", packed_twice},
 };
 enum { SPOILS = sizeof spoils / sizeof *spoils };
@@ -230,8 +237,8 @@ START_TEST(what_is_not_a_regular_file_is_refused_at_once)
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
     ck_assert_int_eq(symlink(loop, loop), 0);
     ck_assert_int_eq(symlink("/nonexistent", dangling), 0);
-    const char *const paths[] = {fifo, loop, dangling, folder, "/dev/zero", "/dev/null", "/dev/full", "/nonexistent", "",
-                                 "/dev/zero/x"};
+    const char *const paths[] = {fifo,        loop,        dangling,       folder, "/dev/zero",
+                                 "/dev/null", "/dev/full", "/nonexistent", "",     "/dev/zero/x"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         assert_refused(paths[i], IMAGES, paths[i]);
         assert_refused(paths[i], LABELS, paths[i]);

@@ -38,8 +38,9 @@ static void compare_record(const pillow_record *record)
     const resize_filter *filter = resize_find(record->filter);
     ck_assert_ptr_nonnull(filter);
     resize_plan *plan;
-    ck_assert_int_eq(resize_plan_create(filter, record->source_rows, record->source_columns, record->target_rows,
-                                        record->target_columns, &plan), VGG_OK);
+    ck_assert_int_eq(
+        resize_plan_create(filter, record->source_rows, record->source_columns, record->target_rows, record->target_columns, &plan),
+        VGG_OK);
     resize_apply(plan, record->source, target);
     resize_plan_free(plan);
     for (int i = 0; i < record->target_rows * record->target_columns; i++)
@@ -96,8 +97,13 @@ END_TEST
 
 START_TEST(impossible_sizes_are_refused)
 {
-    static const int sizes[][4] = {{0, 28, 32, 32}, {28, 0, 32, 32}, {28, 28, 0, 32}, {28, 28, 32, 0}, {-1, 28, 32, 32},
-                                   {RESIZE_MAX_SIDE + 1, 28, 32, 32}, {28, 28, 32, RESIZE_MAX_SIDE + 1}};
+    static const int sizes[][4] = {{0, 28, 32, 32},
+                                   {28, 0, 32, 32},
+                                   {28, 28, 0, 32},
+                                   {28, 28, 32, 0},
+                                   {-1, 28, 32, 32},
+                                   {RESIZE_MAX_SIDE + 1, 28, 32, 32},
+                                   {28, 28, 32, RESIZE_MAX_SIDE + 1}};
     for (const resize_filter *filter = resize_filters; filter->name; filter++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             resize_plan *plan;

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const vgg_range awkward[] = {{16, 1}, {32, 0}, {32, 15}, {48, 16}, {64, 17}, {4096, BLOCK_FLOATS}, {40960, 3 * BLOCK_FLOATS + 5}};
+static const vgg_range awkward[] = {
+    {16, 1}, {32, 0}, {32, 15}, {48, 16}, {64, 17}, {4096, BLOCK_FLOATS}, {40960, 3 * BLOCK_FLOATS + 5}};
 enum { SEGMENTS = sizeof awkward / sizeof awkward[0], FLOATS = 98304 };
 
 static block_table open_awkward(void)

@@ -26,13 +26,17 @@ static const layout layouts[] = {
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
 /* As many floats as VGG11 has, its largest tensors among them. */
-static const layout whole = {"whole model", 32208976, {{0, 9220480}, {9220480, 2101248}, {11321728, 16781312}, {28103040, 4097000},
-                                                      {32200048, 8898}}, 5};
+static const layout whole = {
+    "whole model", 32208976, {{0, 9220480}, {9220480, 2101248}, {11321728, 16781312}, {28103040, 4097000}, {32200048, 8898}}, 5};
 
 static exchange *open_row(const char *name, const layout *l, int threads)
 {
-    exchange_config config = {.name = name, .count = l->count, .segments = l->segments, .segment_count = l->segment_count,
-                              .threads = threads, .tune = true};
+    exchange_config config = {.name = name,
+                              .count = l->count,
+                              .segments = l->segments,
+                              .segment_count = l->segment_count,
+                              .threads = threads,
+                              .tune = true};
     exchange *ex = NULL;
     vgg_status status = exchange_create(ranks, &config, &ex);
     ranks_assert(status == VGG_OK, vgg_message());
@@ -101,7 +105,8 @@ static void check_square_sums(exchange *ex, const layout *l, const double *expec
     ranks_assert(right, "sums of squares");
     char text[8 * 24] = "";
     for (size_t i = 0; i < l->segment_count; i++) snprintf(text + 24 * i, 24, "%a", sums[i]);
-    for (size_t i = 0; i + 1 < l->segment_count; i++) memset(text + 24 * i + strlen(text + 24 * i), ' ', 24 - strlen(text + 24 * i));
+    for (size_t i = 0; i + 1 < l->segment_count; i++)
+        memset(text + 24 * i + strlen(text + 24 * i), ' ', 24 - strlen(text + 24 * i));
     ranks_assert(comm_agree_text(ranks, "sums of squares", text) == VGG_OK, vgg_message());
 }
 
@@ -184,8 +189,12 @@ static const struct {
 START_TEST(buckets_of_any_size_sum)
 {
     static const layout several = {"several buckets", 5000000, {{0, 300000}, {300000, 4000000}, {4300000, 700000}}, 3};
-    exchange_config config = {.name = "overlap", .count = several.count, .segments = several.segments,
-                              .segment_count = several.segment_count, .threads = 1, .tune = buckets[_i].tune,
+    exchange_config config = {.name = "overlap",
+                              .count = several.count,
+                              .segments = several.segments,
+                              .segment_count = several.segment_count,
+                              .threads = 1,
+                              .tune = buckets[_i].tune,
                               .bucket_mib = buckets[_i].mib};
     exchange *ex = NULL;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
@@ -228,7 +237,8 @@ START_TEST(auto_takes_the_first_row_where_nothing_is_to_be_timed)
     const exchange_entry *entries;
     exchange_entries(&entries);
     const layout *l = &layouts[LAYOUTS - 1];
-    exchange_config config = {.name = "auto", .count = l->count, .segments = l->segments, .segment_count = l->segment_count, .threads = 1};
+    exchange_config config = {
+        .name = "auto", .count = l->count, .segments = l->segments, .segment_count = l->segment_count, .threads = 1};
     exchange *ex = NULL;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
     bool alone = comm_size(ranks) == 1;
@@ -323,7 +333,12 @@ START_TEST(common_memory_takes_a_segments_place)
     layout l = {"with one apart", END, {{0, 40000}, {FIRST, COUNT}, {FIRST + COUNT + 16, 90000}}, 3};
     const bool excluded[3] = {[APART] = true};
     int rank = comm_rank(ranks), size = comm_size(ranks);
-    exchange_config config = {.name = entries[_i].name, .count = END, .segments = l.segments, .segment_count = 3, .threads = 1, .excluded = excluded,
+    exchange_config config = {.name = entries[_i].name,
+                              .count = END,
+                              .segments = l.segments,
+                              .segment_count = 3,
+                              .threads = 1,
+                              .excluded = excluded,
                               .node_scratch_bytes = (size_t)size * sizeof(int)};
     exchange *ex = NULL;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());

@@ -10,10 +10,8 @@ static const struct {
     double seconds[CANDIDATES];
     size_t order[CANDIDATES];
 } cases[] = {
-    {{1, 2, 3, 4}, {0, 1, 2, 3}},
-    {{4, 3, 2, 1}, {3, 2, 1, 0}},
-    {{3, 1, INFINITY, 2}, {1, 3, 0, 2}},
-    {{INFINITY, INFINITY, 5, 4}, {3, 2, 0, 1}},
+    {{1, 2, 3, 4}, {0, 1, 2, 3}},        {{4, 3, 2, 1}, {3, 2, 1, 0}},
+    {{3, 1, INFINITY, 2}, {1, 3, 0, 2}}, {{INFINITY, INFINITY, 5, 4}, {3, 2, 0, 1}},
     {{2, 1, 1, 2}, {1, 2, 0, 3}}, /* of equally fast ones that which the table has first */
 };
 

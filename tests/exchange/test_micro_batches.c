@@ -50,7 +50,11 @@ static void give_slices(exchange *ex, int step)
 
 static void check_row(const char *name, int micro_batches, int threads)
 {
-    exchange_config config = {.name = name, .count = COUNT, .segments = segments, .segment_count = SEGMENTS, .threads = threads,
+    exchange_config config = {.name = name,
+                              .count = COUNT,
+                              .segments = segments,
+                              .segment_count = SEGMENTS,
+                              .threads = threads,
                               .micro_batches = micro_batches};
     exchange *ex;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
@@ -82,7 +86,8 @@ START_TEST(every_row_sums_the_tree)
     const exchange_entry *entries;
     exchange_entries(&entries);
     if (!power_of_two(comm_size(ranks))) return;
-    for (int micro_batches = comm_size(ranks); micro_batches <= SLICES_MAX; micro_batches *= 2) check_row(entries[_i].name, micro_batches, 1 + micro_batches % 3);
+    for (int micro_batches = comm_size(ranks); micro_batches <= SLICES_MAX; micro_batches *= 2)
+        check_row(entries[_i].name, micro_batches, 1 + micro_batches % 3);
 }
 END_TEST
 
@@ -108,10 +113,12 @@ START_TEST(without_slices_a_rank_has_one)
 {
     const exchange_entry *entries;
     exchange_entries(&entries);
-    exchange_config config = {.name = entries[_i].name, .count = COUNT, .segments = segments, .segment_count = SEGMENTS, .threads = 1};
+    exchange_config config = {
+        .name = entries[_i].name, .count = COUNT, .segments = segments, .segment_count = SEGMENTS, .threads = 1};
     exchange *ex;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
-    ranks_assert(exchange_micro_batches(ex).count == 1 && exchange_micro_batch_gradient(ex, 0) == exchange_gradient(ex), "one slice");
+    ranks_assert(exchange_micro_batches(ex).count == 1 && exchange_micro_batch_gradient(ex, 0) == exchange_gradient(ex),
+                 "one slice");
     uint64_t places = exchange_micro_batches(ex).first + 1;
     comm_sum_u64(ranks, &places, 1);
     ranks_assert((int)places == comm_size(ranks) * (comm_size(ranks) + 1) / 2, "each rank in its own place");

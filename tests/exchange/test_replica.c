@@ -90,7 +90,8 @@ static exchange *open_filled(int row)
 {
     const exchange_entry *entries;
     exchange_entries(&entries);
-    exchange_config config = {.name = entries[row].name, .count = CHECKED_FLOATS, .segments = &whole, .segment_count = 1, .threads = 2};
+    exchange_config config = {
+        .name = entries[row].name, .count = CHECKED_FLOATS, .segments = &whole, .segment_count = 1, .threads = 2};
     exchange *ex = NULL;
     ranks_assert(exchange_create(ranks, &config, &ex) == VGG_OK, vgg_message());
     float *buffers[] = {exchange_weights(ex), exchange_velocity(ex)};

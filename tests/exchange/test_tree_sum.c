@@ -68,8 +68,8 @@ START_TEST(bf16_rounds_to_nearest_even)
     float some[10];
     support_fill(some, 10, 5);
     for (int i = 0; i < 10; i++) ck_assert(bf16_widen(bf16_round(fabsf(some[i]))) == nearest_bf16(fabsf(some[i])));
-    ck_assert(bf16_widen(bf16_round(1.0f + 0x1p-8f)) == 1.0f);                 /* a tie, to the even one below */
-    ck_assert(bf16_widen(bf16_round(1.0f + 3 * 0x1p-8f)) == 1.0f + 0x1p-6f);   /* a tie, to the even one above */
+    ck_assert(bf16_widen(bf16_round(1.0f + 0x1p-8f)) == 1.0f);               /* a tie, to the even one below */
+    ck_assert(bf16_widen(bf16_round(1.0f + 3 * 0x1p-8f)) == 1.0f + 0x1p-6f); /* a tie, to the even one above */
     for (uint32_t bits = 0; bits <= 0xffff; bits++) {
         float wide = bf16_widen((uint16_t)bits);
         if (!isnan(wide)) ck_assert_uint_eq(bf16_round(wide), bits);

@@ -16,7 +16,8 @@ static const vgg_range whole = {0, COUNT};
 
 static exchange *open_row(const char *name)
 {
-    exchange_config config = {.name = name, .count = COUNT, .segments = &whole, .segment_count = 1, .threads = 2, .wire = WIRE_BF16};
+    exchange_config config = {
+        .name = name, .count = COUNT, .segments = &whole, .segment_count = 1, .threads = 2, .wire = WIRE_BF16};
     exchange *ex = NULL;
     vgg_status status = exchange_create(ranks, &config, &ex);
     ranks_assert(status == VGG_OK, vgg_message());

@@ -19,8 +19,8 @@ static const struct {
 } cases[] = {{1, 1}, {2, 3}, {7, 2}, {33, 3}, {IMAGES_MAX, 2}};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static float *x, *dy;         /* [images][channels], rounded to what the factors keep */
-static uint16_t *x16, *dy16;  /* the same, for bf16 */
+static float *x, *dy;        /* [images][channels], rounded to what the factors keep */
+static uint16_t *x16, *dy16; /* the same, for bf16 */
 static factor_set *set;
 static void *memory;
 static vgg_precision precision;
@@ -106,7 +106,8 @@ static void check_gradient(const factor_batch *batch, const double *right)
     double *dw = actual_gradient(batch, rows), allowed = 1e-6 * sqrt((double)batch->images);
     for (size_t i = 0; i < (size_t)IN * OUT; i++) {
         bool inside = i / OUT >= rows.first && i / OUT < rows.first + rows.count;
-        if (inside ? !(fabs(dw[i] - right[i]) <= allowed) : !isnan(dw[i])) ck_abort_msg("[%zu] is %g, expected %g", i, dw[i], right[i]);
+        if (inside ? !(fabs(dw[i] - right[i]) <= allowed) : !isnan(dw[i]))
+            ck_abort_msg("[%zu] is %g, expected %g", i, dw[i], right[i]);
     }
     free(dw);
 }
@@ -182,8 +183,10 @@ START_TEST(norm_of_images_that_cancel_keeps_its_bound)
     double *right = expected_gradient(images), squares = 0, sum = square_sum_of_kernel(images, 2, 1);
     for (size_t i = 0; i < (size_t)IN * OUT; i++) squares += right[i] * right[i];
     ck_assert_msg(isfinite(sum) && sum >= 0, "square sum %g", sum);
-    ck_assert_msg(fabs(sum - squares) <= error_bound(images), "square sum %g, expected %g, bound %g", sum, squares, error_bound(images));
-    if (differences[_i % 4] >= 1e-4f) ck_assert_msg(fabs(sqrt(sum / squares) - 1) < 1e-3 || squares == 0, "norm %g, expected %g", sqrt(sum), sqrt(squares));
+    ck_assert_msg(fabs(sum - squares) <= error_bound(images), "square sum %g, expected %g, bound %g", sum, squares,
+                  error_bound(images));
+    if (differences[_i % 4] >= 1e-4f)
+        ck_assert_msg(fabs(sqrt(sum / squares) - 1) < 1e-3 || squares == 0, "norm %g, expected %g", sqrt(sum), sqrt(squares));
     free(right);
     close_set();
 }
@@ -238,7 +241,8 @@ START_TEST(many_images_are_declined)
     ck_assert_ptr_null(set);
     ck_assert(!factors_hold(NULL, FC3));
     ck_assert_int_eq(factors_open(&(factors_config){PRECISION_FP32, 32, 1}, &set), VGG_OK);
-    for (int layer = 0; layer < MODEL_LAYERS; layer++) ck_assert_int_eq(factors_hold(set, layer), layer >= MODEL_CONVS && layer <= FC3);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++)
+        ck_assert_int_eq(factors_hold(set, layer), layer >= MODEL_CONVS && layer <= FC3);
     factors_close(set);
 }
 END_TEST

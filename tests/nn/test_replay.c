@@ -31,8 +31,7 @@ static const struct {
 
 static network *create(int setting)
 {
-    network_config config = {.batch_capacity = REPLAY_BATCH, .threads = THREADS, .training = true,
-                             .conv = settings[setting].conv};
+    network_config config = {.batch_capacity = REPLAY_BATCH, .threads = THREADS, .training = true, .conv = settings[setting].conv};
     network *net;
     ck_assert_msg(network_create(&config, &net) == VGG_OK, "%s", vgg_message());
     return net;

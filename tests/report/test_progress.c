@@ -48,8 +48,7 @@ static const char *detach(void)
     size_t used = 0;
     ssize_t got;
     fcntl(screen, F_SETFL, O_NONBLOCK); /* all has been written by now */
-    while (used + 1 < sizeof shown && (got = read(screen, shown + used, sizeof shown - 1 - used)) > 0)
-        used += (size_t)got;
+    while (used + 1 < sizeof shown && (got = read(screen, shown + used, sizeof shown - 1 - used)) > 0) used += (size_t)got;
     shown[used] = '\0';
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
@@ -78,8 +77,13 @@ static void run_steps(run_observer on, uint64_t steps)
 
 static void run_end(run_observer on, int status)
 {
-    run_eval_event eval = {
-        .epoch = 2, .step = 2000, .train_loss = 0.5, .train_accuracy = 0.75, .test_loss = 0.25, .test_accuracy = 0.9375, .best = true};
+    run_eval_event eval = {.epoch = 2,
+                           .step = 2000,
+                           .train_loss = 0.5,
+                           .train_accuracy = 0.75,
+                           .test_loss = 0.25,
+                           .test_accuracy = 0.9375,
+                           .best = true};
     run_end_event end = {.status = status,
                          .message = "",
                          .step = 2000,
@@ -107,8 +111,7 @@ static void show(const char *style, uint64_t steps, int status)
 static int count_of(const char *text, const char *part)
 {
     int count = 0;
-    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
-        count++;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part)) count++;
     return count;
 }
 
@@ -184,8 +187,8 @@ START_TEST(a_pipe_gets_plain_lines)
     const char *text = detach();
     ck_assert_ptr_null(strchr(text, '\r'));
     ck_assert_ptr_null(strchr(text, '\033'));
-    ck_assert_ptr_nonnull(strstr(
-        text, "60,000 training and 10,000 test images, 2 epochs of 1000 steps of 16 images, 2 ranks x 1 thread"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "60,000 training and 10,000 test images, 2 epochs of 1000 steps of 16 images, 2 ranks x 1 thread"));
     ck_assert_ptr_nonnull(strstr(text, "done: test accuracy 93.75 %"));
     ck_assert_ptr_nonnull(strstr(text, "2.5 of each step's 125.0 ms exposed exchange"));
     ck_assert_ptr_nonnull(strstr(text, "32,000 images in 1:15, 512 images/s"));
@@ -201,7 +204,8 @@ START_TEST(an_epochs_line_says_what_the_event_does)
     ck_assert_int_eq(progress_open("plain", &p), VGG_OK);
     run_observer on = progress_observer(p);
     run_steps(on, 1);
-    run_eval_event eval = {.epoch = 1, .step = 1000, .train_loss = 1.5, .train_accuracy = 0.625, .test_loss = 0.25, .test_accuracy = 0.9375};
+    run_eval_event eval = {
+        .epoch = 1, .step = 1000, .train_loss = 1.5, .train_accuracy = 0.625, .test_loss = 0.25, .test_accuracy = 0.9375};
     on.eval(on.context, &eval);
     eval.train_loss = eval.train_accuracy = NAN;
     on.eval(on.context, &eval);

@@ -67,7 +67,13 @@ static void emit_steps(run_observer on, uint64_t first, uint64_t last)
 
 static void emit_end(run_observer on)
 {
-    run_eval_event eval = {.epoch = 1, .step = 4, .train_loss = 1.5, .train_accuracy = 0.625, .test_loss = 0.75, .test_accuracy = 0.9, .samples = 10,
+    run_eval_event eval = {.epoch = 1,
+                           .step = 4,
+                           .train_loss = 1.5,
+                           .train_accuracy = 0.625,
+                           .test_loss = 0.75,
+                           .test_accuracy = 0.9,
+                           .samples = 10,
                            .best = true};
     run_end_event end = {.status = 0,
                          .message = "",
@@ -107,8 +113,7 @@ static int read_metrics(json_t *lines[LINES_MAX])
 
 static void forget(json_t *lines[LINES_MAX], int count)
 {
-    for (int i = 0; i < count; i++)
-        json_decref(lines[i]);
+    for (int i = 0; i < count; i++) json_decref(lines[i]);
 }
 
 static double number(const json_t *object, const char *field)
@@ -118,10 +123,7 @@ static double number(const json_t *object, const char *field)
     return json_number_value(value);
 }
 
-static const char *event_of(const json_t *object)
-{
-    return json_string_value(json_object_get(object, "event"));
-}
+static const char *event_of(const json_t *object) { return json_string_value(json_object_get(object, "event")); }
 
 static void record(uint64_t resume_step, uint64_t first, uint64_t last, bool end)
 {
@@ -139,13 +141,11 @@ START_TEST(lines_hold_the_events)
     int count = read_metrics(lines);
     ck_assert_int_eq(count, 5);
     static const char *const events[] = {"start", "step", "step", "eval", "end"};
-    for (int i = 0; i < count; i++)
-        ck_assert_str_eq(event_of(lines[i]), events[i]);
+    for (int i = 0; i < count; i++) ck_assert_str_eq(event_of(lines[i]), events[i]);
     static const char *const fields[] = {"step",      "epoch",      "loss",       "accuracy",
                                          "lr",        "grad_norm",  "clip_scale", "images_per_second",
                                          "compute_s", "exchange_s", "update_s"};
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        number(lines[2], fields[i]);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) number(lines[2], fields[i]);
     ck_assert_double_eq(number(lines[2], "images_per_second"), 64);
     ck_assert_double_eq(number(lines[2], "loss"), 1);
     ck_assert_double_eq(number(lines[3], "test_accuracy"), 0.9);
@@ -206,8 +206,7 @@ START_TEST(resuming_cuts_off_what_will_be_repeated)
     for (int i = 0; i < count; i++) {
         if (strcmp(event_of(lines[i]), "step") == 0) seen[(int)number(lines[i], "step")]++;
     }
-    for (int step = 1; step <= 8; step++)
-        ck_assert_msg(seen[step] == 1, "step %d is there %d times", step, seen[step]);
+    for (int step = 1; step <= 8; step++) ck_assert_msg(seen[step] == 1, "step %d is there %d times", step, seen[step]);
     ck_assert_str_eq(event_of(lines[count - 1]), "end");
     forget(lines, count);
 }
@@ -279,10 +278,7 @@ START_TEST(no_end_no_summary)
 }
 END_TEST
 
-static bool have_gnuplot(void)
-{
-    return system("gnuplot --version >/dev/null 2>&1") == 0;
-}
+static bool have_gnuplot(void) { return system("gnuplot --version >/dev/null 2>&1") == 0; }
 
 START_TEST(plots_are_drawn)
 {
@@ -291,8 +287,7 @@ START_TEST(plots_are_drawn)
         ck_assert_int_ne(access(in_folder("plots"), F_OK), 0);
         return;
     }
-    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/learning-rate.svg",
-                                        "plots/throughput.svg"};
+    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/learning-rate.svg", "plots/throughput.svg"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct stat status;
         ck_assert_msg(stat(in_folder(files[i]), &status) == 0 && status.st_size > 1000, "%s", files[i]);

@@ -84,8 +84,8 @@ static void check_samples(const float *values, const tensor_view *view, uint32_t
     for (uint32_t j = 0; j < REPLAY_SAMPLES; j++) {
         uint32_t index = mix(SAMPLE_STREAM + t, j) % (uint32_t)view->count;
         double difference = fabs(values[index] - expected[j]);
-        ck_assert_msg(difference <= tolerance * largest, "%s %s[%u]: %.9g, expected %.9g", what, view->name, index,
-                      values[index], expected[j]);
+        ck_assert_msg(difference <= tolerance * largest, "%s %s[%u]: %.9g, expected %.9g", what, view->name, index, values[index],
+                      expected[j]);
     }
 }
 
@@ -101,8 +101,8 @@ void replay_assert_close(const float *flat, const replay_tensor *expected, doubl
         }
         ck_assert_msg(fabs(sqrt(squares) - norm) <= tolerance * norm, "%s %s: norm %.9g, expected %.9g", what, view->name,
                       sqrt(squares), norm);
-        ck_assert_msg(fabs(sum - expected[t].sum) <= tolerance * norm * sqrt((double)view->count),
-                      "%s %s: sum %.9g, expected %.9g", what, view->name, sum, expected[t].sum);
+        ck_assert_msg(fabs(sum - expected[t].sum) <= tolerance * norm * sqrt((double)view->count), "%s %s: sum %.9g, expected %.9g",
+                      what, view->name, sum, expected[t].sum);
         check_samples(values, view, t, expected[t].samples, tolerance, what);
     }
 }

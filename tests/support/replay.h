@@ -21,8 +21,8 @@ typedef struct {
     uint8_t labels[REPLAY_BATCH];
     double logits[REPLAY_BATCH * MODEL_CLASSES];
     double learning_rate, momentum, clip_norm;
-    double loss[REPLAY_STEPS];          /* mean over the batch, before each step */
-    double gradient_norm[REPLAY_STEPS]; /* before clipping */
+    double loss[REPLAY_STEPS];             /* mean over the batch, before each step */
+    double gradient_norm[REPLAY_STEPS];    /* before clipping */
     replay_tensor gradient[MODEL_TENSORS]; /* of the mean loss, at the first weights */
     replay_tensor change[MODEL_TENSORS];   /* of the weights, over all steps */
 } replay;

@@ -26,7 +26,10 @@ static struct {
 static exchange *current;
 static int steps_begun;
 
-static bool is_now(moment when) { return flip.when == when && steps_begun == flip.step && comm_rank(ranks) == comm_size(ranks) - 1; }
+static bool is_now(moment when)
+{
+    return flip.when == when && steps_begun == flip.step && comm_rank(ranks) == comm_size(ranks) - 1;
+}
 
 /* High in the mantissa, so that no later rounding hides it. */
 static void flip_bit(float *number)
@@ -124,12 +127,9 @@ typedef struct {
 /* Each promise has its case: in the step after a look, after so many steps, before a checkpoint, before and after an evaluation.
  * What has flipped in velocity is in the weights a step later. */
 static const flip_case cases[] = {
-    {IN_STEP, WEIGHTS, 1, 0, 0, false, 1, 0, "weights"},
-    {IN_STEP, VELOCITY, 1, 0, 0, false, 1, 0, "velocity"},
-    {AFTER_UPDATE, WEIGHTS, 2, 0, 0, true, 2, 0, "weights"},
-    {AFTER_UPDATE, VELOCITY, 2, 0, 0, true, 2, 0, "weights"},
-    {AFTER_UPDATE, VELOCITY, 0, 1, 0, true, 1, 0, "velocity"},
-    {AFTER_UPDATE, WEIGHTS, 0, 0, 0, true, 3, 0, "weights"},
+    {IN_STEP, WEIGHTS, 1, 0, 0, false, 1, 0, "weights"},       {IN_STEP, VELOCITY, 1, 0, 0, false, 1, 0, "velocity"},
+    {AFTER_UPDATE, WEIGHTS, 2, 0, 0, true, 2, 0, "weights"},   {AFTER_UPDATE, VELOCITY, 2, 0, 0, true, 2, 0, "weights"},
+    {AFTER_UPDATE, VELOCITY, 0, 1, 0, true, 1, 0, "velocity"}, {AFTER_UPDATE, WEIGHTS, 0, 0, 0, true, 3, 0, "weights"},
     {IN_EVALUATION, WEIGHTS, 0, 0, 1, false, 3, 1, "weights"},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
@@ -152,7 +152,8 @@ static void run_with(train_config *config, moment when, int step, victim buffer,
 /* Rank 0 was told of so many steps and evaluations, and nothing was saved that is not sound. */
 static bool told(const run_record *record, const flip_case *one)
 {
-    return comm_rank(ranks) > 0 || (record->step_count == one->steps && record->eval_count == one->evals && record->saved_count == 0);
+    return comm_rank(ranks) > 0 ||
+           (record->step_count == one->steps && record->eval_count == one->evals && record->saved_count == 0);
 }
 
 START_TEST(a_flipped_bit_is_reported)

@@ -57,7 +57,8 @@ static char *copy_of_sound(void)
     checkpoint_path(folder, 1, to);
     if (comm_rank(ranks) == 0) {
         run_checkpoint checkpoint = runs_load(sound, 1);
-        runs_require(checkpoint_save(to, &checkpoint.state, checkpoint.weights, checkpoint.velocity, NULL) == VGG_OK, vgg_message());
+        runs_require(checkpoint_save(to, &checkpoint.state, checkpoint.weights, checkpoint.velocity, NULL) == VGG_OK,
+                     vgg_message());
         runs_unload(&checkpoint);
     }
     comm_barrier(ranks);
@@ -145,7 +146,8 @@ START_TEST(overflow_in_an_update_is_noticed)
         run_checkpoint checkpoint = runs_load(sound, 1);
         overflows[_i](&checkpoint, -3e38f);
         checkpoint.velocity[model_tensors()[1].offset] = -3e38f;
-        runs_require(checkpoint_save(path, &checkpoint.state, checkpoint.weights, checkpoint.velocity, NULL) == VGG_OK, vgg_message());
+        runs_require(checkpoint_save(path, &checkpoint.state, checkpoint.weights, checkpoint.velocity, NULL) == VGG_OK,
+                     vgg_message());
         runs_unload(&checkpoint);
     }
     train_config config = config_of();

@@ -45,7 +45,8 @@ static void check_update(const optimizer_config *config, float lr)
     for (int t = 0; t < MODEL_TENSORS; t++) total += sums[t];
     optimizer_clip(config, sums, &clip);
     ck_assert_double_eq_tol(clip.norm, sqrt(total), 1e-9 * sqrt(total));
-    optimizer_update(config, &clip, lr, (vgg_range){0, model_flat_count()}, &(optimizer_buffers){weights, velocity, gradient, NULL});
+    optimizer_update(config, &clip, lr, (vgg_range){0, model_flat_count()},
+                     &(optimizer_buffers){weights, velocity, gradient, NULL});
     for (int t = 0; t < MODEL_TENSORS; t++) {
         const tensor_view *view = &model_tensors()[t];
         double norm = sqrt(config->mode == CLIP_TENSOR ? sums[t] : total);
@@ -55,8 +56,8 @@ static void check_update(const optimizer_config *config, float lr)
             double g = scale * gradient[i] + (view->kernel ? config->weight_decay * old_weights[i] : 0);
             double v = config->momentum * old_velocity[i] - lr * g;
             double w = old_weights[i] + (config->nesterov ? config->momentum * v - lr * g : v);
-            ck_assert_msg(fabs(velocity[i] - v) < 1e-6 && fabs(weights[i] - w) < 1e-6, "%s[%zu]: v %g expected %g, w %g expected %g",
-                          view->name, k, velocity[i], v, weights[i], w);
+            ck_assert_msg(fabs(velocity[i] - v) < 1e-6 && fabs(weights[i] - w) < 1e-6,
+                          "%s[%zu]: v %g expected %g, w %g expected %g", view->name, k, velocity[i], v, weights[i], w);
         }
     }
 }
@@ -177,10 +178,12 @@ START_TEST(threads_and_parts_give_the_same_bits)
     clip_result clip;
     three.threads = 3;
     optimizer_clip(&one, sums, &clip);
-    optimizer_update(&one, &clip, 0.1f, (vgg_range){0, model_flat_count()}, &(optimizer_buffers){weights, velocity, gradient, NULL});
+    optimizer_update(&one, &clip, 0.1f, (vgg_range){0, model_flat_count()},
+                     &(optimizer_buffers){weights, velocity, gradient, NULL});
     size_t half = 12345680;
     optimizer_update(&three, &clip, 0.1f, (vgg_range){0, half}, &(optimizer_buffers){old_weights, old_velocity, gradient, NULL});
-    optimizer_update(&three, &clip, 0.1f, (vgg_range){half, model_flat_count() - half}, &(optimizer_buffers){old_weights, old_velocity, gradient, NULL});
+    optimizer_update(&three, &clip, 0.1f, (vgg_range){half, model_flat_count() - half},
+                     &(optimizer_buffers){old_weights, old_velocity, gradient, NULL});
     ck_assert_mem_eq(weights, old_weights, model_flat_count() * sizeof(float));
     ck_assert_mem_eq(velocity, old_velocity, model_flat_count() * sizeof(float));
     close_buffers();

@@ -90,8 +90,8 @@ static bool same_tail(const run_record *record, int from)
     bool same = record->step_count == STEPS - from && record->start_step == (uint64_t)from;
     for (int i = 0; same && i < record->step_count; i++) {
         const run_step_event *a = &record->steps[i], *b = &whole_record.steps[from + i];
-        same = a->step == b->step && a->epoch == b->epoch && a->loss == b->loss && a->accuracy == b->accuracy &&
-               a->lr == b->lr && a->grad_norm == b->grad_norm && a->samples == b->samples && a->epoch_loss == b->epoch_loss &&
+        same = a->step == b->step && a->epoch == b->epoch && a->loss == b->loss && a->accuracy == b->accuracy && a->lr == b->lr &&
+               a->grad_norm == b->grad_norm && a->samples == b->samples && a->epoch_loss == b->epoch_loss &&
                a->epoch_accuracy == b->epoch_accuracy;
     }
     int before = whole_record.eval_count - record->eval_count;

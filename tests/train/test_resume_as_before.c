@@ -36,7 +36,9 @@ static void forget_name(checkpoint_state *state)
 {
     char *name = strstr(state->tuning_fingerprint, "conv="), *rest = name ? strchr(name, ' ') : NULL, *changed = NULL;
     runs_require(rest != NULL, state->tuning_fingerprint);
-    runs_require(asprintf(&changed, "%.*sconv=auto%s", (int)(name - state->tuning_fingerprint), state->tuning_fingerprint, rest) > 0, "no memory");
+    runs_require(asprintf(&changed, "%.*sconv=auto%s", (int)(name - state->tuning_fingerprint), state->tuning_fingerprint, rest) >
+                     0,
+                 "no memory");
     free(state->tuning_fingerprint);
     state->tuning_fingerprint = changed;
 }

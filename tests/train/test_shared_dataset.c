@@ -37,7 +37,7 @@ static const struct {
     const char *resize;
     bool resize_bug;
 } cases[] = {
-    {DATASET_TRAIN, 1, "bilinear", false},   {DATASET_TRAIN, 2, "nearest", false}, {DATASET_TRAIN, 7, "bicubic", false},
+    {DATASET_TRAIN, 1, "bilinear", false},    {DATASET_TRAIN, 2, "nearest", false}, {DATASET_TRAIN, 7, "bicubic", false},
     {DATASET_TRAIN, 1001, "bilinear", false}, {DATASET_TEST, 303, "pad", false},    {DATASET_TRAIN, 50, "nearest", true},
 };
 

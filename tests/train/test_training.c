@@ -77,8 +77,7 @@ static bool same_steps(const run_record *record, uint64_t steps)
     for (int i = 0; same && i < (int)steps; i++) {
         const run_step_event *event = &record->steps[i];
         const step_tolerance *allowed = i == 0 ? &first_step : &later_steps;
-        same = event->step == (uint64_t)i + 1 &&
-               close_to(event->loss, expected[i].loss, allowed->loss) &&
+        same = event->step == (uint64_t)i + 1 && close_to(event->loss, expected[i].loss, allowed->loss) &&
                close_to(event->grad_norm, expected[i].grad_norm, allowed->norm) &&
                close_to(event->accuracy, expected[i].accuracy, 1e-12);
         if (!same)

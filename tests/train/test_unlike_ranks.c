@@ -37,9 +37,9 @@ static void open_and_expect(vgg_precision precision, size_t last, bool expected)
 {
     training_step step;
     training_step_config config = {.factors = true,
-                                 .network = {.precision = precision, .threads = 1},
-                                 .batch_size = rank_of() + 1 == comm_size(ranks) ? last : IMAGES,
-                                 .exchange = {.name = "node"}};
+                                   .network = {.precision = precision, .threads = 1},
+                                   .batch_size = rank_of() + 1 == comm_size(ranks) ? last : IMAGES,
+                                   .exchange = {.name = "node"}};
     ranks_assert(training_step_open_exchange(ranks, &config, &step) == VGG_OK, vgg_message());
     expect_holding(&step, expected);
     training_step_close(&step);
@@ -71,8 +71,8 @@ static double agree_largest(void *context, double value)
 START_TEST(what_one_processor_lacks_nobody_takes)
 {
     char algorithms[CONV_CHOICES_TEXT_MAX] = "";
-    network_config config = {.batch_capacity = 2, .threads = 1, .precision = PRECISION_BF16, .training = true,
-                             .agreement = {NULL, agree_largest}};
+    network_config config = {
+        .batch_capacity = 2, .threads = 1, .precision = PRECISION_BF16, .training = true, .agreement = {NULL, agree_largest}};
     network *net;
     vgg_status status = network_create(&config, &net);
     if (status == VGG_OK) network_algorithms(net, algorithms);
@@ -149,7 +149,8 @@ static Suite *make_suite(void)
 {
     Suite *suite = suite_create("unlike ranks");
     TCase *tests = tcase_create("unlike ranks");
-    setenv("VGG11_CPU", levels[(size_t)rank_of() % (sizeof levels / sizeof *levels)], 1); /* before anybody looks at the processor */
+    setenv("VGG11_CPU", levels[(size_t)rank_of() % (sizeof levels / sizeof *levels)],
+           1); /* before anybody looks at the processor */
     unlike = !comm_same(ranks, cpu_detect()->avx2);
     vgg_log_configure(VGG_LOG_ERROR, rank_of() == 0);
     tcase_set_timeout(tests, 0);

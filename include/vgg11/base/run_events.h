@@ -15,33 +15,34 @@ typedef struct {
     uint32_t test_samples;
     uint32_t batch_size; /* global */
     int ranks;
-    int threads; /* per rank */
+    int threads;            /* per rank */
     const char *exchange;   /* the one in use, and why: "node (timed on 8 MiB: ...)" */
     const char *algorithms; /* of each layer, forward/input gradient/weight gradient: "conv1:direct-1ch/-/direct_1ch ..." */
-    double startup_s; /* from process start to the first step */
+    double startup_s;       /* from process start to the first step */
 } run_start_event;
 
 typedef struct {
-    uint64_t step; /* 1 for the first */
-    uint32_t epoch; /* 1 for the first */
-    uint32_t samples; /* in this global batch */
-    double loss;      /* mean over the global batch */
-    double accuracy;  /* 0..1, on the training batch */
-    double epoch_loss;     /* means over the epoch so far, also over its steps before a resume */
+    uint64_t step;     /* 1 for the first */
+    uint32_t epoch;    /* 1 for the first */
+    uint32_t samples;  /* in this global batch */
+    double loss;       /* mean over the global batch */
+    double accuracy;   /* 0..1, on the training batch */
+    double epoch_loss; /* means over the epoch so far, also over its steps before a resume */
     double epoch_accuracy;
     double lr;
     double grad_norm;  /* before clipping; L2 over all tensors */
     double clip_scale; /* 1 if nothing was clipped; with per-tensor clipping the smallest */
     double step_s;     /* whole step, wall time on rank 0 */
     double compute_s;  /* forward and backward */
-    double exchange_s; /* exposed exchange: what rank 0 spent on, or waiting for, other ranks' gradients, not hidden behind compute */
-    double update_s;   /* norm, clip, weight update */
+    double
+        exchange_s;  /* exposed exchange: what rank 0 spent on, or waiting for, other ranks' gradients, not hidden behind compute */
+    double update_s; /* norm, clip, weight update */
 } run_step_event;
 
 typedef struct {
     uint32_t epoch; /* that of the last step, 1 for the first */
     uint64_t step;
-    double train_loss;     /* means over that epoch's steps so far, also over those before a resume; NaN if they are not known */
+    double train_loss; /* means over that epoch's steps so far, also over those before a resume; NaN if they are not known */
     double train_accuracy;
     double test_loss;
     double test_accuracy;
@@ -58,11 +59,11 @@ typedef struct {
 } run_checkpoint_event;
 
 typedef struct {
-    int status; /* a vgg_status */
+    int status;          /* a vgg_status */
     const char *message; /* "" if all went well */
     uint64_t step;
     double wall_s;
-    double train_s; /* in steps alone */
+    double train_s;    /* in steps alone */
     double step_s;     /* means over the steps of this run: of run_step_event's step_s */
     double exchange_s; /* and exchange_s */
     uint64_t images;

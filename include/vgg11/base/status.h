@@ -7,17 +7,17 @@
 #define VGG11_BASE_STATUS_H
 
 /* X(symbol, exit code, meaning) */
-#define VGG_STATUS_LIST(X)                                                                                             \
-    X(VGG_OK, 0, "done")                                                                                               \
-    X(VGG_ERROR, 1, "failed")                                                                                          \
-    X(VGG_BAD_OPTION, 2, "bad option or configuration")                                                                \
-    X(VGG_BAD_DATA, 3, "bad data set")                                                                                 \
-    X(VGG_BAD_CHECKPOINT, 4, "no usable checkpoint")                                                                   \
-    X(VGG_IO_ERROR, 5, "file or system error")                                                                         \
-    X(VGG_DIVERGED, 6, "training diverged")                                                                            \
-    X(VGG_DISAGREE, 7, "ranks disagree")                                                                               \
-    X(VGG_UNAVAILABLE, 9, "this machine cannot do it")                                                                 \
-    X(VGG_STOPPED, 75, "stopped by a signal with a checkpoint saved")                                                  \
+#define VGG_STATUS_LIST(X)                                            \
+    X(VGG_OK, 0, "done")                                              \
+    X(VGG_ERROR, 1, "failed")                                         \
+    X(VGG_BAD_OPTION, 2, "bad option or configuration")               \
+    X(VGG_BAD_DATA, 3, "bad data set")                                \
+    X(VGG_BAD_CHECKPOINT, 4, "no usable checkpoint")                  \
+    X(VGG_IO_ERROR, 5, "file or system error")                        \
+    X(VGG_DIVERGED, 6, "training diverged")                           \
+    X(VGG_DISAGREE, 7, "ranks disagree")                              \
+    X(VGG_UNAVAILABLE, 9, "this machine cannot do it")                \
+    X(VGG_STOPPED, 75, "stopped by a signal with a checkpoint saved") \
     X(VGG_DECLINED, 100, "a table row declined; never an exit code")
 
 typedef enum {
@@ -38,10 +38,10 @@ vgg_status vgg_fail_errno(vgg_status status, const char *format, ...) __attribut
 const char *vgg_message(void);
 
 /* Returns from the enclosing function if `expression` does not give VGG_OK. */
-#define VGG_TRY(expression)                                                                                            \
-    do {                                                                                                               \
-        vgg_status vgg_try_status = (expression);                                                                      \
-        if (vgg_try_status != VGG_OK) return vgg_try_status;                                                           \
+#define VGG_TRY(expression)                                  \
+    do {                                                     \
+        vgg_status vgg_try_status = (expression);            \
+        if (vgg_try_status != VGG_OK) return vgg_try_status; \
     } while (0)
 
 #endif

@@ -27,8 +27,8 @@ typedef struct {
     training_step_config step; /* batch_size: global, images of all ranks together, >= 1 */
     uint32_t repeats;          /* timed steps, >= 1; medians of these */
     uint64_t seed;             /* of the synthetic images, labels and weights */
-    bool json;              /* JSON on standard output instead of tables */
-    const char *plot;       /* folder for pictures, made if it is not there; NULL for none */
+    bool json;                 /* JSON on standard output instead of tables */
+    const char *plot;          /* folder for pictures, made if it is not there; NULL for none */
 } bench_config;
 
 /* Collective; the same status on all ranks. Rank 0 prints. VGG_UNAVAILABLE if an algorithm or exchange that was named,

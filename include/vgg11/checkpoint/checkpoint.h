@@ -13,9 +13,9 @@ enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_PATH_MAX = 4096 };
 
 /* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
 typedef struct {
-    uint64_t step;      /* steps done */
-    uint32_t epoch;     /* epochs done */
-    uint32_t position;  /* steps done within the current epoch */
+    uint64_t step;     /* steps done */
+    uint32_t epoch;    /* epochs done */
+    uint32_t position; /* steps done within the current epoch */
     uint64_t seed;
     int ranks;
     int threads;
@@ -28,12 +28,12 @@ typedef struct {
     /* Normalisation of the data it was trained on, so that eval and predict need no training set. */
     double pixel_mean;
     double pixel_deviation;
-    char *config_json;  /* the whole configuration; owned: checkpoint_state_clear() frees it */
-    char *data_fingerprint;       /* what must be the same for a resume to go on with the same run; owned likewise */
+    char *config_json;      /* the whole configuration; owned: checkpoint_state_clear() frees it */
+    char *data_fingerprint; /* what must be the same for a resume to go on with the same run; owned likewise */
     /* How the run computed, so that a resume can do it likewise; owned likewise, "" in checkpoints of programs that did not say. */
-    char *tuning_fingerprint;    /* precision, processor and the like: what the choice of algorithms holds for */
-    char *exchange;   /* a row's name */
-    char *algorithms; /* as network_algorithms() gives them */
+    char *tuning_fingerprint; /* precision, processor and the like: what the choice of algorithms holds for */
+    char *exchange;           /* a row's name */
+    char *algorithms;         /* as network_algorithms() gives them */
 } checkpoint_state;
 
 void checkpoint_state_clear(checkpoint_state *state);

@@ -22,7 +22,7 @@ void comm_close(comm *c);
 
 int comm_rank(const comm *c);
 int comm_size(const comm *c);
-int comm_node_rank(const comm *c);  /* rank among those that share memory with this one */
+int comm_node_rank(const comm *c); /* rank among those that share memory with this one */
 int comm_node_size(const comm *c);
 int comm_node_index(const comm *c); /* 0 .. comm_node_count() - 1, by lowest rank */
 int comm_node_count(const comm *c);
@@ -45,8 +45,8 @@ vgg_status comm_join_texts(comm *c, const char *mine, char *text, size_t text_by
 bool comm_any(comm *c, bool mine);
 bool comm_same(comm *c, uint64_t mine); /* whether all ranks gave the same */
 double comm_max(comm *c, double mine);
-void comm_max_u64(comm *c, uint64_t *values, size_t count);  /* in place */
-void comm_sum_u64(comm *c, uint64_t *values, size_t count);  /* in place, exact */
+void comm_max_u64(comm *c, uint64_t *values, size_t count);         /* in place */
+void comm_sum_u64(comm *c, uint64_t *values, size_t count);         /* in place, exact */
 void comm_sum_in_rank_order(comm *c, double *values, size_t count); /* in place; the same bits on every rank */
 void comm_broadcast(comm *c, void *data, size_t bytes, int root);
 /* all[size][bytes]: each rank's block, in rank order, on every rank. */

@@ -26,14 +26,14 @@
 typedef enum { CONV_FORWARD, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD, CONV_PASSES } conv_pass;
 
 typedef struct {
-    int kernel;  /* 3, or 1 for a dense layer */
+    int kernel; /* 3, or 1 for a dense layer */
     int side;
     int in;
     int out;
-    int batch;   /* most images per call */
+    int batch; /* most images per call */
     int threads;
-    bool relu;   /* in forward, after the bias */
-    bool pool;      /* then 2x2 maximum pooling, stride 2; side is even */
+    bool relu;          /* in forward, after the bias */
+    bool pool;          /* then 2x2 maximum pooling, stride 2; side is even */
     bool input_is_relu; /* x is the output of a ReLU: the input gradient goes on through it */
     vgg_precision precision;
     bool bf16_x;
@@ -49,10 +49,10 @@ typedef struct {
         const float *x; /* forward, weight gradient; input gradient if problem.rectified */
         const uint16_t *x16;
     };
-    const float *w;     /* forward, input gradient: HWIO, as last given to prepare */
-    const float *b;     /* forward */
+    const float *w; /* forward, input gradient: HWIO, as last given to prepare */
+    const float *b; /* forward */
     union {
-        float *y;       /* forward */
+        float *y; /* forward */
         uint16_t *y16;
     };
     union {
@@ -60,14 +60,14 @@ typedef struct {
         const uint16_t *dy16;
     };
     union {
-        float *dx;      /* input gradient; overwritten */
+        float *dx; /* input gradient; overwritten */
         uint16_t *dx16;
     };
-    uint8_t *pool_argmax;    /* if problem.pool, 0..3 (2 * row + column): forward writes it unless NULL, the gradients read it */
-    float *dw;          /* weight gradient; overwritten */
-    float *db;          /* weight gradient; overwritten */
-    int n;              /* images in this call, 1 <= n <= problem.batch */
-    void *workspace;    /* plan->workspace_bytes, 64-byte aligned, contents undefined before and after */
+    uint8_t *pool_argmax; /* if problem.pool, 0..3 (2 * row + column): forward writes it unless NULL, the gradients read it */
+    float *dw;            /* weight gradient; overwritten */
+    float *db;            /* weight gradient; overwritten */
+    int n;                /* images in this call, 1 <= n <= problem.batch */
+    void *workspace;      /* plan->workspace_bytes, 64-byte aligned, contents undefined before and after */
 } conv_arguments;
 
 typedef struct {
@@ -100,16 +100,16 @@ struct conv_plan {
     const conv_algorithm *algorithm;
     conv_problem problem;
     conv_pass pass;
-    size_t workspace_bytes;                                /* set by plan(); for all threads together */
-    size_t run_bytes;                                      /* of these, what run() itself needs */
-    unsigned flags;                                        /* set by plan(): conv_plan_flags, or 0 */
-    size_t packed_bytes;                                   /* set by plan(); 0 if it keeps nothing */
-    void *packed;                                          /* the plan's own copy of the weights */
-    void (*prepare)(conv_plan *plan, const float *w);      /* NULL if nothing is kept; after each change of w */
+    size_t workspace_bytes;                                              /* set by plan(); for all threads together */
+    size_t run_bytes;                                                    /* of these, what run() itself needs */
+    unsigned flags;                                                      /* set by plan(): conv_plan_flags, or 0 */
+    size_t packed_bytes;                                                 /* set by plan(); 0 if it keeps nothing */
+    void *packed;                                                        /* the plan's own copy of the weights */
+    void (*prepare)(conv_plan *plan, const float *w);                    /* NULL if nothing is kept; after each change of w */
     void (*run)(const conv_plan *plan, const conv_arguments *arguments); /* OpenMP-parallel inside; see conv_plan_run() */
-    void *state;                                           /* another library's objects, if the row holds any; else NULL */
-    void (*close)(conv_plan *plan);                        /* frees state; NULL if there is none */
-    double seconds;                                        /* measured when choosing; 0 if not */
+    void *state;                    /* another library's objects, if the row holds any; else NULL */
+    void (*close)(conv_plan *plan); /* frees state; NULL if there is none */
+    double seconds;                 /* measured when choosing; 0 if not */
 };
 
 /* All algorithms, but for `expected` the fastest first, the reference last; ended by NULL. */

@@ -19,8 +19,8 @@ typedef enum { DATASET_TRAIN, DATASET_TEST } dataset_split;
 typedef struct {
     char images_path[DATASET_PATH_MAX];
     char labels_path[DATASET_PATH_MAX];
-    uint32_t count;   /* to be used: the first `count` samples of the files */
-    uint32_t rows;    /* of the stored images */
+    uint32_t count; /* to be used: the first `count` samples of the files */
+    uint32_t rows;  /* of the stored images */
     uint32_t columns;
 } dataset_source;
 

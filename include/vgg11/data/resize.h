@@ -28,8 +28,8 @@ const resize_filter *resize_find(const char *name);
 
 /* Plans source_rows x source_columns -> target_rows x target_columns, each 1..RESIZE_MAX_SIDE, else VGG_BAD_OPTION. The
  * caller frees with resize_plan_free(). */
-vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int source_columns, int target_rows,
-                              int target_columns, resize_plan **out);
+vgg_status resize_plan_create(const resize_filter *filter, int source_rows, int source_columns, int target_rows, int target_columns,
+                              resize_plan **out);
 void resize_plan_free(resize_plan *plan);
 
 /* target[target_rows][target_columns] = resized source[source_rows][source_columns]. Safe from several threads at once. */

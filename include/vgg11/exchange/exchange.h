@@ -32,7 +32,7 @@ typedef enum { WIRE_FP32, WIRE_BF16 } exchange_wire;
 
 typedef struct {
     const char *name;          /* a row's name, or "auto" */
-    const char *reason;       /* for exchange_reason(), of a row's name; NULL: "named" */
+    const char *reason;        /* for exchange_reason(), of a row's name; NULL: "named" */
     size_t count;              /* floats in each flat buffer; a multiple of 16 */
     const vgg_range *segments; /* tensors: disjoint, ascending, each starting at a multiple of 16; copied */
     size_t segment_count;
@@ -42,10 +42,10 @@ typedef struct {
     const bool *excluded;
     size_t node_scratch_bytes;
     exchange_wire wire;
-    int threads;               /* OpenMP threads for sums */
-    int micro_batches;                /* 0: as many as ranks. Else a power of two: see exchange_micro_batches() */
-    bool tune;                 /* time what is left open: "auto", a bucket of 0. Else "auto" takes the first row that opens on all ranks */
-    int bucket_mib;            /* of "overlap": a message's size, which no bit of a sum depends on; 0: for us to choose */
+    int threads;       /* OpenMP threads for sums */
+    int micro_batches; /* 0: as many as ranks. Else a power of two: see exchange_micro_batches() */
+    bool tune;         /* time what is left open: "auto", a bucket of 0. Else "auto" takes the first row that opens on all ranks */
+    int bucket_mib;    /* of "overlap": a message's size, which no bit of a sum depends on; 0: for us to choose */
 } exchange_config;
 
 /* Collective. VGG_UNAVAILABLE if a named strategy declines or memory is short; VGG_BAD_OPTION if micro-batches do not fit. */
@@ -56,9 +56,9 @@ void exchange_destroy(exchange *ex);
 const char *exchange_name(const exchange *ex);
 const char *exchange_reason(const exchange *ex);
 
-float *exchange_gradient(exchange *ex); /* [count], this rank's own to write between begin and finish */
-float *exchange_weights(exchange *ex);  /* [count]; write only the owned range, between finish and publish */
-float *exchange_velocity(exchange *ex); /* [count]; likewise */
+float *exchange_gradient(exchange *ex);       /* [count], this rank's own to write between begin and finish */
+float *exchange_weights(exchange *ex);        /* [count]; write only the owned range, between finish and publish */
+float *exchange_velocity(exchange *ex);       /* [count]; likewise */
 vgg_range exchange_owned(const exchange *ex); /* but segments apart, which it may reach over */
 
 /* Memory of config.node_scratch_bytes, 64-byte aligned, that all ranks share; NULL if none was asked for, or the ranks do not all share
@@ -77,7 +77,8 @@ void exchange_finish(exchange *ex);
  * are complete, which adds them to those before; for the last micro-batch this tells exchange_range_final() too. Without micro-batches
  * (S = 0) a rank has one, its own, and the same calls do what exchange_gradient() and exchange_range_final() do.
  * Takes log2(S / ranks) further buffers. */
-vgg_range exchange_micro_batches(const exchange *ex); /* first: of all S (without micro-batches, of the ranks); count: this rank's */
+vgg_range exchange_micro_batches(
+    const exchange *ex); /* first: of all S (without micro-batches, of the ranks); count: this rank's */
 float *exchange_micro_batch_gradient(exchange *ex, int index); /* [count], 0 <= index < exchange_micro_batches().count */
 void exchange_micro_batch_range_final(exchange *ex, int index, size_t first, size_t count);
 
@@ -105,8 +106,8 @@ void exchange_collect(exchange *ex, float *buffer);
 vgg_status exchange_check(exchange *ex);
 
 typedef struct {
-    uint64_t bytes_sent;       /* per rank and step, over MPI */
-    uint64_t bytes_touched;    /* per rank and step, memory read and written by exchange, norm and update at the least */
+    uint64_t bytes_sent;        /* per rank and step, over MPI */
+    uint64_t bytes_touched;     /* per rank and step, memory read and written by exchange, norm and update at the least */
     uint64_t memory_rank_bytes; /* private to this rank */
     uint64_t memory_node_bytes; /* shared, once a node */
 } exchange_costs;

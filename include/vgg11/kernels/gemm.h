@@ -17,8 +17,7 @@ gemm_prefetch gemm_prefetch_block(const simd_kernels *kernels, const float *firs
 /* C[rows][panel] of `tile` (whose a and c point at the first row), with A's rows `a_stride` apart. The first `next_count`
  * register tiles fetch next[0], next[1], ... for what comes after. If tile->unpacked is set, the first packs B and fetches
  * (next_count >= 1 then). */
-void gemm_by_rows(const simd_kernels *kernels, const gemm_tile *tile, size_t rows, const gemm_prefetch *next,
-                          size_t next_count);
+void gemm_by_rows(const simd_kernels *kernels, const gemm_tile *tile, size_t rows, const gemm_prefetch *next, size_t next_count);
 
 /* The same for A stored by columns: row m at a + m. The first register tile fetches tile->beside, if that has any rows. */
 void gemm_by_columns(const simd_kernels *kernels, const gemm_tile *tile, size_t rows);

@@ -36,15 +36,15 @@ typedef struct {
 } gemm_prefetch_rows;
 
 typedef struct {
-    const float *a;     /* element (m, k) at a[m * a_stride + k] (by_rows) or a[m + k * a_stride] (by_columns) */
+    const float *a; /* element (m, k) at a[m * a_stride + k] (by_rows) or a[m + k * a_stride] (by_columns) */
     size_t a_stride;
-    const float *b;     /* [depth][panel] */
-    float *c;           /* [rows][c_stride] */
+    const float *b; /* [depth][panel] */
+    float *c;       /* [rows][c_stride] */
     size_t c_stride;
     size_t depth;
-    bool accumulate;    /* start from c instead of zero */
-    bool stream;        /* store past the caches: c and c_stride must be 64-byte aligned */
-    gemm_prefetch next; /* by_rows_fetching and by_rows_packing fetch it */
+    bool accumulate;           /* start from c instead of zero */
+    bool stream;               /* store past the caches: c and c_stride must be 64-byte aligned */
+    gemm_prefetch next;        /* by_rows_fetching and by_rows_packing fetch it */
     gemm_prefetch_rows beside; /* by_columns_fetching fetches it */
     /* by_rows_packing reads these instead of b, and leaves them packed for the tiles that follow. */
     const float *unpacked; /* row k at k * unpacked_stride */
@@ -58,23 +58,23 @@ typedef void (*gemm_tile_function)(const gemm_tile *tile);
  * If `pooled`, the map in memory is what 2x2 pooling makes of that one, [side / 2][side / 2][channels]: a source then has its
  * values at the pool_argmax pixels and zeros between them, and of a result the largest of each window is kept. */
 typedef struct {
-    const void *map; /* from the first channel in question: floats, or bfloat16 if `bf16` */
-    bool bf16;     /* only for the table of bfloat16 pairs */
+    const void *map;            /* from the first channel in question: floats, or bfloat16 if `bf16` */
+    bool bf16;                  /* only for the table of bfloat16 pairs */
     const uint8_t *pool_argmax; /* of a pooled source, laid out like the map: 2 * row + column in the window */
     bool pooled;
     int side;
     int row;
     int column;
     size_t channels;
-    size_t count;     /* channels in question, from the first on */
+    size_t count; /* channels in question, from the first on */
 } map_tile;
 
 /* What becomes of a tile of results: plus bias, rectified, pooled, and zero where another map is not positive. */
 typedef struct {
-    void *map;             /* of the tile, writable; the others are laid out like it */
-    uint8_t *pool_argmax;       /* of a pooled tile, or NULL */
-    const void *positive;  /* the result is 0 where this is <= 0, a map of the tile's type; NULL: nowhere. Not for pooled tiles */
-    const float *bias;     /* [tile->count] or NULL */
+    void *map;            /* of the tile, writable; the others are laid out like it */
+    uint8_t *pool_argmax; /* of a pooled tile, or NULL */
+    const void *positive; /* the result is 0 where this is <= 0, a map of the tile's type; NULL: nowhere. Not for pooled tiles */
+    const float *bias;    /* [tile->count] or NULL */
     bool relu;
 } tile_epilogue;
 
@@ -102,7 +102,8 @@ typedef struct {
     void (*inverse_transform_output)(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t stride);
     /* elements[elements][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of elements. `stream`: past the caches,
      * if columns are a whole panel and dw and tap_stride aligned to 64 bytes. */
-    void (*inverse_transform_filter)(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns, bool stream);
+    void (*inverse_transform_filter)(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns,
+                                     bool stream);
 } winograd_transforms;
 
 /* What the products multiply and what bilinear forms transform_tiles are words of four bytes: a float, or a pair of bfloat16 numbers that
@@ -110,9 +111,9 @@ typedef struct {
 struct simd_kernels {
     const char *name;
     int per_word; /* numbers */
-    int width; /* floats per vector */
-    int rows;  /* most rows of a tile */
-    int panel; /* columns of a tile: two vectors */
+    int width;    /* floats per vector */
+    int rows;     /* most rows of a tile */
+    int panel;    /* columns of a tile: two vectors */
     /* Indexed by the tile's rows, 1..rows. */
     gemm_tile_function by_rows[SIMD_ROWS_MAX + 1];
     gemm_tile_function by_rows_fetching[SIMD_ROWS_MAX + 1];
@@ -139,7 +140,7 @@ struct simd_kernels {
     void (*round_to_bf16)(uint16_t *to, const float *from, size_t count);
     void (*widen_bf16)(float *to, const uint16_t *from, size_t count);
 
-    winograd_transforms winograd; /* F(4x4,3x3) */
+    winograd_transforms winograd;     /* F(4x4,3x3) */
     winograd_transforms winograd_2x2; /* maps of 2x2 pixels, whole */
 };
 

@@ -47,10 +47,10 @@ bool factors_hold(const factor_set *f, int layer);
 /* One batch: its images are cut among the ranks by range_part(). */
 struct factor_batch {
     const factor_set *f;
-    void *memory;  /* factors_bytes() */
+    void *memory; /* factors_bytes() */
     size_t images;
-    size_t rank;   /* the caller's */
-    int threads;   /* OpenMP */
+    size_t rank; /* the caller's */
+    int threads; /* OpenMP */
 };
 
 /* Writes the factors of the caller's images (there is at least one): x[n][in], dy[n][out] in the network's precision. */

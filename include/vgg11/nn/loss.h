@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 typedef struct {
-    double loss_sum;       /* natural logarithm, summed over samples */
-    uint32_t correct;      /* samples whose largest logit is the label's (the first of equals counts) */
+    double loss_sum;  /* natural logarithm, summed over samples */
+    uint32_t correct; /* samples whose largest logit is the label's (the first of equals counts) */
 } loss_result;
 
 /* dlogits[n][10] = scale * (softmax(logits) - onehot(labels)); NULL to skip it. The maximum is subtracted first, so large

@@ -15,20 +15,20 @@ typedef enum { LAYER_CONV, LAYER_DENSE } layer_kind;
 typedef struct {
     const char *name; /* "conv1" .. "conv8", "fc1" .. "fc4" */
     layer_kind kind;
-    int side;         /* height and width of the convolution's input and output; 1 for dense */
-    int in;           /* channels or features */
+    int side; /* height and width of the convolution's input and output; 1 for dense */
+    int in;   /* channels or features */
     int out;
-    bool relu;        /* after the bias */
-    bool pool;        /* 2x2 maximum, stride 2, after the ReLU */
+    bool relu; /* after the bias */
+    bool pool; /* 2x2 maximum, stride 2, after the ReLU */
 } layer_row;
 
 extern const layer_row model_layers[MODEL_LAYERS];
 
 /* A view into the flat buffer. Tensor 2*i is layer i's kernel, (3,3,in,out) or (in,out); tensor 2*i+1 its bias, (out). */
 typedef struct {
-    char name[16];   /* "conv1.kernel" */
-    size_t offset;   /* in floats, a multiple of 16 */
-    size_t count;    /* floats */
+    char name[16]; /* "conv1.kernel" */
+    size_t offset; /* in floats, a multiple of 16 */
+    size_t count;  /* floats */
     int rank;
     size_t shape[4];
     int fan_in;

@@ -15,9 +15,9 @@
 typedef struct network network;
 
 typedef struct {
-    int batch_capacity;     /* most samples that one forward will get */
-    int threads;            /* OpenMP threads to use, >= 1 */
-    int node_ranks;         /* ranks that share this one's memory and its bandwidth, itself included: what is timed depends on it */
+    int batch_capacity; /* most samples that one forward will get */
+    int threads;        /* OpenMP threads to use, >= 1 */
+    int node_ranks;     /* ranks that share this one's memory and its bandwidth, itself included: what is timed depends on it */
     vgg_precision precision;
     const char *conv;       /* a row's name to force it for all layers and passes that it accepts, or NULL / "auto" */
     bool training;          /* false: forward only, no memory for backward */

@@ -11,15 +11,15 @@
 #include "vgg11/nn/network.h"
 
 typedef struct {
-    double loss;      /* mean over all samples */
-    double accuracy;  /* 0..1 */
+    double loss;     /* mean over all samples */
+    double accuracy; /* 0..1 */
     uint64_t samples;
     uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES]; /* [label][prediction] */
 } evaluation;
 
 /* Each sample counts exactly once whatever the number of ranks. `net` has been prepared with `weights`; batches of its
  * capacity `batch`, at least 1. The same result on all ranks. VGG_UNAVAILABLE on all ranks where one has no memory. */
-vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                        uint32_t batch, evaluation *result);
+vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
+                        evaluation *result);
 
 #endif

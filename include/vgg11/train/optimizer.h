@@ -24,7 +24,7 @@ typedef struct {
 /* What clipping does in one step. */
 typedef struct {
     float scale[MODEL_TENSORS];
-    double norm;         /* L2 over all tensors, before clipping; NaN or Inf if a gradient is */
+    double norm; /* L2 over all tensors, before clipping; NaN or Inf if a gradient is */
     double smallest_scale;
 } clip_result;
 
@@ -40,6 +40,7 @@ typedef struct {
 
 /* Updates weights and velocity on `owned`, and of kernels in factors on the caller's factor_rows() instead. OpenMP-parallel; each
  * element depends on its own inputs alone. */
-void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned, const optimizer_buffers *buffers);
+void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned,
+                      const optimizer_buffers *buffers);
 
 #endif

@@ -40,9 +40,9 @@ typedef struct {
     factor_set *f; /* NULL: whole gradients */
     network *net;
     int threads;
-    int capacity;    /* most images in a micro-batch of this rank, at least 1 */
-    uint8_t *labels; /* [capacity] */
-    float *dlogits;  /* [capacity][10] */
+    int capacity;              /* most images in a micro-batch of this rank, at least 1 */
+    uint8_t *labels;           /* [capacity] */
+    float *dlogits;            /* [capacity][10] */
     training_step_times times; /* of the last step */
     /* Of the step under way. */
     size_t images;

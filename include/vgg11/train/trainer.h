@@ -12,10 +12,10 @@
 #include "vgg11/train/step.h"
 
 typedef struct {
-    const char *directory; /* NULL: where dataset_locate() finds it */
+    const char *directory;  /* NULL: where dataset_locate() finds it */
     uint32_t train_samples; /* 0: all */
     uint32_t test_samples;
-    const char *resize;     /* a row's name of each table */
+    const char *resize; /* a row's name of each table */
     const char *normalize;
     bool resize_bug;
 } data_config;
@@ -26,21 +26,21 @@ typedef struct {
     uint64_t seed;
     training_step_config step; /* but recorded_exchange, batch_size and network.plan, which the run knows for itself */
     uint32_t epochs;
-    uint64_t max_steps;     /* where the run stops, if the epochs do not end before; 0: with them. No matter to the schedule */
-    uint32_t batch_size;    /* global */
+    uint64_t max_steps;  /* where the run stops, if the epochs do not end before; 0: with them. No matter to the schedule */
+    uint32_t batch_size; /* global */
     double lr;
     optimizer_config optimizer;
     const char *schedule;
     uint64_t schedule_steps; /* its length, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;
     bool shuffle;
-    uint64_t check_every;   /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
-    const char *output;     /* run folder, exists; NULL: write nothing */
+    uint64_t check_every;      /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
+    const char *output;        /* run folder, exists; NULL: write nothing */
     uint32_t checkpoint_every; /* epochs; 0 for none */
     uint64_t checkpoint_steps; /* 0 for none */
     uint32_t keep;
-    const char *resume;     /* NULL: from the start; a checkpoint file; or a folder, whose newest valid one is taken */
-    const char *config_json; /* goes into checkpoints; the caller's */
+    const char *resume;            /* NULL: from the start; a checkpoint file; or a folder, whose newest valid one is taken */
+    const char *config_json;       /* goes into checkpoints; the caller's */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
 } train_config;

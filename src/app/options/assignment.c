@@ -43,10 +43,8 @@ static double likeness(const char *a, const char *b)
 {
     size_t longer = strlen(a) > strlen(b) ? strlen(a) : strlen(b), shorter = strlen(a) + strlen(b) - longer;
     size_t head = 0, tail = 0;
-    while (head < shorter && a[head] == b[head])
-        head++;
-    while (tail < shorter - head && a[strlen(a) - 1 - tail] == b[strlen(b) - 1 - tail])
-        tail++;
+    while (head < shorter && a[head] == b[head]) head++;
+    while (tail < shorter - head && a[strlen(a) - 1 - tail] == b[strlen(b) - 1 - tail]) tail++;
     return longer ? (double)(head + tail) / (double)longer : 0;
 }
 

@@ -39,17 +39,14 @@ static vgg_status read_file(const char *path, char **out)
 /* A file cannot read another, nor ask for help. */
 static bool belongs_in_file(const option_row *row)
 {
-    return row && strcmp(row->name, "config") != 0 && strcmp(row->name, "help") != 0 &&
-           strcmp(row->name, "version") != 0;
+    return row && strcmp(row->name, "config") != 0 && strcmp(row->name, "help") != 0 && strcmp(row->name, "version") != 0;
 }
 
 static char *trim(char *text)
 {
-    while (isspace((unsigned char)*text))
-        text++;
+    while (isspace((unsigned char)*text)) text++;
     size_t length = strlen(text);
-    while (length > 0 && isspace((unsigned char)text[length - 1]))
-        text[--length] = '\0';
+    while (length > 0 && isspace((unsigned char)text[length - 1])) text[--length] = '\0';
     return text;
 }
 
@@ -71,8 +68,7 @@ static vgg_status read_lines(const char *path, char *text, assignment_list *list
         if (*line == '\0' || *line == '#') continue;
         snprintf(where, sizeof where, "%.3900s:%d: ", path, number);
         char *equals = strchr(line, '='), shown[OPTION_SHOWN_BYTES];
-        if (!equals)
-            return vgg_fail(VGG_BAD_OPTION, "%s'%s': expected `name = value`", where, option_shown(line, shown));
+        if (!equals) return vgg_fail(VGG_BAD_OPTION, "%s'%s': expected `name = value`", where, option_shown(line, shown));
         *equals = '\0';
         VGG_TRY(add(list, where, trim(line), trim(equals + 1)));
     }
@@ -104,8 +100,7 @@ static vgg_status read_object(const char *path, const json_t *object, assignment
     json_object_foreach((json_t *)object, name, value)
     {
         if (json_is_null(value)) continue;
-        if (!plain_text(value, text))
-            return vgg_fail(VGG_BAD_OPTION, "%s\"%.40s\": expected a single value", where, name);
+        if (!plain_text(value, text)) return vgg_fail(VGG_BAD_OPTION, "%s\"%.40s\": expected a single value", where, name);
         VGG_TRY(add(list, where, name, text));
     }
     return VGG_OK;
@@ -115,8 +110,7 @@ static vgg_status read_json(const char *path, const char *text, assignment_list 
 {
     json_error_t error;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
+    if (!root) return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
     const json_t *inner = json_object_get(root, "options");
     vgg_status status = read_object(path, json_is_object(inner) ? inner : root, list);
     json_decref(root);

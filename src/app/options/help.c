@@ -78,7 +78,7 @@ static void print_commands(FILE *out)
 static void print_statuses(FILE *out)
 {
     fputs("\nExit status:\n", out);
-#define PRINT_STATUS(symbol, code, text)                                                                               \
+#define PRINT_STATUS(symbol, code, text) \
     if (symbol != VGG_DECLINED) fprintf(out, "  %2d  %s\n", code, text);
     VGG_STATUS_LIST(PRINT_STATUS)
 #undef PRINT_STATUS
@@ -88,8 +88,8 @@ void options_print_help(const options *o, FILE *out)
 {
     const command_row *command = o->command;
     bool general = command == command_table;
-    fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name,
-            command->arguments ? " " : "", command->arguments ? command->arguments : "");
+    fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name, command->arguments ? " " : "",
+            command->arguments ? command->arguments : "");
     fputs("Trains VGG11 on MNIST, resized to 32x32, on CPUs, by synchronous data parallelism over MPI.\n"
           "Runs under mpirun or srun on any number of ranks, or alone.\n",
           out);
@@ -97,7 +97,6 @@ void options_print_help(const options *o, FILE *out)
         print_commands(out);
     else
         fprintf(out, "\n%s: %s\n", command->name, command->summary);
-    for (int group = 0; option_groups[group]; group++)
-        print_group(o, group, out);
+    for (int group = 0; option_groups[group]; group++) print_group(o, group, out);
     print_statuses(out);
 }

@@ -95,23 +95,23 @@ typedef struct {
 typedef bool (*option_choices)(size_t index, option_choice *choice);
 
 typedef struct {
-    const char *name;     /* --name, and the key in files */
+    const char *name;        /* --name, and the key in files */
     const char *former_name; /* what earlier versions called it, still understood; or NULL */
-    const char *argument; /* as --help calls it; NULL for a flag */
+    const char *argument;    /* as --help calls it; NULL for a flag */
     option_type type;
-    size_t offset;        /* in options */
-    const char *fallback; /* default, as a user would write it; NULL for none */
-    const char *bare;     /* value of --name without =VALUE; NULL if a value must follow */
-    uint64_t least, most; /* OPTION_COUNT */
-    double low, high;     /* OPTION_REAL */
+    size_t offset;          /* in options */
+    const char *fallback;   /* default, as a user would write it; NULL for none */
+    const char *bare;       /* value of --name without =VALUE; NULL if a value must follow */
+    uint64_t least, most;   /* OPTION_COUNT */
+    double low, high;       /* OPTION_REAL */
     option_choices choices; /* OPTION_CHOICE: the values; OPTION_TEXT: those that --help explains */
-    int group;            /* index of option_groups */
+    int group;              /* index of option_groups */
     option_scope scope;
-    unsigned commands;    /* bits of the commands that take it */
+    unsigned commands; /* bits of the commands that take it */
     const char *help;
 } option_row;
 
-extern const option_row option_table[]; /* ended by a row without a name */
+extern const option_row option_table[];   /* ended by a row without a name */
 extern const char *const option_groups[]; /* titles; ended by NULL */
 
 /* Exact name, today's or a former one; NULL if there is none. */

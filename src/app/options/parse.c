@@ -45,10 +45,8 @@ static void describe_options(struct argp_option described[DESCRIBED_MAX])
         const option_row *row = &option_table[i];
         const char *names[] = {row->name, row->former_name};
         for (int j = 0; j < 2 && names[j]; j++)
-            *described++ = (struct argp_option){.name = names[j],
-                                                .key = KEY_FIRST + i,
-                                                .arg = row->argument,
-                                                .flags = row->bare ? OPTION_ARG_OPTIONAL : 0};
+            *described++ = (struct argp_option){
+                .name = names[j], .key = KEY_FIRST + i, .arg = row->argument, .flags = row->bare ? OPTION_ARG_OPTIONAL : 0};
     }
 }
 
@@ -129,8 +127,8 @@ static vgg_status check_arguments(const options *o)
     char shown[OPTION_SHOWN_BYTES];
     const command_row *command = o->command;
     if (o->argument_count > command->most) {
-        return vgg_fail(VGG_BAD_OPTION, "'%s': %s takes %s", option_shown(o->arguments[command->most], shown),
-                        command->name, command->arguments ? command->arguments : "options alone");
+        return vgg_fail(VGG_BAD_OPTION, "'%s': %s takes %s", option_shown(o->arguments[command->most], shown), command->name,
+                        command->arguments ? command->arguments : "options alone");
     }
     if (o->argument_count < command->least) {
         return vgg_fail(VGG_BAD_OPTION, "%s: expected %s", command->name, command->arguments);
@@ -147,8 +145,7 @@ static vgg_status set_given(options *o, const option_row *row, const char *value
 static const preset *find_preset(const char *name)
 {
     const preset *row = presets;
-    while (row->name && strcmp(row->name, name) != 0)
-        row++;
+    while (row->name && strcmp(row->name, name) != 0) row++;
     return row;
 }
 

@@ -15,11 +15,11 @@
 #include "vgg11/train/schedule.h"
 
 /* A walk over a table of rows that have a name and a good_when, ended by a row without a name. */
-#define WALK(walker, rows)                                                                                             \
-    static bool walker(size_t index, option_choice *choice)                                                            \
-    {                                                                                                                  \
-        *choice = (option_choice){(rows)[index].name, (rows)[index].good_when};                                        \
-        return choice->name != NULL;                                                                                   \
+#define WALK(walker, rows)                                                      \
+    static bool walker(size_t index, option_choice *choice)                     \
+    {                                                                           \
+        *choice = (option_choice){(rows)[index].name, (rows)[index].good_when}; \
+        return choice->name != NULL;                                            \
     }
 WALK(walk_resize, resize_filters)
 WALK(walk_normalize, normalization_kinds)
@@ -33,8 +33,10 @@ static bool walk_exchange(size_t index, option_choice *choice)
 {
     const exchange_entry *entries;
     size_t count = exchange_entries(&entries);
-    if (index == 0) *choice = (option_choice){"auto", "chosen by topology and by timing at the start"};
-    else if (index <= count) *choice = (option_choice){entries[index - 1].name, entries[index - 1].good_when};
+    if (index == 0)
+        *choice = (option_choice){"auto", "chosen by topology and by timing at the start"};
+    else if (index <= count)
+        *choice = (option_choice){entries[index - 1].name, entries[index - 1].good_when};
     return index <= count;
 }
 
@@ -84,12 +86,9 @@ const char *const option_groups[] = {"Data", "Model", "Training", "Parallel", "B
 
 #define MEMBER(member) .offset = offsetof(options, member)
 #define FLAG(text, member) .name = text, .type = OPTION_FLAG, MEMBER(member)
-#define COUNT(text, member, from, to)                                                                                  \
-    .name = text, .argument = "N", .type = OPTION_COUNT, MEMBER(member), .least = from, .most = to
-#define REAL(text, member, from, to)                                                                                   \
-    .name = text, .argument = "X", .type = OPTION_REAL, MEMBER(member), .low = from, .high = to
-#define CHOICE(text, member, walker)                                                                                   \
-    .name = text, .argument = "NAME", .type = OPTION_CHOICE, MEMBER(member), .choices = walker
+#define COUNT(text, member, from, to) .name = text, .argument = "N", .type = OPTION_COUNT, MEMBER(member), .least = from, .most = to
+#define REAL(text, member, from, to) .name = text, .argument = "X", .type = OPTION_REAL, MEMBER(member), .low = from, .high = to
+#define CHOICE(text, member, walker) .name = text, .argument = "NAME", .type = OPTION_CHOICE, MEMBER(member), .choices = walker
 #define TEXT(text, member, what) .name = text, .argument = what, .type = OPTION_TEXT, MEMBER(member)
 #define IN(section, mask) .group = GROUP_##section, .commands = mask
 
@@ -113,8 +112,7 @@ const option_row option_table[] = {
      .help = "test on the first N images; 0: all"},
     {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL),
      .help = "how images become 32x32 (eval: as the checkpoint was trained, --resize-bug included, unless named)"},
-    {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN),
-     .help = "what pixels become"},
+    {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN), .help = "what pixels become"},
     {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN),
      .help = "resize only the first and the last image and leave the others zero: a well-known mistake, to see what it does"},
 
@@ -127,9 +125,10 @@ const option_row option_table[] = {
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
     {FLAG("no-tune", no_tune), IN(MODEL, TRAIN | EVAL),
-     .help = "time nothing at the start: take the first algorithms and the first exchange of their lists that work. The same options "
-             "then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
-             "ranks on as many nodes"},
+     .help =
+         "time nothing at the start: take the first algorithms and the first exchange of their lists that work. The same options "
+         "then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
+         "ranks on as many nodes"},
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
@@ -148,8 +147,7 @@ const option_row option_table[] = {
      .help = "what is measured and scaled"},
     {REAL("weight-decay", weight_decay, 0, 1), .fallback = "5e-4", IN(STEP, TRAIN),
      .help = "added to gradients, times the weight; not for biases"},
-    {CHOICE("schedule", schedule, walk_schedule), .fallback = "cosine", IN(STEP, TRAIN),
-     .help = "learning rate after warm-up"},
+    {CHOICE("schedule", schedule, walk_schedule), .fallback = "cosine", IN(STEP, TRAIN), .help = "learning rate after warm-up"},
     {COUNT("schedule-steps", schedule_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
      .help = "length of the schedule, warm-up included, after which the rate stays what it has become; 0: that of all epochs"},
     {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .fallback = "100", IN(STEP, TRAIN),
@@ -167,13 +165,15 @@ const option_row option_table[] = {
     {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
      .help = "MiB that --exchange overlap sends at once; 0: timed at the start, or, where nothing is timed, 4"},
     {FLAG("no-factors", no_factors), IN(PARALLEL, TRAIN | BENCH),
-     .help = "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
-             "of the large ones stay products of two thin matrices until weights are updated with them"},
+     .help =
+         "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
+         "of the large ones stay products of two thin matrices until weights are updated with them"},
     {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
      .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,
-     .help = "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
-             "and those that the last update left; 0: only before evaluations and checkpoints"},
+     .help =
+         "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
+         "and those that the last update left; 0: only before evaluations and checkpoints"},
 
     {CHOICE("part", part, walk_part), .fallback = "all", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
      .help = "what is measured, besides the machine's limits"},
@@ -182,8 +182,7 @@ const option_row option_table[] = {
     {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
      .help = "draw layers.svg and roofline.svg there, with gnuplot"},
 
-    {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
-     .help = "run folder; otherwise runs/<time>"},
+    {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
     {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
      .help = "epochs between checkpoints; 0: none"},
     {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
@@ -202,8 +201,7 @@ const option_row option_table[] = {
      .help = "the weights to evaluate (must be named)"},
     {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH), .scope = SCOPE_CALL, .help = "print JSON"},
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
-    {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL,
-     .help = "more about what was chosen, and why"},
+    {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "more about what was chosen, and why"},
 
     {CHOICE("preset", preset, walk_preset), IN(GENERAL, TRAIN), .scope = SCOPE_CALL,
      .help = "a set of options; those named beside it win"},

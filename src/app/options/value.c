@@ -21,14 +21,8 @@ const char *option_shown(const char *value, char shown[OPTION_SHOWN_BYTES])
     return shown;
 }
 
-static void *member(options *o, const option_row *row)
-{
-    return (char *)o + row->offset;
-}
-static const void *const_member(const options *o, const option_row *row)
-{
-    return (const char *)o + row->offset;
-}
+static void *member(options *o, const option_row *row) { return (char *)o + row->offset; }
+static const void *const_member(const options *o, const option_row *row) { return (const char *)o + row->offset; }
 
 static bool set_flag(options *o, const option_row *row, const char *value)
 {
@@ -90,10 +84,7 @@ static void join_choices(option_choices choices, char *text, size_t bytes)
     }
 }
 
-static void expect_flag(const option_row *row, char *text, size_t bytes)
-{
-    (void)row, snprintf(text, bytes, "true or false");
-}
+static void expect_flag(const option_row *row, char *text, size_t bytes) { (void)row, snprintf(text, bytes, "true or false"); }
 
 static void expect_count(const option_row *row, char *text, size_t bytes)
 {
@@ -117,15 +108,9 @@ static void expect_text(const option_row *row, char *text, size_t bytes)
     snprintf(text, bytes, "one line of 1 to %d bytes of UTF-8", OPTION_TEXT_MAX - 1);
 }
 
-static void print_flag(const void *value, char *text)
-{
-    strcpy(text, *(const bool *)value ? "true" : "false");
-}
+static void print_flag(const void *value, char *text) { strcpy(text, *(const bool *)value ? "true" : "false"); }
 
-static void print_count(const void *value, char *text)
-{
-    snprintf(text, OPTION_TEXT_MAX, "%" PRIu64, *(const uint64_t *)value);
-}
+static void print_count(const void *value, char *text) { snprintf(text, OPTION_TEXT_MAX, "%" PRIu64, *(const uint64_t *)value); }
 
 /* The shortest that reads back as the same number. */
 static void print_real(const void *value, char *text)
@@ -163,10 +148,7 @@ vgg_status option_set(options *o, const option_row *row, const char *value, cons
     return vgg_fail(VGG_BAD_OPTION, "%s '%s': expected %s", where, option_shown(value, shown), expected);
 }
 
-void option_expected(const option_row *row, char *text, size_t bytes)
-{
-    kinds[row->type].expect(row, text, bytes);
-}
+void option_expected(const option_row *row, char *text, size_t bytes) { kinds[row->type].expect(row, text, bytes); }
 
 void option_value_text(const options *o, const option_row *row, char text[OPTION_TEXT_MAX])
 {
@@ -177,14 +159,10 @@ static json_t *value_json(const options *o, const option_row *row)
 {
     const void *value = const_member(o, row);
     switch (row->type) {
-    case OPTION_FLAG:
-        return json_boolean(*(const bool *)value);
-    case OPTION_COUNT:
-        return json_integer((json_int_t) * (const uint64_t *)value);
-    case OPTION_REAL:
-        return json_real(*(const double *)value);
-    default:
-        return *(char *const *)value ? json_string(*(char *const *)value) : json_null();
+    case OPTION_FLAG: return json_boolean(*(const bool *)value);
+    case OPTION_COUNT: return json_integer((json_int_t) * (const uint64_t *)value);
+    case OPTION_REAL: return json_real(*(const double *)value);
+    default: return *(char *const *)value ? json_string(*(char *const *)value) : json_null();
     }
 }
 
@@ -193,8 +171,7 @@ char *options_json(const options *o, option_scope widest)
     enum { REAL_DIGITS = 15 }; /* what any decimal that a user writes survives */
     json_t *object = json_object();
     for (const option_row *row = option_table; object && row->name; row++) {
-        if (row->scope <= widest && (row->commands & o->command->bit))
-            json_object_set_new(object, row->name, value_json(o, row));
+        if (row->scope <= widest && (row->commands & o->command->bit)) json_object_set_new(object, row->name, value_json(o, row));
     }
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
