@@ -110,6 +110,22 @@ static void combine_ranks(session *s)
 }
 _Static_assert(STEP_WHOLE == STEP_PARTS - 1, "combine_ranks() takes the whole step for the last series");
 
+/* Of all micro-batches of this rank. */
+static void count_tile_products(const session *s, int layer, conv_pass pass, bench_result *result)
+{
+    const conv_algorithm *row = conv_algorithm_find(network_algorithm(s->step.net, layer, pass));
+    const layer_row *shape = &model_layers[layer];
+    const conv_problem problem = {
+        .kernel = shape->kind == LAYER_CONV ? 3 : 1, .side = shape->side, .in = shape->in, .out = shape->out};
+    if (!row || !row->tile_products) return;
+    for (int i = 0; i < training_step_micro_batches(&s->step); i++) {
+        int images = (int)training_step_images(&s->step, i).count;
+        result->tile_products += row->tile_products(&problem, pass, images);
+        result->fewest_tile_products += op_count_of_layer(layer, pass, images, 1, s->config->step.network.precision).flops / 2 /
+                                        CONV_TILE_MULTIPLY_ADDS;
+    }
+}
+
 static void take_layers(const session *s, bench_result *result)
 {
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
@@ -121,6 +137,7 @@ static void take_layers(const session *s, bench_result *result)
             measurement_take(m, series_of_layer(s, layer, pass), s->config->repeats);
             snprintf(result->algorithms[layer][pass], sizeof result->algorithms[layer][pass], "%s",
                      network_algorithm(s->step.net, layer, (conv_pass)pass));
+            count_tile_products(s, layer, (conv_pass)pass, result);
         }
     }
 }

@@ -104,6 +104,10 @@ static json_t *step_object(const bench_config *config, const bench_result *resul
     put_text(object, "reason", result->reason);
     put_real(object, "images_per_second", (double)config->step.batch_size / result->step[STEP_WHOLE].median_s);
     put_count(object, "network_bytes", result->network_bytes);
+    if (result->tile_products > 0) {
+        put_real(object, "tile_products", result->tile_products);
+        put_real(object, "fewest_tile_products", result->fewest_tile_products);
+    }
     put_cost(object, &result->cost);
     put(object, "weight_gradients_in_update", in_update_array(result));
     put(object, "parts", parts_object(result));

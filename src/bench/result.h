@@ -51,7 +51,9 @@ typedef struct {
     char reason[512];     /* why this one */
     char exchange[32];    /* the step's */
     size_t network_bytes; /* of rank 0's network */
-    exchange_costs cost;  /* of the step's exchange */
+    double tile_products; /* of matrix tiles, in a step of rank 0, and the fewest that could hold what they multiply */
+    double fewest_tile_products;
+    exchange_costs cost; /* of the step's exchange */
     exchange_result strategies[STRATEGIES_MAX];
     int strategy_count;
 } bench_result;

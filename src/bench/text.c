@@ -93,6 +93,9 @@ static void print_step(const bench_config *config, const bench_result *result)
         print_measurement(&result->step[part]);
     }
     print_in_update(result);
+    if (result->tile_products > 0)
+        printf("\nproducts of matrix tiles: %.3f million, %.3f times the fewest\n", result->tile_products * 1e-6,
+               result->tile_products / result->fewest_tile_products);
     printf("\nexchange %s\n%.1f images/s at batch %zu in %s\n", result->reason,
            (double)config->step.batch_size / result->step[STEP_WHOLE].median_s, config->step.batch_size,
            config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32");

@@ -16,17 +16,18 @@
 #endif
 
 /* X(exported variable): the fastest first, but for what rows say of themselves in `expected`; the reference last. */
-#define CONV_ALGORITHM_LIST(X)       \
-    WITH_X86(X(conv_direct_bf16))    \
-    WITH_ONEDNN(X(conv_onednn_bf16)) \
-    X(conv_winograd_bf16)            \
-    X(conv_emulated_bf16)            \
-    X(conv_direct_1ch)               \
-    X(conv_winograd_2x2)             \
-    X(conv_winograd)                 \
-    X(conv_direct)                   \
-    X(conv_im2col)                   \
-    X(conv_blas)                     \
+#define CONV_ALGORITHM_LIST(X)        \
+    WITH_X86(X(conv_direct_bf16_amx)) \
+    WITH_X86(X(conv_direct_bf16))     \
+    WITH_ONEDNN(X(conv_onednn_bf16))  \
+    X(conv_winograd_bf16)             \
+    X(conv_emulated_bf16)             \
+    X(conv_direct_1ch)                \
+    X(conv_winograd_2x2)              \
+    X(conv_winograd)                  \
+    X(conv_direct)                    \
+    X(conv_im2col)                    \
+    X(conv_blas)                      \
     X(conv_reference)
 
 #define DECLARE(variable) extern const conv_algorithm variable;

@@ -11,6 +11,7 @@
 
 #include "vgg11/kernels/gram.h"
 #include "vgg11/kernels/gemm.h"
+#include "vgg11/base/cpu.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/base/memory.h"
 
@@ -18,6 +19,10 @@ enum { LINE_WORDS = VGG_ALIGNMENT_BYTES / 4, KERNEL_FLOATS_LEAST = 1 << 20 };
 
 /* What a core multiplies, in double precision, while it moves a float to or from memory. */
 enum { MULTIPLY_ADDS_A_MOVE = 4 };
+
+/* Matrix tiles make a whole gradient at nearly the pace at which it is written. Beside them vectors that make it in the update take
+ * longer than moving it does, if a rank has more images. */
+enum { IMAGES_BESIDE_TILES = 48 };
 
 /* Images of one of a layer's two maps. */
 typedef struct {
@@ -62,6 +67,8 @@ static size_t words_of(const factor_set *f, size_t numbers)
  * writes its own, all of them are read to be summed, and the sum once more to be applied. */
 static bool is_worth(const factor_set *f, const layer_row *row)
 {
+    bool tiles = f->config.precision == PRECISION_BF16 && cpu_detect()->amx_bf16;
+    if (tiles && f->config.images > IMAGES_BESIDE_TILES * f->config.ranks) return false;
     size_t n = f->config.images, floats = (size_t)row->in * (size_t)row->out, moves = (2 * f->config.ranks + 1) * floats;
     size_t products = n * n / 2 * (size_t)(row->in + row->out);
     bool fits = row->kind == LAYER_DENSE && row->in % GRAM_LANES == 0 && row->out % GRAM_LANES == 0;
@@ -127,7 +134,7 @@ vgg_status factors_open(const factors_config *config, factor_set **out)
     f->kernels = kernels;
     if (lay_out(f) == 0) {
         factors_close(f);
-        return vgg_fail(VGG_DECLINED, "%zu images have too many products among themselves", config->images);
+        return vgg_fail(VGG_DECLINED, "%zu images have too many products", config->images);
     }
     *out = f;
     return VGG_OK;

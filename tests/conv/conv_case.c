@@ -5,10 +5,31 @@
 #include <string.h>
 
 #include "vgg11/kernels/bf16.h"
+#include "conv/direct_bf16_amx.h"
 #include "support/support.h"
 #include "vgg11/base/memory.h"
 
-enum { GUARD_FLOATS = 16 };
+enum { GUARD_FLOATS = 16, ROWS_MOST = 32 };
+
+static vgg_status plan_emulated(conv_plan *plan) { return bf16_amx_plan(plan, &amx_kernels_emulated); }
+
+const conv_algorithm conv_bf16_amx_emulated = {
+    .name = "emulated-bf16-amx",
+    .good_when = "tested on any machine",
+    .precision = PRECISION_BF16,
+    .tolerance = {1e-2f, 1e-2f, 1e-2f},
+    .plan = plan_emulated,
+};
+
+const conv_algorithm *const *conv_case_rows(void)
+{
+    static const conv_algorithm *rows[ROWS_MOST] = {&conv_bf16_amx_emulated};
+    for (int i = 0; conv_algorithms[i]; i++) {
+        ck_assert_int_lt(i, ROWS_MOST - 2);
+        rows[i + 1] = conv_algorithms[i];
+    }
+    return rows;
+}
 
 /* All bits set: a NaN. */
 static float *poisoned(size_t count)

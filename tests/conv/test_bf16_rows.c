@@ -76,7 +76,7 @@ static void check_shape(const shape *s, bool rounded_before)
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         if (!rounded_before && pass == CONV_WEIGHT_GRAD) break;
         float *expected = conv_case_run(&rounded, conv_algorithm_find("reference"), (conv_pass)pass, 2);
-        for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) {
             if ((*row)->precision != PRECISION_BF16 || (*row)->transforms_operands) continue;
             check_row(rounded_before ? &rounded : &given, *row, (conv_pass)pass, expected, SUMMATION_TOLERANCE);
         }
@@ -111,7 +111,7 @@ START_TEST(rounded_transforms_err_by_little_on_average)
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         float *expected = conv_case_run(&given, conv_algorithm_find("reference"), (conv_pass)pass, 2);
         size_t count = pass == CONV_WEIGHT_GRAD ? given.w_count : conv_case_result_count(&given, (conv_pass)pass);
-        for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+        for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) {
             float *actual = rounds_transforms(*row) ? conv_case_run(&given, *row, (conv_pass)pass, 2) : NULL;
             if (!actual) continue;
             double error = root_mean_square(actual, expected, count) / root_mean_square(expected, NULL, count);
@@ -147,7 +147,7 @@ static void check_narrow_maps(const shape *s, bool x, bool y)
     round_operands(&given);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         float *expected = conv_case_run(&expecting, conv_algorithm_find("reference"), (conv_pass)pass, 2);
-        for (const conv_algorithm *const *row = conv_algorithms; *row; row++)
+        for (const conv_algorithm *const *row = conv_case_rows(); *row; row++)
             check_row(&given, *row, (conv_pass)pass, expected, loss_of(*row, (conv_pass)pass));
         free(expected);
     }
@@ -190,7 +190,7 @@ END_TEST
 START_TEST(fp32_problems_are_declined)
 {
     const conv_problem problem = {.kernel = 1, .side = 1, .in = 4, .out = 4, .batch = 1, .threads = 1};
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+    for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) {
         if ((*row)->precision != PRECISION_BF16) continue;
         conv_plan plan;
         ck_assert_int_eq(conv_plan_open(*row, &problem, CONV_FORWARD, &plan), VGG_DECLINED);

@@ -32,7 +32,7 @@ static void for_each_result(const conv_case *c, int fewest_threads, int most_thr
         float *expected = conv_case_run(c, reference, (conv_pass)pass, 2);
         ck_assert_ptr_nonnull(expected);
         for (int threads = fewest_threads; threads <= most_threads; threads++) {
-            for (const conv_algorithm *const *row = conv_algorithms; *row != reference; row++) {
+            for (const conv_algorithm *const *row = conv_case_rows(); *row != reference; row++) {
                 float *actual = conv_case_run(c, *row, (conv_pass)pass, threads);
                 if (actual) check(c, *row, pass, threads, actual, expected);
                 free(actual);
@@ -192,7 +192,7 @@ START_TEST(pooling_within_is_pooling_after)
         conv_case_open(&whole, &problem, 3, 4);
         problem.pool = true;
         conv_case_open(&pooled, &problem, 3, 4);
-        for (const conv_algorithm *const *row = conv_algorithms; *row; row++) check_pooling(&pooled, &whole, *row);
+        for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) check_pooling(&pooled, &whole, *row);
         conv_case_close(&pooled), conv_case_close(&whole);
     }
 }
@@ -228,7 +228,7 @@ START_TEST(gradients_are_adjoint)
     problem.relu = problem.pool = problem.input_is_relu = false;
     conv_case_open(&c, &problem, 2, (unsigned)_i);
     memset(c.b, 0, c.b_count * sizeof *c.b);
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) check_adjoint(&c, *row);
+    for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) check_adjoint(&c, *row);
     conv_case_close(&c);
 }
 END_TEST
@@ -288,7 +288,7 @@ START_TEST(prepare_takes_the_latest_weights)
     static const conv_problem problems[] = {{.kernel = 3, .side = 8, .in = 32, .out = 64, .batch = 2, .threads = 2},
                                             {.kernel = 1, .side = 1, .in = 96, .out = 64, .batch = 2, .threads = 2}};
     conv_problem problem = problems[_i];
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+    for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) {
         conv_case c, before;
         conv_plan plan;
         problem.precision = (*row)->precision;
@@ -329,7 +329,7 @@ START_TEST(a_narrow_row_declines_a_wide_problem)
 {
     conv_problem problem = layer_problem(3, 2);
     problem.threads = 1;
-    for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
+    for (const conv_algorithm *const *row = conv_case_rows(); *row; row++) {
         conv_plan plan;
         if ((*row)->precision == PRECISION_FP32) continue;
         ck_assert_int_eq(conv_plan_open(*row, &problem, CONV_FORWARD, &plan), VGG_DECLINED);

@@ -1,6 +1,5 @@
 """The real program over several hosts: the same training as on one, and what goes over the wire."""
 import json
-import os
 import pathlib
 import re
 import subprocess

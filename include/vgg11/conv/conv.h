@@ -87,7 +87,12 @@ typedef struct {
      * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but
      * the rest only if it says so in plan->flags. */
     vgg_status (*plan)(conv_plan *plan);
+    /* Of a row on matrix tiles, else NULL: products of a tile of 16 x 16 sums, 32 deep, that a pass over `images` images makes. */
+    double (*tile_products)(const conv_problem *problem, conv_pass pass, int images);
 } conv_algorithm;
+
+/* What one such product multiplies and adds at most. */
+enum { CONV_TILE_MULTIPLY_ADDS = 16 * 16 * 32 };
 
 /* What run() does of itself; conv_plan_run() does the rest around it. */
 typedef enum {
