@@ -169,27 +169,27 @@ static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, do
     }
 }
 
-static void note_declined(conv_choice *choice, const conv_algorithm *algorithm)
+static void note_declined(conv_choice *choice, const conv_algorithm *algorithm, const char *reason)
 {
     size_t used = strlen(choice->declined);
-    snprintf(choice->declined + used, sizeof choice->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, vgg_message());
+    snprintf(choice->declined + used, sizeof choice->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, reason);
 }
 
-/* Is the challenger, on every rank, clearly faster than what the slot holds, or where nothing is held to be had? Rows come in the order of expectation, so a tie goes
- * to the one before. `opened` is false where this rank could not make the challenger's plan. */
+/* Is the challenger, on every rank, clearly faster than what was chosen so far, or, where nothing was, to be had? Rows come in the
+ * order of expectation, so a tie goes to the one before. `opened` is false where this rank could not make the challenger's plan. */
 static bool is_better(autotuner *t, conv_choice *choice, conv_plan *challenger, bool opened, const trial_operands *s)
 {
     const double margin = 0.95;
     conv_plan *holder = choice->plan.algorithm ? &choice->plan : NULL;
     double least[2] = {holder ? choice->plan.seconds : INFINITY, opened ? 0 : INFINITY};
     if (s && opened) time_in_turns((conv_plan *const[2]){holder, challenger}, s, least);
-    for (int i = 0; i < 2; i++) least[i] = agreed(t, least[i]);
+    for (int i = 0; i < 2 && !t->alone; i++) least[i] = agreed(t, least[i]);
     challenger->seconds = least[1];
     if (holder && isfinite(least[1])) holder->seconds = least[0];
     return holder ? least[1] < margin * least[0] : isfinite(least[1]);
 }
 
-/* Opens `algorithm` for the slot; true if all ranks could and it replaces what the slot held. `s` is NULL where nothing is to be
+/* Opens `algorithm` for a pass; true if all ranks could and it replaces what was chosen so far. `s` is NULL where nothing is to be
  * timed. */
 static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algorithm *algorithm, const trial_operands *s)
 {
@@ -197,10 +197,11 @@ static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algo
     conv_plan plan;
     bool opened = conv_plan_open(algorithm, &t->layers[layer].problem, pass, &plan) == VGG_OK;
     if (!opened)
-        note_declined(choice, algorithm);
+        note_declined(choice, algorithm, vgg_message());
     else if (algorithm->precision == t->config->precision)
         t->precision_available = true;
     bool better = is_better(t, choice, &plan, opened, s);
+    if (opened && isinf(plan.seconds)) note_declined(choice, algorithm, "not to be had on every rank");
     if (better) {
         conv_plan_close(&choice->plan);
         choice->plan = plan;
@@ -313,7 +314,10 @@ static vgg_status open_recorded(autotuner *t, recorded_choice recorded[][CONV_PA
 void conv_choices_close(conv_choice choices[][CONV_PASSES], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) conv_plan_close(&choices[i][pass].plan);
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            conv_plan_close(&choices[i][pass].plan);
+            choices[i][pass].declined[0] = '\0';
+        }
     }
 }
 
@@ -338,6 +342,29 @@ static bool take_recorded(autotuner *t, bool have, recorded_choice recorded[][CO
     usable = !any(t, open_recorded(t, recorded) != VGG_OK);
     if (!usable) conv_choices_close(t->choices, t->count);
     return usable;
+}
+
+static double digest_of_choices(const autotuner *t)
+{
+    uint32_t crc = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            const conv_algorithm *algorithm = t->choices[i][pass].plan.algorithm;
+            if (algorithm) crc = hash_crc32c(crc, algorithm->name, strlen(algorithm->name) + 1);
+        }
+    }
+    return crc;
+}
+
+/* On like processors all come to the same by themselves; only where they do not is each row asked about. */
+static vgg_status choose_untimed(autotuner *t)
+{
+    t->alone = true;
+    vgg_status status = choose_all(t, NULL);
+    t->alone = false;
+    if (same_everywhere(t, status == VGG_OK ? digest_of_choices(t) : -1)) return status;
+    conv_choices_close(t->choices, t->count);
+    return choose_all(t, NULL);
 }
 
 static bool choose_from_cache(autotuner *t)
@@ -389,7 +416,7 @@ vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *l
     VGG_TRY(check_builds(&t));
     VGG_TRY(check_name(&t));
     if (any(&t, config->recorded != NULL) && choose_from_text(&t)) return VGG_OK;
-    if (!any(&t, config->tune)) return choose_all(&t, NULL);
+    if (!any(&t, config->tune)) return choose_untimed(&t);
     t.node_ranks = (int)agreed(&t, config->node_ranks); /* all wait for the slowest rank */
     if (choose_from_cache(&t)) return VGG_OK;
     VGG_TRY(choose_by_timing(&t));

@@ -10,6 +10,7 @@ typedef struct {
     size_t count;
     conv_choice (*choices)[CONV_PASSES];
     int node_ranks;           /* of the fullest node */
+    bool alone;               /* rows are not asked about on other ranks */
     bool precision_available; /* some row computes in config->precision for some layer */
 } autotuner;
 

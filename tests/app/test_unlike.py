@@ -60,6 +60,12 @@ class Unlike(cli.Case):
         self.assertEqual(outcome.err.count("same bits"), unlike, outcome.err)
         self.assertEqual("portable@1" in outcome.err, unlike, outcome.err)
 
+    def test_algorithm_that_one_processor_lacks(self):
+        words = [*SMALL, "--no-tune", "--quiet", "--precision", "bf16", "--conv", "direct-bf16", "--output", "run"]
+        outcome = self.run_command(launch(words, *[["VGG11_CPU=" + level] for level in reversed(LEVELS[2])]))
+        self.assertEqual((outcome.status, len(outcome.errors())), (9, 1), outcome.err)
+        self.assertRegex(outcome.errors()[0], "--conv direct-bf16: .*(not to be had on every rank|needs AVX512_BF16)")
+
     def test_threads(self):
         """A node's ranks share its cores, so that a rank alone on its node has more. One rank has nowhere to keep timings."""
         self.environment["VGG11_TEST_NODES"] = "1,2"
