@@ -64,6 +64,17 @@ function(vgg_add_nodes_test name)
   set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT VGG11_TEST_NODES=${nodes})
 endfunction()
 
+# vgg_add_cpu_tests(<name> <level>...): the test once more as processors of less compute it, as <name>-<level>. The levels are those
+# of VGG11_CPU (base/cpu.h); where the processor lacks one, the test is shown as skipped.
+function(vgg_add_cpu_tests name)
+  foreach(level IN LISTS ARGN)
+    add_test(NAME ${name}-${level} COMMAND ${vgg_job} $<TARGET_FILE:${name}>)
+    vgg_set_test_properties(${name}-${level} 1 1800 "cpu")
+    set_property(TEST ${name}-${level} APPEND PROPERTY ENVIRONMENT VGG11_CPU=${level})
+    set_tests_properties(${name}-${level} PROPERTIES SKIP_RETURN_CODE 77)
+  endforeach()
+endfunction()
+
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
 # cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.

@@ -160,8 +160,24 @@ class Train(cli.Case):
                 kept.append(file.read())
         self.assertIn("conv8", kept[0])
         self.assertEqual(kept[0], kept[1])
+        if cli.RANKS > 1:
+            self.check_other_commands(kept[0])
         paths = [self.path(run, cli.checkpoints(self.path(run))[-1]) for run in ["first", "second"]]
         self.assertEqual(cli.tensors(paths[0]), cli.tensors(paths[1]))
+
+    def check_other_commands(self, kept):
+        """The benchmark of the same setting takes what the training timed; what an evaluation times stands beside it."""
+        path, run = self.path("cache", "vgg11_dist", "plans.tsv"), self.path("second")
+        commands = [["bench", "--plan-cache", path, "--part", "step", "--repeats", "1", "--quiet", "--batch-size", "16"],
+                    ["eval", "--checkpoint", os.path.join(run, cli.checkpoints(run)[-1]), "--data", cli.DATA, "--test-samples", "40"]]
+        for command, same in zip(commands, [True, False]):
+            outcome = self.run_program(*command)
+            self.assertEqual(outcome.status, 0, outcome.err)
+            with open(path, encoding="utf-8") as file:
+                now = file.read()
+            self.assertEqual(now == kept, same, command)
+            self.assertIn(kept, now)
+            self.assertEqual(set(re.findall(r", (ranks \d+), ", now)), {f"ranks {cli.RANKS}"})
 
     def test_batch_smaller_than_the_ranks(self):
         self.train("--batch-size", "2", "--max-steps", "2", "--output", "run", "--checkpoint-every", "0")

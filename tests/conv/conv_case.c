@@ -55,6 +55,15 @@ static float *filled(size_t count, unsigned seed)
     return values;
 }
 
+/* What a ReLU may have made of a number below zero; a sum of nothing but -0 leaves -0. A number that stays below zero is masked
+ * as well. */
+static void rectify_some(float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (x[i] < 0 && i % 3 < 2) x[i] = i % 3 == 0 ? 0.0f : -0.0f;
+    }
+}
+
 void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned seed)
 {
     size_t pixels = (size_t)n * problem->side * problem->side;
@@ -64,6 +73,7 @@ void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned s
     c->w_count = (size_t)problem->kernel * problem->kernel * problem->in * problem->out;
     c->b_count = (size_t)problem->out;
     c->x = filled(c->x_count, seed);
+    if (problem->input_is_relu) rectify_some(c->x, c->x_count);
     c->w = filled(c->w_count, seed + 1);
     c->b = filled(c->b_count, seed + 2);
     c->dy = filled(c->y_count, seed + 3);

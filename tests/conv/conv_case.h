@@ -18,7 +18,7 @@ typedef struct {
     uint8_t *pool_argmax; /* y_count; forward overwrites it if problem.pool */
 } conv_case;
 
-/* Operands in [-1, 1), and any of the four pixels pool_argmax; the same for the same seed. */
+/* Operands in [-1, 1), zeros of both signs in x if problem.input_is_relu, and any of the four pixels chosen; the same for the same seed. */
 void conv_case_open(conv_case *c, const conv_problem *problem, int n, unsigned seed);
 void conv_case_close(conv_case *c);
 

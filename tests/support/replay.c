@@ -76,20 +76,42 @@ replay *replay_open(void)
     return r;
 }
 
-static void check_samples(const float *values, const tensor_view *view, uint32_t t, const double *expected, double tolerance,
-                          const char *what)
+typedef void (*samples_check)(const float *values, const tensor_view *view, uint32_t t, const double *expected, double tolerance,
+                              const char *what);
+
+static uint32_t sample_index(const tensor_view *view, uint32_t t, uint32_t j)
+{
+    return mix(SAMPLE_STREAM + t, j) % (uint32_t)view->count;
+}
+
+static void check_each_sample(const float *values, const tensor_view *view, uint32_t t, const double *expected, double tolerance,
+                              const char *what)
 {
     double largest = 0;
     for (int j = 0; j < REPLAY_SAMPLES; j++) largest = fmax(largest, fabs(expected[j]));
     for (uint32_t j = 0; j < REPLAY_SAMPLES; j++) {
-        uint32_t index = mix(SAMPLE_STREAM + t, j) % (uint32_t)view->count;
+        uint32_t index = sample_index(view, t, j);
         double difference = fabs(values[index] - expected[j]);
         ck_assert_msg(difference <= tolerance * largest, "%s %s[%u]: %.9g, expected %.9g", what, view->name, index, values[index],
                       expected[j]);
     }
 }
 
-void replay_assert_close(const float *flat, const replay_tensor *expected, double tolerance, const char *what)
+static void check_all_samples(const float *values, const tensor_view *view, uint32_t t, const double *expected, double tolerance,
+                              const char *what)
+{
+    double errors = 0, squares = 0;
+    for (uint32_t j = 0; j < REPLAY_SAMPLES; j++) {
+        double error = values[sample_index(view, t, j)] - expected[j];
+        errors += error * error;
+        squares += expected[j] * expected[j];
+    }
+    ck_assert_msg(sqrt(errors) <= tolerance * sqrt(squares), "%s %s: %.3g of the samples' size", what, view->name,
+                  sqrt(errors / squares));
+}
+
+static void check_tensors(const float *flat, const replay_tensor *expected, double tolerance, samples_check check_samples,
+                          const char *what)
 {
     for (uint32_t t = 0; t < MODEL_TENSORS; t++) {
         const tensor_view *view = &model_tensors()[t];
@@ -105,4 +127,14 @@ void replay_assert_close(const float *flat, const replay_tensor *expected, doubl
                       what, view->name, sum, expected[t].sum);
         check_samples(values, view, t, expected[t].samples, tolerance, what);
     }
+}
+
+void replay_assert_close(const float *flat, const replay_tensor *expected, double tolerance, const char *what)
+{
+    check_tensors(flat, expected, tolerance, check_each_sample, what);
+}
+
+void replay_assert_near(const float *flat, const replay_tensor *expected, double tolerance, const char *what)
+{
+    check_tensors(flat, expected, tolerance, check_all_samples, what);
 }

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,31 @@ static void end_all_on_exit(void)
     running->end_all();
 }
 
+#include "vgg11/base/cpu.h"
+
+/* What CTest is told to call skipped, in vgg_add_cpu_tests(). */
+enum { EXIT_SKIPPED = 77 };
+
+/* Whether VGG11_CPU asks for more than this processor has: what runs then is a lower level's test once more. */
+static bool lacks_level(const char *asked)
+{
+    const cpu_features *cpu = cpu_detect();
+    const struct {
+        const char *level;
+        bool here;
+    } levels[] = {{"avx2", cpu->avx2}, {"avx512", cpu->avx512}, {"avx512_bf16", cpu->avx512_bf16}, {"amx_bf16", cpu->amx_bf16}};
+    for (size_t i = 0; asked && i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(asked, levels[i].level) == 0) return !levels[i].here;
+    return false;
+}
+
 int support_run(Suite *suite, const support_ranks *ranks)
 {
+    const char *asked = getenv("VGG11_CPU");
+    if (lacks_level(asked)) {
+        printf("skipped: this processor has not what VGG11_CPU=%s is to test\n", asked);
+        return EXIT_SKIPPED;
+    }
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
     running = ranks;

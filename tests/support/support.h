@@ -13,7 +13,8 @@ typedef struct {
 
 /* Runs the suite and returns the exit status of the program. Tests are not forked: OpenMP's and MPI's threads do not
  * survive a fork. `ranks` is NULL for a program on its own. Otherwise the first check that fails on any rank ends them all,
- * before tear-downs: the others may wait for this rank in a collective call. So does exit() while the suite runs. */
+ * before tear-downs: the others may wait for this rank in a collective call. So does exit() while the suite runs.
+ * Runs nothing, says so and returns what CTest shows as skipped, if VGG11_CPU names a level that this processor lacks. */
 int support_run(Suite *suite, const support_ranks *ranks);
 
 /* Fails the test, naming the worst index, unless |actual - expected| <= tolerance * max|expected| for all i. */
