@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vgg11/kernels/bf16.h"
 #include "vgg11/kernels/pool.h"
+#include "vgg11/kernels/kernels.h"
 #include "support/support.h"
+#include "vgg11/base/cpu.h"
 
 enum { N = 3 };
 
@@ -110,12 +113,30 @@ START_TEST(nan_wins_wherever_it_stands)
 }
 END_TEST
 
+/* In fp32, and in bf16. */
 START_TEST(relu_gradient_stops_at_zero_and_shows_nan)
 {
     const float y[8] = {1, 0, -0.0f, NAN, 2, 0, 3, 0};
     float dy[8] = {1, 2, 3, 4, NAN, NAN, INFINITY, 8};
-    relu_backward(y, dy, 8, 2);
+    bf16 narrow_y[8], narrow_dy[8];
+    if (_i == 0) {
+        relu_backward(y, dy, 8, 2);
+    } else {
+        bf16_round_array(narrow_y, y, 8, 1);
+        bf16_round_array(narrow_dy, dy, 8, 1);
+        relu_backward_bf16(narrow_y, narrow_dy, 8, 2);
+        bf16_widen_array(dy, narrow_dy, 8, 1);
+    }
     ck_assert(dy[0] == 1 && dy[1] == 0 && dy[2] == 0 && dy[3] == 4 && isnan(dy[4]) && dy[5] == 0 && isinf(dy[6]) && dy[7] == 0);
+}
+END_TEST
+
+/* Else the tests of a level would be those of another. */
+START_TEST(the_processor_has_its_widest_kernels)
+{
+    const cpu_features *cpu = cpu_detect();
+    ck_assert_str_eq(simd_kernels_select()->name, cpu->avx512 ? "avx512" : cpu->avx2 ? "avx2" : "portable");
+    ck_assert_int_eq(simd_kernels_select_bf16() != NULL, cpu->avx512_bf16);
 }
 END_TEST
 
@@ -125,7 +146,8 @@ int main(void)
     TCase *tests = tcase_create("pool");
     tcase_add_test(tests, shapes_and_threads);
     tcase_add_test(tests, nan_wins_wherever_it_stands);
-    tcase_add_test(tests, relu_gradient_stops_at_zero_and_shows_nan);
+    tcase_add_loop_test(tests, relu_gradient_stops_at_zero_and_shows_nan, 0, 2);
+    tcase_add_test(tests, the_processor_has_its_widest_kernels);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }
