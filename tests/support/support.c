@@ -46,12 +46,13 @@ enum { EXIT_SKIPPED = 77 };
 /* Whether VGG11_CPU asks for more than this processor has: what runs then is a lower level's test once more. */
 static bool lacks_level(const char *asked)
 {
+    if (!asked) return false; /* before the processor is looked at, which a test may want to do itself */
     const cpu_features *cpu = cpu_detect();
     const struct {
         const char *level;
         bool here;
     } levels[] = {{"avx2", cpu->avx2}, {"avx512", cpu->avx512}, {"avx512_bf16", cpu->avx512_bf16}, {"amx_bf16", cpu->amx_bf16}};
-    for (size_t i = 0; asked && i < sizeof levels / sizeof *levels; i++)
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (strcmp(asked, levels[i].level) == 0) return !levels[i].here;
     return false;
 }
