@@ -20,6 +20,7 @@ each kind of peer is looked for in this Python.
 import argparse
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -90,11 +91,14 @@ class Failed(Exception):
     """A process that should have succeeded: one line about it."""
 
 
+def whole_number(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: wants a number of at least 1")
+    return int(text)
+
+
 def whole_numbers(text):
-    values = [int(word) for word in text.split(",")]
-    if min(values) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: wants numbers of at least 1")
-    return values
+    return [whole_number(word) for word in text.split(",")]
 
 
 def precision_pairs(text):
@@ -111,6 +115,14 @@ def kind_and_python(text):
     return kind, python
 
 
+def setting_names(text):
+    known = list(dict.fromkeys(setting.name for kind in KINDS.values() for setting in kind.settings))
+    names = text.split(",")
+    if not set(names) <= set(known):
+        raise argparse.ArgumentTypeError(f"{text}: wants some of {', '.join(known)}")
+    return names
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(HERE.parent / "build/release/src/app/vgg11_dist"),
@@ -125,12 +137,11 @@ def parse_options():
                         help="threads a rank (default: as many as there are cores)")
     parser.add_argument("--pairs", type=precision_pairs, default=[("fp32", "fp32")], metavar="OURS:THEIRS,...",
                         help="precisions to set against each other (default: fp32:fp32)")
-    parser.add_argument("--turns", type=int, default=5, help="turns of each program for each line (default: 5)")
-    parser.add_argument("--steps", type=int, default=10, help="timed steps in a turn (default: 10)")
-    parser.add_argument("--warmup", type=int, default=3, help="steps before the timed ones in a turn (default: 3)")
-    parser.add_argument("--skip", type=lambda text: text.split(","), default=[], metavar="SETTING,...",
-                        help="peers' settings not to try, of "
-                             + ", ".join(dict.fromkeys(s.name for kind in KINDS.values() for s in kind.settings)))
+    parser.add_argument("--turns", type=whole_number, default=5, help="turns of each program for each line (default: 5)")
+    parser.add_argument("--steps", type=whole_number, default=10, help="timed steps in a turn (default: 10)")
+    parser.add_argument("--warmup", type=whole_number, default=3, help="steps before the timed ones in a turn (default: 3)")
+    parser.add_argument("--skip", type=setting_names, default=[], metavar="SETTING,...",
+                        help="peers' settings not to try; a wrong one lists them")
     parser.add_argument("--bench-options", default="", metavar="TEXT", help="further options for `vgg11_dist bench`")
     parser.add_argument("--mpirun", default="mpirun --oversubscribe", metavar="TEXT",
                         help="how ours is started on more than one rank (default: %(default)s)")
@@ -164,6 +175,14 @@ def bound(command, case, rank):
     return ["taskset", "-c", ",".join(str(processor) for core in mine for processor in core), *command]
 
 
+def describe_failure(process, errors):
+    """One line: the last that it said itself, without the boxes that mpirun draws below."""
+    said = re.sub(r"^-{20,}$.*?^-{20,}$", "", errors, flags=re.MULTILINE | re.DOTALL).split("\n")
+    last = next((line for line in reversed(said) if line.strip()), "it said nothing")
+    command = shlex.join(itertools.takewhile(lambda word: word != ":", process.args))
+    return f"exit status {process.returncode} of {command}: {last}"
+
+
 def run_together(commands, environment=None):
     """Standard output of the first of several commands that must all succeed; once one has failed the others are ended."""
     commands = [[str(word) for word in command] for command in commands]
@@ -176,10 +195,8 @@ def run_together(commands, environment=None):
         outputs = {pool.submit(process.communicate): process for process in processes}
         try:
             for output in concurrent.futures.as_completed(outputs):
-                process = outputs[output]
-                if process.returncode != 0:
-                    last = (output.result()[1].strip().splitlines() or ["it said nothing"])[-1]
-                    raise Failed(f"exit status {process.returncode} of {shlex.join(process.args)}: {last}")
+                if outputs[output].returncode != 0:
+                    raise Failed(describe_failure(outputs[output], output.result()[1]))
         finally:
             for process in processes:
                 process.terminate()
