@@ -218,7 +218,7 @@ class Resume(cli.Case):
         self.assertEqual(whole, resumed)
         configs = [self.config_of(run) for run in ["whole", "resumed"]]
         self.assertEqual(configs[0]["algorithms"], configs[1]["algorithms"])
-        self.assertRegex(configs[0]["algorithms"], r"^conv1:\w+/-/\w+ conv2:\w+/\w+/\w+ .* fc4:\w+/\w+/\w+$")
+        self.assertRegex(configs[0]["algorithms"], r"^conv1:[\w-]+/-/[\w-]+ conv2:[\w-]+/[\w-]+/[\w-]+ .* fc4:[\w-]+/[\w-]+/[\w-]+$")
 
     def test_what_changes_the_sums_is_said(self):
         self.run_to(2, "run", *cli.TINY, "--exchange", "node")
