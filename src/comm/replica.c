@@ -84,9 +84,9 @@ static vgg_status check_equal(const comparison *all)
         list_ranks(all, all->found[0].hash, true, ranks, sizeof ranks);
         list_ranks(all, all->found[0].hash, false, others, sizeof others);
         return vgg_fail(VGG_DISAGREE,
-                        "%s differ between ranks: ranks %s and %s differ, and no majority of the %d says which are wrong; "
+                        "%s differ between ranks: ranks %s and %s differ, and no majority of %d copies says which are wrong; "
                         "suspect memory, processors or unequal builds, and resume from the last checkpoint",
-                        all->what, ranks, others, size);
+                        all->what, ranks, others, all->copies);
     }
     int differing = list_ranks(all, right, false, ranks, sizeof ranks);
     if (differing == 0) return VGG_OK;
