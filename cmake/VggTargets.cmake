@@ -23,6 +23,13 @@ if(VGG11_SANITIZE)
   target_link_options(vgg_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(VGG11_FUZZ)
+  set(fuzz_options -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -g)
+  target_compile_definitions(vgg_flags INTERFACE FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+  target_compile_options(vgg_flags INTERFACE ${fuzz_options})
+  target_link_options(vgg_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
 # vgg_add_layer(<folder> SOURCES <file>... [BELOW <folder>...] [PRIVATE_LIBS <target>...])
 function(vgg_add_layer folder)
   cmake_parse_arguments(ARG "" "" "SOURCES;BELOW;PRIVATE_LIBS" ${ARGN})
@@ -75,6 +82,22 @@ function(vgg_add_cpu_tests name)
   endforeach()
 endfunction()
 
+# Labels "fault" and "fault-<number>" for each row of the table of faults whose expression matches the test's name.
+file(STRINGS ${CMAKE_SOURCE_DIR}/tests/faults/faults.tsv vgg_fault_rows REGEX "^[0-9]")
+set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/faults/faults.tsv)
+function(vgg_fault_labels test out)
+  set(labels "")
+  foreach(row IN LISTS vgg_fault_rows)
+    string(REGEX MATCH "^[0-9]+" number "${row}")
+    string(REGEX MATCH "[^\t]+$" names "${row}")
+    if(test MATCHES "${names}")
+      list(APPEND labels fault fault-${number})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES labels)
+  set(${out} "${labels}" PARENT_SCOPE)
+endfunction()
+
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
 # cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.
@@ -95,5 +118,6 @@ function(vgg_set_test_properties test ranks timeout labels)
   endif()
   # The limit that counts is job.py's; ctest's own, which ends only what it started itself, comes after.
   math(EXPR last_limit "${limit} + 60")
-  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${last_limit} LABELS "${labels}" PROCESSORS ${ranks})
+  vgg_fault_labels(${test} faults)
+  set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${last_limit} LABELS "${labels};${faults}" PROCESSORS ${ranks})
 endfunction()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures strong and weak scaling over ranks x threads on this machine: medians of repeats, as CSV and picture.
 set -euo pipefail
+export LC_ALL=C # awk writes and sort reads decimal points, whatever the user's language
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/common.sh
 . "$here/common.sh"

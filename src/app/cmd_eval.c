@@ -32,7 +32,7 @@ typedef struct {
 
 static training_facts facts_of(const checkpoint_state *state)
 {
-    training_facts facts = {.step = state->step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
+    training_facts facts = {.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
     json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
     const char *resize = json_string_value(json_object_get(config, "resize"));
     snprintf(facts.resize, sizeof facts.resize, "%s", resize && resize_find(resize) ? resize : "");

@@ -7,6 +7,7 @@
 #include "app/build_info.h"
 #include "app/command.h"
 #include "app/options/options.h"
+#include "vgg11/base/build_id.h"
 #include "vgg11/base/log.h"
 #include "vgg11/train/stop_signal.h"
 
@@ -29,11 +30,21 @@ static vgg_status print_text(comm *c, const options *o)
     return VGG_OK;
 }
 
+/* Unlike builds may do unlike things after each other, and wait for one another. */
+static vgg_status agree_on_build(comm *c)
+{
+    char id[BUILD_ID_MAX];
+    build_id(id);
+    return comm_agree_text(c, "the program's build", id);
+}
+
 static vgg_status run(comm *c, const options *o)
 {
+    VGG_TRY(agree_on_build(c));
     VGG_TRY(options_agree(c, o)); /* before any is looked at: ranks that were asked for unlike things would wait for each other */
     if (o->help || o->version) return print_text(c, o);
     vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
+    if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
     return o->command->run(c, o);
 }
 

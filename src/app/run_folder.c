@@ -150,7 +150,7 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
     }
     checkpoint_state state = {0};
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
-    folder->resume_step = state.step;
+    folder->resume_step = state.position.step;
     checkpoint_state_clear(&state);
     return VGG_OK;
 }

@@ -18,6 +18,9 @@
 enum { CPU_MASK_BITS = 16384 };
 
 #if defined(__x86_64__)
+/* Bits of leaf 7's EDX, which not every compiler's <cpuid.h> names. */
+enum { CPUID_AMX_BF16 = 1 << 22, CPUID_AMX_TILE = 1 << 24 };
+
 enum {
     XCR0_AVX = 0x6,     /* XMM and YMM state */
     XCR0_AVX512 = 0xe6, /* and opmasks and ZMM */
@@ -62,7 +65,7 @@ static cpu_features test_features(void)
     found.avx512 = found.avx2 && has_all(state, XCR0_AVX512) &&
                    has_all(leaf7.ebx, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
     found.avx512_bf16 = found.avx512 && has_all(leaf7_1.eax, bit_AVX512BF16);
-    found.amx_bf16 = found.avx512 && has_all(state, XCR0_AMX) && has_all(leaf7.edx, bit_AMX_TILE | bit_AMX_BF16) &&
+    found.amx_bf16 = found.avx512 && has_all(state, XCR0_AMX) && has_all(leaf7.edx, CPUID_AMX_TILE | CPUID_AMX_BF16) &&
                      kernel_grants_tiles();
     return found;
 }

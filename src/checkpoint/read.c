@@ -17,6 +17,7 @@ void checkpoint_state_clear(checkpoint_state *state)
 {
     free(state->config_json);
     free(state->data_fingerprint);
+    free(state->data_digest);
     free(state->tuning_fingerprint);
     free(state->exchange);
     free(state->algorithms);

@@ -50,21 +50,22 @@ typedef struct {
         key, FIELD_##type, offsetof(checkpoint_state, member), later \
     }
 static const state_field fields[] = {
-    FIELD("step", U64, step, false),
-    FIELD("epoch", U32, epoch, false),
-    FIELD("position", U32, position, false),
+    FIELD("step", U64, position.step, false),
+    FIELD("epoch", U32, position.epoch, false),
+    FIELD("position", U32, position.epoch_step, false),
     FIELD("seed", U64, seed, false),
     FIELD("ranks", INT, ranks, false),
     FIELD("threads", INT, threads, false),
     FIELD("slices", INT, micro_batches, false),
-    FIELD("best_accuracy", DOUBLE, best_accuracy, false),
-    FIELD("epoch_loss_sum", DOUBLE, epoch_loss_sum, false),
-    FIELD("epoch_correct", U64, epoch_correct, false),
-    FIELD("epoch_samples", U64, epoch_samples, false),
+    FIELD("best_accuracy", DOUBLE, position.best_accuracy, false),
+    FIELD("epoch_loss_sum", DOUBLE, position.epoch_loss_sum, false),
+    FIELD("epoch_correct", U64, position.epoch_correct, false),
+    FIELD("epoch_samples", U64, position.epoch_samples, false),
     FIELD("pixel_mean", DOUBLE, pixel_mean, false),
     FIELD("pixel_deviation", DOUBLE, pixel_deviation, false),
     FIELD("recipe", LINE, data_fingerprint, false),
     FIELD("config", TEXT, config_json, false),
+    FIELD("data_digest", LINE, data_digest, true),
     FIELD("setting", LINE, tuning_fingerprint, true),
     FIELD("exchange", LINE, exchange, true),
     FIELD("algorithms", LINE, algorithms, true),
@@ -149,6 +150,17 @@ static uint32_t metadata_checksum(json_t *metadata)
     return crc;
 }
 
+/* An attacker computes the right one; what fuzzes the parser behind it need not. */
+static bool is_checksum(json_t *metadata, uint32_t expected)
+{
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    (void)metadata, (void)expected;
+    return true;
+#else
+    return expected == metadata_checksum(metadata);
+#endif
+}
+
 static json_t *compose_metadata(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS])
 {
     json_t *metadata = json_object();
@@ -230,7 +242,7 @@ static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_
     uint32_t expected = 0;
     if (!json_is_object(metadata)) return bad(path, "__metadata__", "is missing; not a checkpoint of vgg11_dist");
     VGG_TRY(parse_version(path, metadata));
-    if (!parse_hex(metadata_text(metadata, CHECKSUM_KEY), &expected) || expected != metadata_checksum(metadata))
+    if (!parse_hex(metadata_text(metadata, CHECKSUM_KEY), &expected) || !is_checksum(metadata, expected))
         return bad(path, "__metadata__", "does not match its checksum; the file is damaged");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const char *text = metadata_text(metadata, fields[i].name);

@@ -19,15 +19,25 @@ void mpi_check(int code, const char *call)
     abort();
 }
 
-/* srun without a matching --mpi plug-in starts tasks that each believe to be alone: N equal trainings instead of one. */
-static vgg_status refuse_lonely_tasks(const comm *c)
+/* What launchers tell their tasks: how many they are. */
+static const struct {
+    const char *variable, *launcher, *advice;
+} launchers[] = {
+    {"SLURM_STEP_NUM_TASKS", "srun", "srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun"},
+    {"PMI_SIZE", "the launcher of another MPI", "the mpirun of the MPI that `vgg11_dist info` names"}, /* MPICH and its kin */
+    {"MPI_LOCALNRANKS", "the launcher of another MPI", "the mpirun of the MPI that `vgg11_dist info` names"},
+};
+
+vgg_status comm_check_launcher(const comm *c)
 {
-    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
-    if (c->size > 1 || getenv("OMPI_COMM_WORLD_SIZE") || !tasks || atoi(tasks) <= 1) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE,
-                    "srun started %s tasks, but MPI sees one alone: use srun --mpi=pmix (srun --mpi=list shows "
-                    "what there is), or mpirun",
-                    tasks);
+    if (c->size > 1 || getenv("OMPI_COMM_WORLD_SIZE")) return VGG_OK;
+    for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++) {
+        const char *tasks = getenv(launchers[i].variable);
+        if (tasks && atoi(tasks) > 1)
+            return vgg_fail(VGG_UNAVAILABLE, "%s started %s tasks, but MPI sees one alone: use %s", launchers[i].launcher, tasks,
+                            launchers[i].advice);
+    }
+    return VGG_OK;
 }
 
 static void read_library_version(comm *c)
@@ -47,8 +57,8 @@ static vgg_status open_world(comm *c, int thread_level)
     gethostname(c->host, sizeof c->host - 1);
     read_library_version(c);
 
-    vgg_status status = refuse_lonely_tasks(c);
-    if (status == VGG_OK && thread_level < MPI_THREAD_FUNNELED)
+    vgg_status status = VGG_OK;
+    if (thread_level < MPI_THREAD_FUNNELED)
         status = vgg_fail(VGG_UNAVAILABLE, "%s gives no MPI_THREAD_FUNNELED: use a build with thread support", c->library);
     VGG_TRY(comm_agree(c, status));
     return nodes_open(c);

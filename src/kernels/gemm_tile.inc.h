@@ -3,7 +3,11 @@
 #include <string.h>
 
 #define SIMD_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define SIMD_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* Words are floats, unless the instruction set's file says that they are pairs of bfloat16. */
 #ifndef SIMD_PER_WORD

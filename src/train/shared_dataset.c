@@ -1,5 +1,7 @@
 #include "vgg11/train/shared_dataset.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vgg11/base/memory.h"
@@ -7,13 +9,14 @@
 
 /* The part of this rank among those of its node: each node decodes the whole set once. */
 static vgg_status decode_part(comm *c, const dataset_source *source, const char *resize, bool resize_bug, uint8_t *images,
-                              uint8_t *labels, uint64_t histogram[256])
+                              uint8_t *labels, shared_dataset *out)
 {
     vgg_range part = range_part(source->count, (size_t)comm_node_size(c), (size_t)comm_node_rank(c));
     if (part.count == 0) return VGG_OK;
     uint8_t *my_images = images + part.first * DATASET_PIXELS;
     VGG_TRY(dataset_decode(source, resize_find(resize), resize_bug, part, my_images, labels + part.first));
-    normalization_count(my_images, (uint32_t)part.count, histogram);
+    normalization_count(my_images, (uint32_t)part.count, out->histogram);
+    out->digest = dataset_digest(my_images, labels + part.first, part);
     return VGG_OK;
 }
 
@@ -23,10 +26,21 @@ static vgg_status share(comm *c, const dataset_source *source, const char *resiz
     VGG_TRY(comm_shared_open(c, image_bytes + source->count, &out->memory));
     uint8_t *images = comm_shared_memory(out->memory), *labels = images + image_bytes;
     out->set = (dataset){images, labels, source->count};
-    vgg_status status = comm_agree(c, decode_part(c, source, resize, resize_bug, images, labels, out->histogram));
+    vgg_status status = comm_agree(c, decode_part(c, source, resize, resize_bug, images, labels, out));
     comm_shared_sync(c, out->memory);
-    if (status == VGG_OK) comm_node_sum_u64(c, out->histogram, 256);
-    return status;
+    if (status != VGG_OK) return status;
+    comm_node_sum_u64(c, out->histogram, 256);
+    comm_node_sum_u64(c, &out->digest, 1);
+    return VGG_OK;
+}
+
+/* Nodes read files of their own, which may have the same names and sizes and other bytes. */
+static vgg_status agree_on_samples(comm *c, const char *directory, const shared_dataset *shared)
+{
+    char what[DATASET_PATH_MAX + 32], digest[24];
+    snprintf(what, sizeof what, "what %s holds (as a digest)", directory);
+    snprintf(digest, sizeof digest, "%016" PRIx64, shared->digest);
+    return comm_agree_text(c, what, digest);
 }
 
 vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
@@ -41,6 +55,7 @@ vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split spl
     if (!comm_same(c, source.count)) status = vgg_fail(VGG_DISAGREE, "%s: ranks see different numbers of samples", found);
     VGG_TRY(comm_agree(c, status));
     status = share(c, &source, resize, resize_bug, out);
+    if (status == VGG_OK) status = agree_on_samples(c, found, out);
     if (status != VGG_OK) shared_dataset_close(out);
     return status;
 }

@@ -41,20 +41,23 @@ static void share_reports(trainer *t, step_report *report)
 
 static void count_step(trainer *t, const step_report *report, uint32_t samples)
 {
-    if (t->at.position == 0) {
-        t->at.epoch_loss_sum = 0;
-        t->at.epoch_correct = t->at.epoch_samples = 0;
+    if (t->position.epoch_step == 0) {
+        t->position.epoch_loss_sum = 0;
+        t->position.epoch_correct = t->position.epoch_samples = 0;
     }
-    t->at.step++;
-    t->at.position++;
-    t->at.epoch_loss_sum += report->loss_sum;
-    t->at.epoch_correct += report->correct;
-    t->at.epoch_samples += samples;
+    t->position.step++;
+    t->position.epoch_step++;
+    t->position.epoch_loss_sum += report->loss_sum;
+    t->position.epoch_correct += report->correct;
+    t->position.epoch_samples += samples;
     t->images += samples;
 }
 
 /* Of a sum over the epoch's samples so far. */
-static double epoch_mean(const trainer *t, double sum) { return t->at.epoch_samples > 0 ? sum / (double)t->at.epoch_samples : NAN; }
+static double epoch_mean(const trainer *t, double sum)
+{
+    return t->position.epoch_samples > 0 ? sum / (double)t->position.epoch_samples : NAN;
+}
 
 static void tell_step(trainer *t, const step_report *report, const clip_result *clip)
 {
@@ -63,13 +66,13 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
     t->train_s += times->step_s;
     t->exchange_s += times->exchange_s;
     t->steps++;
-    run_step_event event = {.step = t->at.step,
-                            .epoch = t->at.epoch + 1,
+    run_step_event event = {.step = t->position.step,
+                            .epoch = t->position.epoch + 1,
                             .samples = (uint32_t)t->step.images,
                             .loss = report->loss_sum / samples,
                             .accuracy = report->correct / samples,
-                            .epoch_loss = epoch_mean(t, t->at.epoch_loss_sum),
-                            .epoch_accuracy = epoch_mean(t, (double)t->at.epoch_correct),
+                            .epoch_loss = epoch_mean(t, t->position.epoch_loss_sum),
+                            .epoch_accuracy = epoch_mean(t, (double)t->position.epoch_correct),
                             .lr = report->lr,
                             .grad_norm = clip->norm,
                             .clip_scale = clip->smallest_scale,
@@ -81,7 +84,7 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
 }
 
 /* Once after every so many steps, and once more before the next update: what the first look found must still be there. */
-static bool check_is_due(const trainer *t) { return t->config->check_every > 0 && t->at.step % t->config->check_every == 0; }
+static bool check_is_due(const trainer *t) { return t->config->check_every > 0 && t->position.step % t->config->check_every == 0; }
 
 /* A strategy by which each rank updates a part would spread what one rank made of the norm, whatever the others made of it. */
 static vgg_status check_step(trainer *t, const clip_result *clip)
@@ -93,8 +96,9 @@ static vgg_status check_step(trainer *t, const clip_result *clip)
 /* One step, as DESIGN.md has it: forward, backward, mean over ranks, norm, clip, Nesterov. */
 static vgg_status train_step(trainer *t, bool *stop)
 {
-    vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->at.position);
-    step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->at.step)};
+    vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->position.epoch_step);
+    step_report report = {
+        .lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->position.step)};
 
     training_step_begin(&t->step, batch.count);
     for (int i = 0; i < training_step_micro_batches(&t->step); i++) {
@@ -106,7 +110,7 @@ static vgg_status train_step(trainer *t, bool *stop)
     if (check_is_due(t)) VGG_TRY(trainer_check(t));
     clip_result clip = training_step_update(&t->step, &t->config->optimizer, report.lr);
 
-    VGG_TRY(divergence_check(&t->divergence, t->at.step + 1, report.loss_sum / (double)batch.count, clip.norm));
+    VGG_TRY(divergence_check(&t->divergence, t->position.step + 1, report.loss_sum / (double)batch.count, clip.norm));
     count_step(t, &report, (uint32_t)batch.count);
     tell_step(t, &report, &clip);
     *stop = report.stop;
@@ -120,14 +124,14 @@ static vgg_status evaluate(trainer *t, bool *best)
                          &t->last_eval));
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
-                        (unsigned long long)t->at.step);
-    *best = t->last_eval.accuracy > t->at.best_accuracy;
-    if (*best) t->at.best_accuracy = t->last_eval.accuracy;
-    bool within = t->at.position > 0;
-    run_eval_event event = {.epoch = t->at.epoch + within,
-                            .step = t->at.step,
-                            .train_loss = epoch_mean(t, t->at.epoch_loss_sum),
-                            .train_accuracy = epoch_mean(t, (double)t->at.epoch_correct),
+                        (unsigned long long)t->position.step);
+    *best = t->last_eval.accuracy > t->position.best_accuracy;
+    if (*best) t->position.best_accuracy = t->last_eval.accuracy;
+    bool within = t->position.epoch_step > 0;
+    run_eval_event event = {.epoch = t->position.epoch + within,
+                            .step = t->position.step,
+                            .train_loss = epoch_mean(t, t->position.epoch_loss_sum),
+                            .train_accuracy = epoch_mean(t, (double)t->position.epoch_correct),
                             .test_loss = t->last_eval.loss,
                             .test_accuracy = t->last_eval.accuracy,
                             .samples = (uint32_t)t->last_eval.samples,
@@ -139,8 +143,8 @@ static vgg_status evaluate(trainer *t, bool *best)
 
 static void begin_next_epoch(trainer *t)
 {
-    t->at.epoch++;
-    t->at.position = 0;
+    t->position.epoch++;
+    t->position.epoch_step = 0;
 }
 
 /* Is a checkpoint due after the step just done? The last state of a run that writes any is always kept. */
@@ -148,14 +152,14 @@ static bool save_is_due(const trainer *t, bool epoch_ended)
 {
     const train_config *config = t->config;
     bool by_epoch = config->checkpoint_every > 0, by_step = config->checkpoint_steps > 0;
-    if (t->at.step == t->steps_total) return by_epoch || by_step;
-    return (by_epoch && epoch_ended && t->at.epoch % config->checkpoint_every == 0) ||
-           (by_step && t->at.step % config->checkpoint_steps == 0);
+    if (t->position.step == t->steps_total) return by_epoch || by_step;
+    return (by_epoch && epoch_ended && t->position.epoch % config->checkpoint_every == 0) ||
+           (by_step && t->position.step % config->checkpoint_steps == 0);
 }
 
 static vgg_status say_stopped(const trainer *t)
 {
-    unsigned long long step = t->at.step;
+    unsigned long long step = t->position.step;
     if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu", step);
     return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu, saved in %s; run again with --resume to go on", step,
                     t->config->output);
@@ -165,7 +169,7 @@ static vgg_status say_stopped(const trainer *t)
  * since a stopped run goes on from there. After the last step there is nothing left to stop. */
 static vgg_status finish_step(trainer *t, bool stop)
 {
-    bool epoch_ended = t->at.position == t->steps_per_epoch, last = t->at.step == t->steps_total, best = false;
+    bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
     stop = stop && !last;
     if (epoch_ended) begin_next_epoch(t);
     if (epoch_ended || last) {
@@ -178,10 +182,10 @@ static vgg_status finish_step(trainer *t, bool stop)
 
 static vgg_status train_epoch(trainer *t)
 {
-    uint32_t epoch = t->at.epoch;
+    uint32_t epoch = t->position.epoch;
     bool stop = false;
     sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train.set.count);
-    while (t->at.epoch == epoch && t->at.step < t->steps_total) {
+    while (t->position.epoch == epoch && t->position.step < t->steps_total) {
         VGG_TRY(train_step(t, &stop));
         VGG_TRY(finish_step(t, stop));
     }
@@ -190,8 +194,8 @@ static vgg_status train_epoch(trainer *t)
 
 static void tell_start(trainer *t)
 {
-    run_start_event event = {.step = t->at.step,
-                             .epoch = t->at.epoch,
+    run_start_event event = {.step = t->position.step,
+                             .epoch = t->position.epoch,
                              .epochs = t->config->epochs,
                              .steps_total = t->steps_total,
                              .steps_per_epoch = t->steps_per_epoch,
@@ -216,13 +220,13 @@ static vgg_status tell_end(trainer *t, vgg_status status)
     double steps = t->steps > 0 ? (double)t->steps : 1;
     run_end_event event = {.status = (int)status,
                            .message = message,
-                           .step = t->at.step,
+                           .step = t->position.step,
                            .wall_s = clock_now_s() - t->started_s,
                            .train_s = t->train_s,
                            .step_s = t->train_s / steps,
                            .exchange_s = t->exchange_s / steps,
                            .images = t->images,
-                           .best_accuracy = t->at.best_accuracy,
+                           .best_accuracy = t->position.best_accuracy,
                            .final_accuracy = t->last_eval.accuracy,
                            .final_loss = t->last_eval.loss,
                            .memory_peak_bytes = peak};
@@ -234,7 +238,7 @@ static vgg_status train_epochs(trainer *t)
 {
     vgg_status status = VGG_OK;
     tell_start(t);
-    while (status == VGG_OK && t->at.step < t->steps_total) status = train_epoch(t);
+    while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
     bool nothing_to_do = status == VGG_OK && t->last_eval.samples == 0;
     bool best = false;
     if (nothing_to_do) status = evaluate(t, &best);

@@ -10,35 +10,19 @@
 
 static checkpoint_state state_of(trainer *t)
 {
-    return (checkpoint_state){.step = t->at.step,
-                              .epoch = t->at.epoch,
-                              .position = t->at.position,
+    return (checkpoint_state){.position = t->position,
                               .seed = t->config->seed,
                               .ranks = comm_size(t->c),
                               .threads = t->config->step.network.threads,
                               .micro_batches = t->config->step.exchange.micro_batches,
-                              .best_accuracy = t->at.best_accuracy,
-                              .epoch_loss_sum = t->at.epoch_loss_sum,
-                              .epoch_correct = t->at.epoch_correct,
-                              .epoch_samples = t->at.epoch_samples,
                               .pixel_mean = t->pixels.mean,
                               .pixel_deviation = t->pixels.deviation,
                               .config_json = (char *)t->config->config_json,
                               .data_fingerprint = t->data_fingerprint,
+                              .data_digest = t->data_digest,
                               .tuning_fingerprint = t->tuning_fingerprint,
                               .exchange = (char *)exchange_name(t->step.ex),
                               .algorithms = t->algorithms};
-}
-
-static train_progress progress_of(const checkpoint_state *state)
-{
-    return (train_progress){.step = state->step,
-                            .epoch = state->epoch,
-                            .position = state->position,
-                            .best_accuracy = state->best_accuracy,
-                            .epoch_loss_sum = state->epoch_loss_sum,
-                            .epoch_correct = state->epoch_correct,
-                            .epoch_samples = state->epoch_samples};
 }
 
 static vgg_status check_fit(const trainer *t, const char *path, const checkpoint_state *state)
@@ -46,10 +30,15 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
     if (strcmp(state->data_fingerprint, t->data_fingerprint) != 0)
         return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->data_fingerprint,
                         t->data_fingerprint);
-    uint64_t expected = (uint64_t)state->epoch * t->steps_per_epoch + state->position;
-    if (state->position < t->steps_per_epoch && state->step == expected) return VGG_OK;
+    if (*state->data_digest && strcmp(state->data_digest, t->data_digest) != 0)
+        return vgg_fail(VGG_BAD_CHECKPOINT,
+                        "%s: was made with other training images or labels than those found now (digest %s, now %s)", path,
+                        state->data_digest, t->data_digest);
+    const run_position *at = &state->position;
+    uint64_t expected = (uint64_t)at->epoch * t->steps_per_epoch + at->epoch_step;
+    if (at->epoch_step < t->steps_per_epoch && at->step == expected) return VGG_OK;
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more",
-                    path, state->step, state->epoch, t->steps_per_epoch, state->position);
+                    path, at->step, at->epoch, t->steps_per_epoch, at->epoch_step);
 }
 
 /* On rank 0. */
@@ -60,8 +49,8 @@ static vgg_status load_checkpoint(trainer *t)
     vgg_status status = checkpoint_load(path, &state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex));
     if (status == VGG_OK) status = check_fit(t, path, &state);
     if (status == VGG_OK) {
-        t->at = progress_of(&state);
-        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.step);
+        t->position = state.position;
+        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.position.step);
         trainer_tell_differences(t);
     }
     checkpoint_state_clear(&state);
@@ -77,7 +66,7 @@ vgg_status trainer_start_weights(trainer *t)
     else if (first)
         initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));
-    comm_broadcast(t->c, &t->at, sizeof t->at, 0);
+    comm_broadcast(t->c, &t->position, sizeof t->position, 0);
     exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
     if (t->config->resume) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
     return VGG_OK;
@@ -100,9 +89,9 @@ static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char 
 {
     double start = clock_now_s();
     uint64_t bytes = 0;
-    checkpoint_path(t->config->output, t->at.step, path);
+    checkpoint_path(t->config->output, t->position.step, path);
     VGG_TRY(checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), &bytes));
-    run_checkpoint_event event = {t->at.step, path, bytes, clock_now_s() - start};
+    run_checkpoint_event event = {t->position.step, path, bytes, clock_now_s() - start};
     TRAINER_TELL(t, checkpoint, &event);
     return checkpoint_prune(t->config->output, t->config->keep, path);
 }

@@ -11,18 +11,7 @@
 #include "vgg11/train/trainer.h"
 #include "vgg11/train/step.h"
 
-enum { DATA_FINGERPRINT_MAX = 512, TUNING_FINGERPRINT_MAX = 384, EXCHANGE_NAME_MAX = 64 };
-
-/* Where the run stands: all of it goes into a checkpoint. */
-typedef struct {
-    uint64_t step;     /* steps done */
-    uint32_t epoch;    /* epochs done */
-    uint32_t position; /* steps done in the current epoch */
-    double best_accuracy;
-    double epoch_loss_sum; /* these three: over the steps so far of the last step's epoch */
-    uint64_t epoch_correct;
-    uint64_t epoch_samples;
-} train_progress;
+enum { DATA_FINGERPRINT_MAX = 512, DATA_DIGEST_MAX = 24, TUNING_FINGERPRINT_MAX = 384, EXCHANGE_NAME_MAX = 64 };
 
 /* What a rank says of its part of a step. All ranks get all reports and take the same decisions from them. */
 typedef struct {
@@ -58,9 +47,10 @@ typedef struct {
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */
     uint64_t schedule_steps;
-    train_progress at;
+    run_position position;
     evaluation last_eval;
     char data_fingerprint[DATA_FINGERPRINT_MAX];
+    char data_digest[DATA_DIGEST_MAX]; /* of the training images and labels */
     char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms holds for, on all ranks */
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* of the network */
     resume_record resumed_from;                      /* if config->resume */

@@ -45,6 +45,10 @@ static vgg_status write_setting(trainer *t)
     char processors[RANKS_TEXT_MAX], threads[RANKS_TEXT_MAX + 16];
     VGG_TRY(describe_processors(t, processors));
     VGG_TRY(describe_threads(t, threads));
+    if (strchr(processors, '@'))
+        vgg_log(VGG_LOG_WARNING,
+                "ranks have unlike processors, %s: they take the algorithms that all have, and the fast wait for the slow",
+                processors);
     snprintf(t->tuning_fingerprint, sizeof t->tuning_fingerprint, "precision=%s conv=%.64s wire=%s factors=%d cpu=%s%s",
              config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32",
              config->step.network.conv ? config->step.network.conv : "auto",

@@ -93,6 +93,7 @@ static void write_data_fingerprint(trainer *t)
              "seed=%" PRIu64 " batch-size=%" PRIu32 " train-samples=%" PRIu32 " resize=%s normalize=%s resize-bug=%d shuffle=%d",
              config->seed, config->batch_size, t->train.set.count, config->data.resize, config->data.normalize,
              config->data.resize_bug, config->shuffle);
+    snprintf(t->data_digest, sizeof t->data_digest, "%016" PRIx64, t->train.digest);
 }
 
 vgg_status trainer_open(trainer *t)

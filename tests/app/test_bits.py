@@ -23,28 +23,37 @@ def digest(folder):
 
 
 class Bits(cli.Case):
-    def train_on(self, ranks, output, *arguments):
+    def train_on(self, ranks, precision, output, *arguments):
         """Two epochs of STEPS / 2 steps."""
         options = ["train", "--data", cli.DATA, "--train-samples", str(BATCH * STEPS // 2), "--test-samples", "100",
                    "--batch-size", str(BATCH), "--epochs", "2", "--micro-batches", "8", "--exchange", EXCHANGES[ranks],
-                   "--threads", "1", "--no-tune", "--keep", "1", "--output", output, *arguments]
+                   "--threads", "1", "--no-tune", "--keep", "1", "--precision", precision, "--output", output, *arguments]
         outcome = self.run_command(cli.launch(options, ranks))
         self.assertEqual(outcome.status, 0, outcome.err)
         return digest(self.path(output))
 
-    def test_any_number_of_ranks(self):
-        found = {f"{ranks} ranks": self.train_on(ranks, f"on-{ranks}") for ranks in EXCHANGES}
-        first = STEPS // 2 + 1
-        self.train_on(8, "resumed", "--max-steps", str(first))
+    def check(self, precision, numbers):
+        """Runs over each number of ranks, and one that goes on with fewer."""
+        found = {f"{ranks} ranks": self.train_on(ranks, precision, f"on-{ranks}") for ranks in numbers}
+        first, most = STEPS // 2 + 1, max(numbers)
+        self.train_on(most, precision, "resumed", "--max-steps", str(first))
         self.assertEqual(cli.events(self.path("resumed"), "step")[-1]["step"], first)
-        found[f"8 ranks to step {first}, then 2"] = self.train_on(2, "resumed", "--resume")
+        found[f"{most} ranks to step {first}, then 2"] = self.train_on(2, precision, "resumed", "--resume")
         for run, value in found.items():
-            print(f"{value}  {run}, {STEPS} steps", flush=True)
+            print(f"{value}  {precision}, {run}, {STEPS} steps", flush=True)
         self.assertEqual(cli.events(self.path("resumed"), "step")[-1]["step"], STEPS)
         self.assertEqual(len(set(found.values())), 1)
 
+    def test_any_number_of_ranks(self):
+        self.check("fp32", list(EXCHANGES))
+
+    def test_any_number_of_ranks_in_bf16(self):
+        self.check("bf16", [1, 4])
+
     def test_another_seed_gives_other_bits(self):
-        self.assertNotEqual(self.train_on(1, "one", "--max-steps", "1"), self.train_on(1, "two", "--max-steps", "1", "--seed", "2"))
+        one = self.train_on(1, "fp32", "one", "--max-steps", "1")
+        self.assertNotEqual(one, self.train_on(1, "fp32", "two", "--max-steps", "1", "--seed", "2"))
+        self.assertNotEqual(one, self.train_on(1, "bf16", "three", "--max-steps", "1"))
 
 
 if __name__ == "__main__":

@@ -106,6 +106,15 @@ class Train(cli.Case):
         self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
         self.assertEqual(len(re.findall(r"(?m)^ +\d( +[01]\.\d{4}){3} +\d+$", text)), 10)
 
+    def test_bf16(self):
+        self.train("--precision", "bf16", "--output", "run")
+        self.check_files(self.path("run"))
+        with open(self.path("run", "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        self.assertEqual(config["options"]["precision"], "bf16")
+        self.assertIn("bf16", config["algorithms"])
+        self.evaluate(self.path("run"))
+
     def mend(self, run):
         """eval makes the mistake of the training, and says so, unless told how to resize."""
         arguments = ["eval", "--test-samples", "40", "--data", cli.DATA, "--no-tune", "--json", "--checkpoint",
@@ -219,6 +228,28 @@ class Resume(cli.Case):
         configs = [self.config_of(run) for run in ["whole", "resumed"]]
         self.assertEqual(configs[0]["algorithms"], configs[1]["algorithms"])
         self.assertRegex(configs[0]["algorithms"], r"^conv1:[\w-]+/-/[\w-]+ conv2:[\w-]+/[\w-]+/[\w-]+ .* fc4:[\w-]+/[\w-]+/[\w-]+$")
+
+    def test_other_images_or_labels_are_refused(self):
+        data = cli.write_data(self.path("data"))
+        options = ["--train-samples", "16", "--test-samples", "4", "--batch-size", "8", "--no-tune", "--data", data]
+        self.run_to(1, "run", *options)
+        for name, at in [("train-images-idx3-ubyte", 16 + 784), ("train-labels-idx1-ubyte", 8 + 15)]:
+            with self.subTest(name=name):
+                with open(os.path.join(data, name), "r+b") as file:
+                    before = os.pread(file.fileno(), 1, at)
+                    os.pwrite(file.fileno(), bytes([before[0] ^ 1]), at)
+                    self.assert_refused(4, "other training images or labels", "train", *options, "--output", "again",
+                                        "--resume=" + self.path("run"))
+                    os.pwrite(file.fileno(), before, at)
+        self.run_to(2, "as-before", *options, "--resume=" + self.path("run"))
+
+    def test_bf16_goes_on_to_the_same_bits(self):
+        options = [*cli.TINY, "--precision", "bf16", "--checkpoint-steps", "1", "--keep", "0"]
+        self.run_to(3, "whole", *options)
+        start = self.path("whole", "checkpoint-00000002.safetensors")
+        outcome = self.run_to(3, "resumed", *options, "--resume=" + start)
+        self.assertNotIn("same bits", outcome.err)
+        self.assertEqual(*(self.end_of(run) for run in ["whole", "resumed"]))
 
     def test_what_changes_the_sums_is_said(self):
         self.run_to(2, "run", *cli.TINY, "--exchange", "node")

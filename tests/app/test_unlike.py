@@ -45,7 +45,8 @@ class Unlike(cli.Case):
                                                   "--precision", precision, "--threads", "1", "--no-tune")
 
     def goes_on_to_the_same_bits(self, name, wrappers, *options):
-        self.run_to(3, name, wrappers, *options)
+        outcome = self.run_to(3, name, wrappers, *options)
+        self.assertEqual(outcome.err.count("unlike processors"), 1, outcome.err)
         again = self.run_to(3, name + "-again", wrappers, *options, "--resume=" + self.checkpoint(name, 2))
         self.assertNotIn("same bits", again.err)
         ends = [cli.tensors(self.checkpoint(run, 3)) for run in [name, name + "-again"]]
@@ -89,6 +90,23 @@ class Unlike(cli.Case):
                 outcome = self.run_command([*alike, word])
                 self.assertEqual((outcome.status, len(outcome.errors()), outcome.out), (7, 1, ""), outcome.err)
                 self.assertRegex(outcome.errors()[0], "differs between ranks")
+
+    def test_builds(self):
+        """The same program but for the number that its linker gave it."""
+        with open(cli.PROGRAM, "rb") as file:
+            program = bytearray(file.read())
+        note = struct.pack("<III", 4, 20, 3) + b"GNU\0"
+        self.assertEqual(program.count(note), 1)
+        program[program.index(note) + len(note)] ^= 1
+        with open(self.path("other"), "wb") as file:
+            file.write(program)
+        os.chmod(self.path("other"), 0o755)
+        command = launch(["info"], ["A=a"], ["A=a"])
+        self.assertEqual(self.run_command(command).status, 0)
+        command[-2] = self.path("other")
+        outcome = self.run_command(command)
+        self.assertEqual((outcome.status, len(outcome.errors()), outcome.out), (7, 1, ""), outcome.err)
+        self.assertRegex(outcome.errors()[0], "build differs between ranks")
 
     def test_nodes(self):
         outcome = self.run_command(launch(["info"], ["VGG11_TEST_NODES=1,1"], ["A=a"]))

@@ -26,21 +26,22 @@ static const char config_text[] = "{\"lr\": 0.05, \"note\": \"quotes \\\" and \\
 
 static checkpoint_state make_state(uint64_t step)
 {
-    return (checkpoint_state){.step = step,
-                              .epoch = 3,
-                              .position = 17,
+    return (checkpoint_state){.position = {.step = step,
+                                           .epoch = 3,
+                                           .epoch_step = 17,
+                                           .best_accuracy = 1.0 / 3,
+                                           .epoch_loss_sum = 12.3456789,
+                                           .epoch_correct = 99,
+                                           .epoch_samples = 544},
                               .seed = 9007199254740993u, /* not a double */
                               .ranks = 4,
                               .threads = 2,
                               .micro_batches = 8,
-                              .best_accuracy = 1.0 / 3,
-                              .epoch_loss_sum = 12.3456789,
-                              .epoch_correct = 99,
-                              .epoch_samples = 544,
                               .pixel_mean = 0.1307,
                               .pixel_deviation = 0.3081,
                               .config_json = (char *)config_text,
                               .data_fingerprint = "seed=1",
+                              .data_digest = "0123456789abcdef",
                               .tuning_fingerprint = "precision=fp32",
                               .exchange = "node",
                               .algorithms = "conv1:a/-/b"};
@@ -98,14 +99,16 @@ START_TEST(comes_back_bit_by_bit)
     ck_assert_mem_eq(v, velocity, model_flat_count() * sizeof(float));
     ck_assert_str_eq(state.config_json, expected.config_json);
     ck_assert_str_eq(state.data_fingerprint, expected.data_fingerprint);
+    ck_assert_str_eq(state.data_digest, expected.data_digest);
     ck_assert_str_eq(state.tuning_fingerprint, expected.tuning_fingerprint);
     ck_assert_str_eq(state.exchange, expected.exchange);
     ck_assert_str_eq(state.algorithms, expected.algorithms);
-    ck_assert(state.step == expected.step && state.epoch == expected.epoch && state.position == expected.position);
+    const run_position *at = &state.position, *right = &expected.position;
+    ck_assert(at->step == right->step && at->epoch == right->epoch && at->epoch_step == right->epoch_step);
+    ck_assert(at->best_accuracy == right->best_accuracy && at->epoch_loss_sum == right->epoch_loss_sum);
+    ck_assert(at->epoch_correct == right->epoch_correct && at->epoch_samples == right->epoch_samples);
     ck_assert(state.seed == expected.seed && state.ranks == expected.ranks && state.threads == expected.threads);
-    ck_assert(state.micro_batches == expected.micro_batches && state.best_accuracy == expected.best_accuracy);
-    ck_assert(state.epoch_loss_sum == expected.epoch_loss_sum && state.epoch_correct == expected.epoch_correct);
-    ck_assert(state.epoch_samples == expected.epoch_samples && state.pixel_mean == expected.pixel_mean);
+    ck_assert(state.micro_batches == expected.micro_batches && state.pixel_mean == expected.pixel_mean);
     ck_assert(state.pixel_deviation == expected.pixel_deviation);
     checkpoint_state_clear(&state);
     vgg_unmap(w, model_flat_count() * sizeof(float));
@@ -365,7 +368,7 @@ START_TEST(sealed_header_is_read)
     write_header(path, root);
     checkpoint_state state = {0};
     ck_assert_msg(checkpoint_read_state(path, &state) == VGG_OK, "%s", vgg_message());
-    ck_assert_uint_eq(state.step, 42);
+    ck_assert_uint_eq(state.position.step, 42);
     checkpoint_state_clear(&state);
     json_decref(root);
     unlink(path);
@@ -375,11 +378,11 @@ END_TEST
 /* Programs before those fields did not write them. */
 START_TEST(fields_that_came_later_may_be_missing)
 {
-    static const char *const later[] = {"setting", "exchange", "algorithms"};
+    static const char *const later[] = {"setting", "exchange", "algorithms", "data_digest"};
     char path[CHECKPOINT_PATH_MAX];
     snprintf(path, sizeof path, "%s/older", folder);
     json_t *root = good_header(), *metadata = json_object_get(root, "__metadata__");
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(json_object_del(metadata, later[i]), 0);
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) ck_assert_int_eq(json_object_del(metadata, later[i]), 0);
     seal(metadata);
     write_header(path, root);
     checkpoint_state state = {0};
@@ -387,6 +390,7 @@ START_TEST(fields_that_came_later_may_be_missing)
     ck_assert_str_eq(state.tuning_fingerprint, "");
     ck_assert_str_eq(state.exchange, "");
     ck_assert_str_eq(state.algorithms, "");
+    ck_assert_str_eq(state.data_digest, "");
     checkpoint_state_clear(&state);
     json_decref(root);
     unlink(path);
@@ -439,7 +443,7 @@ START_TEST(failed_save_leaves_the_old_one)
     ck_assert_int_eq(count_entries(), entries);
     checkpoint_state back = {0};
     ck_assert_int_eq(checkpoint_load(good, &back, NULL, NULL), VGG_OK);
-    ck_assert_uint_eq(back.step, 42);
+    ck_assert_uint_eq(back.position.step, 42);
     checkpoint_state_clear(&back);
 }
 END_TEST

@@ -273,6 +273,49 @@ START_TEST(a_wrong_label_is_seen_by_the_part_that_holds_it)
 }
 END_TEST
 
+static uint64_t digest(decoded set, vgg_range part)
+{
+    return dataset_digest(set.images + part.first * DATASET_PIXELS, set.labels + part.first, part);
+}
+
+START_TEST(digests_of_parts_add_up)
+{
+    ck_assert_int_eq(dataset_open(VGG_TEST_DATA, DATASET_TRAIN, 101, &source), VGG_OK);
+    decoded set = decode_plainly(bilinear());
+    uint64_t whole = digest(set, (vgg_range){0, 101});
+    for (size_t parts = 2; parts <= 8; parts++) {
+        uint64_t sum = 0;
+        omp_set_num_threads(1 + (int)parts % 3);
+        for (size_t i = 0; i < parts; i++) sum += digest(set, range_part(101, parts, i));
+        ck_assert_uint_eq(sum, whole);
+    }
+    free_decoded(set);
+}
+END_TEST
+
+static void swap_images(decoded set)
+{
+    uint8_t first[DATASET_PIXELS];
+    memcpy(first, set.images, DATASET_PIXELS);
+    memcpy(set.images, set.images + DATASET_PIXELS, DATASET_PIXELS);
+    memcpy(set.images + DATASET_PIXELS, first, DATASET_PIXELS);
+}
+
+static void change_pixel(decoded set) { set.images[2 * DATASET_PIXELS - 1] ^= 1; }
+static void change_label(decoded set) { set.labels[2] ^= 1; }
+static void (*const changes[])(decoded) = {swap_images, change_pixel, change_label};
+
+START_TEST(a_digest_sees_each_change)
+{
+    ck_assert_int_eq(dataset_open(VGG_TEST_DATA, DATASET_TRAIN, 3, &source), VGG_OK);
+    decoded set = decode_plainly(bilinear());
+    uint64_t before = digest(set, (vgg_range){0, 3});
+    changes[_i](set);
+    ck_assert_uint_ne(digest(set, (vgg_range){0, 3}), before);
+    free_decoded(set);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("dataset");
@@ -292,6 +335,8 @@ int main(void)
     tcase_add_test(tests, a_file_cut_off_fails_in_the_parts_that_need_it);
     tcase_add_test(tests, files_changed_after_opening_are_seen);
     tcase_add_test(tests, a_wrong_label_is_seen_by_the_part_that_holds_it);
+    tcase_add_test(tests, digests_of_parts_add_up);
+    tcase_add_loop_test(tests, a_digest_sees_each_change, 0, sizeof changes / sizeof changes[0]);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

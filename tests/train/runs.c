@@ -96,7 +96,7 @@ float *runs_flat(void)
 
 run_checkpoint runs_load(const char *folder, uint64_t step)
 {
-    run_checkpoint checkpoint = {runs_flat(), runs_flat(), {0}};
+    run_checkpoint checkpoint = {.weights = runs_flat(), .velocity = runs_flat()};
     char path[CHECKPOINT_PATH_MAX];
     checkpoint_path(folder, step, path);
     vgg_status status = checkpoint_load(path, &checkpoint.state, checkpoint.weights, checkpoint.velocity);

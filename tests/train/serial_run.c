@@ -48,7 +48,11 @@ static void read_data(serial *s, const data_config *data)
 
 static void open_network(serial *s, const train_config *config)
 {
-    network_config wanted = {.batch_capacity = (int)config->batch_size, .threads = 1, .training = true};
+    network_config wanted = {.batch_capacity = (int)config->batch_size,
+                             .threads = 1,
+                             .precision = config->step.network.precision,
+                             .conv = config->step.network.conv,
+                             .training = true};
     runs_require(network_create(&wanted, &s->net) == VGG_OK, vgg_message());
     s->input = memory(config->batch_size * DATASET_PIXELS * sizeof *s->input);
     s->dlogits = memory(config->batch_size * DATASET_CLASSES * sizeof *s->dlogits);

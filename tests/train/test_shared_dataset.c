@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/idx_files.h"
@@ -110,6 +111,39 @@ START_TEST(damage_is_told_on_all_ranks)
 }
 END_TEST
 
+static void change_pixel(const char *folder)
+{
+    FILE *file = fopen(path_in(folder, "train-images-idx3-ubyte"), "r+b");
+    runs_require(file && fseek(file, 16 + 784, SEEK_SET) == 0, folder);
+    fputc(200, file);
+    fclose(file);
+}
+
+/* Not collective: of one rank a node. */
+static void write_own_set(const char *folder, bool changed)
+{
+    runs_require(mkdir(folder, 0755) == 0, folder);
+    write_set(folder);
+    if (changed) change_pixel(folder);
+}
+
+/* On nodes whose files have the same names and sizes. */
+START_TEST(other_pixels_on_one_node_are_told)
+{
+    bool changed = _i == 1;
+    char mine[256];
+    snprintf(mine, sizeof mine, "%s/%d", runs_fresh_folder(), comm_node_index(ranks));
+    if (comm_node_rank(ranks) == 0) write_own_set(mine, changed && comm_node_index(ranks) == 1);
+    comm_barrier(ranks);
+    shared_dataset shared;
+    vgg_status status = shared_dataset_open(ranks, mine, DATASET_TRAIN, 0, "nearest", false, &shared);
+    bool unlike = changed && comm_node_count(ranks) > 1;
+    ranks_assert(status == (unlike ? VGG_DISAGREE : VGG_OK), status ? vgg_message() : "taken");
+    if (status == VGG_OK) shared_dataset_close(&shared);
+    ranks_assert(!unlike || strstr(vgg_message(), "(differing: 3-4)"), vgg_message());
+}
+END_TEST
+
 START_TEST(too_many_samples_are_refused)
 {
     shared_dataset shared;
@@ -126,6 +160,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tests, NULL, runs_remove_folders);
     tcase_add_loop_test(tests, is_what_one_process_decodes, 0, sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(tests, damage_is_told_on_all_ranks, 0, sizeof damages / sizeof damages[0]);
+    tcase_add_loop_test(tests, other_pixels_on_one_node_are_told, 0, 2);
     tcase_add_test(tests, too_many_samples_are_refused);
     suite_add_tcase(suite, tests);
     return suite;

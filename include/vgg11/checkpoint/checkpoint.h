@@ -11,25 +11,31 @@
 
 enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_PATH_MAX = 4096 };
 
-/* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
+/* How far a run has come. */
 typedef struct {
-    uint64_t step;     /* steps done */
-    uint32_t epoch;    /* epochs done */
-    uint32_t position; /* steps done within the current epoch */
-    uint64_t seed;
-    int ranks;
-    int threads;
-    int micro_batches;
+    uint64_t step;       /* steps done */
+    uint32_t epoch;      /* epochs done */
+    uint32_t epoch_step; /* steps done within the current epoch */
     double best_accuracy;
     /* Sums over the steps so far of the last step's epoch, for the epoch's line. Zeros at an epoch's end in files of older programs. */
     double epoch_loss_sum;
     uint64_t epoch_correct;
     uint64_t epoch_samples;
+} run_position;
+
+/* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
+typedef struct {
+    run_position position;
+    uint64_t seed;
+    int ranks;
+    int threads;
+    int micro_batches;
     /* Normalisation of the data it was trained on, so that eval and predict need no training set. */
     double pixel_mean;
     double pixel_deviation;
     char *config_json;      /* the whole configuration; owned: checkpoint_state_clear() frees it */
     char *data_fingerprint; /* what must be the same for a resume to go on with the same run; owned likewise */
+    char *data_digest;      /* of the training images and labels; owned likewise, "" in checkpoints of programs that did not say */
     /* How the run computed, so that a resume can do it likewise; owned likewise, "" in checkpoints of programs that did not say. */
     char *tuning_fingerprint; /* precision, processor and the like: what the choice of algorithms holds for */
     char *exchange;           /* a row's name */

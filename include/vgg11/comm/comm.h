@@ -17,6 +17,10 @@ typedef struct comm comm;
 /* Collective. VGG_UNAVAILABLE if MPI does not give the thread level that is needed. */
 vgg_status comm_open(int *argc, char ***argv, comm **out);
 
+/* VGG_UNAVAILABLE if this process is one of several tasks of a launcher that this MPI does not understand (srun without a matching
+ * --mpi, the mpirun of another MPI), so that each believes to be alone and all would do the same work. */
+vgg_status comm_check_launcher(const comm *c);
+
 /* Collective. Finalises MPI. */
 void comm_close(comm *c);
 

@@ -45,4 +45,8 @@ vgg_status dataset_open(const char *directory, dataset_split split, uint32_t lim
 vgg_status dataset_decode(const dataset_source *source, const resize_filter *filter, bool resize_bug, vgg_range range,
                           uint8_t *images, uint8_t *labels);
 
+/* A hash of samples range.first .. of a set, each with its place, pixels and label; images and labels begin with the first of them.
+ * Those of ranges that together make a set add up, modulo 2^64, to that of the set. OpenMP-parallel over images. */
+uint64_t dataset_digest(const uint8_t *images, const uint8_t *labels, vgg_range range);
+
 #endif

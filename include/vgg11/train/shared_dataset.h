@@ -12,9 +12,11 @@ typedef struct {
     dataset set;
     comm_shared *memory;
     uint64_t histogram[256]; /* of all pixels */
+    uint64_t digest;         /* dataset_digest() of all of it */
 } shared_dataset;
 
-/* Collective; all ranks get the same status. `directory` as dataset_locate() gives it. */
+/* Collective; all ranks get the same status: VGG_DISAGREE if nodes read other images or labels. `directory` as dataset_locate() gives
+ * it. */
 vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
                                bool resize_bug, shared_dataset *out);
 void shared_dataset_close(shared_dataset *shared);
