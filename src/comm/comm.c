@@ -19,7 +19,7 @@ void mpi_check(int code, const char *call)
     abort();
 }
 
-/* srun without a matching --mpi plug-in starts tasks that each believe to be alone: N equal trainings instead of one. */
+/* srun without a matching --mpi plug-in starts tasks each of which is a world of one rank: N equal trainings instead of one. */
 static vgg_status refuse_lonely_tasks(const comm *c)
 {
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
