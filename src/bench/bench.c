@@ -40,11 +40,11 @@ double measurement_fraction(const measurement *m) { return m->median_s > 0 ? m->
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->limits));
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->peaks));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
-    VGG_TRY(
-        machine_peaks_measure(c, config->step.network.threads, &result->limits)); /* again, for moments when the machine was busy */
+    /* Again, in case other work has slowed the machine down the first time. */
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->peaks));
     bench_set_limits(config, result);
     return VGG_OK;
 }

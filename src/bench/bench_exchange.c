@@ -1,4 +1,4 @@
-/* Every exchange strategy with the update, with no backward walk to hide behind. */
+/* Every exchange strategy with the update, with no backward pass to hide them. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,9 +11,9 @@ typedef struct {
     double *exchange_s; /* [repeats] each */
     double *update_s;
     double *total_s;
-} strategy_samples;
+} exchange_samples;
 
-/* As backward would: all of it, by the threads that own its parts. */
+/* Writes the whole gradient, by all threads, as backward does. */
 static void write_gradient(exchange *ex, int threads)
 {
     float *gradient = exchange_gradient(ex);
@@ -22,7 +22,7 @@ static void write_gradient(exchange *ex, int threads)
     for (size_t i = 0; i < count; i++) gradient[i] = 1e-4f;
 }
 
-/* Layer by layer from the last, as backward reports them. */
+/* Reports the ranges of all layers from the last to the first, as backward does. */
 static void report_final(exchange *ex)
 {
     const tensor_view *tensors = model_tensors();
@@ -51,7 +51,7 @@ static double mean_over_ranks(comm *c, double value)
     return value / comm_size(c);
 }
 
-static void run_all(const bench_config *config, training_step *step, const strategy_samples *samples)
+static void run_all(const bench_config *config, training_step *step, const exchange_samples *samples)
 {
     const training_step_times *times = &step->times;
     for (int i = 0; i < WARM_UP_STEPS; i++) run_once(step);
@@ -70,7 +70,7 @@ static double median_of(double *samples, uint32_t count)
     return m.median_s;
 }
 
-static void take(const bench_config *config, const exchange *ex, const strategy_samples *samples, exchange_result *strategy)
+static void take(const bench_config *config, const exchange *ex, const exchange_samples *samples, exchange_result *strategy)
 {
     measurement_take(&strategy->total, samples->total_s, config->repeats);
     strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
@@ -78,8 +78,8 @@ static void take(const bench_config *config, const exchange *ex, const strategy_
     strategy->cost = exchange_cost(ex);
 }
 
-/* A strategy that declines these ranks is a line of its own, not an error. */
-static vgg_status measure_one(comm *c, const bench_config *config, const strategy_samples *samples, exchange_result *strategy)
+/* A strategy that declines is not an error: its result says why. */
+static vgg_status measure_one(comm *c, const bench_config *config, const exchange_samples *samples, exchange_result *strategy)
 {
     training_step step;
     training_step_config whole = config->step;
@@ -100,12 +100,12 @@ static vgg_status measure_one(comm *c, const bench_config *config, const strateg
     return status;
 }
 
-static vgg_status measure_all(comm *c, const bench_config *config, const strategy_samples *samples, bench_result *result)
+static vgg_status measure_all(comm *c, const bench_config *config, const exchange_samples *samples, bench_result *result)
 {
     const exchange_entry *entries;
     size_t count = exchange_entries(&entries);
-    for (size_t i = 0; i < count && result->strategy_count < STRATEGIES_MAX; i++) {
-        exchange_result *strategy = &result->strategies[result->strategy_count++];
+    for (size_t i = 0; i < count && result->exchange_count < EXCHANGES_MAX; i++) {
+        exchange_result *strategy = &result->exchanges[result->exchange_count++];
         snprintf(strategy->name, sizeof strategy->name, "%s", entries[i].name);
         VGG_TRY(measure_one(c, config, samples, strategy));
     }
@@ -118,7 +118,7 @@ vgg_status bench_measure_exchanges(comm *c, const bench_config *config, bench_re
     vgg_status status = memory ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "--repeats %u: no memory for so many times", config->repeats);
     status = comm_agree(c, status);
     if (status == VGG_OK) {
-        strategy_samples samples = {memory, memory + config->repeats, memory + 2 * (size_t)config->repeats};
+        exchange_samples samples = {memory, memory + config->repeats, memory + 2 * (size_t)config->repeats};
         status = measure_all(c, config, &samples, result);
     }
     free(memory);

@@ -1,4 +1,4 @@
-/* The whole step, and within it each layer and pass. */
+/* Times of the whole step, of its parts, and of each layer and pass. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@ const char *const bench_pass_names[CONV_PASSES] = {"forward", "input grad", "wei
 const char *const bench_step_names[STEP_PARTS] = {"prepare weights", "forward",           "backward",  "exchange, exposed",
                                                   "norm + update",   "exchange + update", "whole step"};
 
-/* A step over made-up images, and what is measured of it. */
+/* A training step on synthetic images, and its times. */
 typedef struct {
     comm *c;
     const bench_config *config;
@@ -21,7 +21,7 @@ typedef struct {
     double *samples; /* [SERIES][repeats] */
 } session;
 
-/* The same images in each micro-batch. */
+/* Each micro-batch has the same images. */
 static void fill_images(session *s)
 {
     uint64_t seed = s->config->seed, stream = RANDOM_STREAM_SYNTHETIC + 2 * (uint64_t)comm_rank(s->c);
@@ -54,7 +54,7 @@ static void session_close(session *s)
     free(s->samples);
 }
 
-/* One training step; seconds of its parts on this rank. */
+/* Runs one training step; parts[] are the seconds of its parts on this rank. */
 static void run_step(session *s, double parts[STEP_PARTS])
 {
     training_step *step = &s->step;
@@ -67,7 +67,7 @@ static void run_step(session *s, double parts[STEP_PARTS])
     parts[STEP_BACKWARD] = step->times.backward_s;
     parts[STEP_EXCHANGE] = step->times.exchange_s;
     parts[STEP_UPDATE] = step->times.update_s;
-    parts[STEP_MOVING] = step->times.exchange_s + step->times.update_s;
+    parts[STEP_EXCHANGE_AND_UPDATE] = step->times.exchange_s + step->times.update_s;
     parts[STEP_WHOLE] = step->times.step_s;
 }
 
@@ -98,7 +98,7 @@ static void run_steps(session *s)
     network_timing(s->step.net, false);
 }
 
-/* Each time becomes the mean over ranks, so that parts add up; the whole step lasts until the slowest rank is done. */
+/* Each time becomes the mean over ranks, so that times of parts add up, except that the whole step's becomes the slowest rank's. */
 static void combine_ranks(session *s)
 {
     uint32_t repeats = s->config->repeats;
@@ -110,7 +110,7 @@ static void combine_ranks(session *s)
 }
 _Static_assert(STEP_WHOLE == STEP_PARTS - 1, "combine_ranks() takes the whole step for the last series");
 
-/* Of all micro-batches of this rank. */
+/* Adds the products of matrix tiles of one layer and pass in all micro-batches of this rank. */
 static void count_tile_products(const session *s, int layer, conv_pass pass, bench_result *result)
 {
     const conv_algorithm *row = conv_algorithm_find(network_algorithm(s->step.net, layer, pass));

@@ -1,4 +1,4 @@
-/* The same as text.c, for programs. */
+/* The results as JSON. */
 #include <jansson.h>
 
 #include "bench/result.h"
@@ -10,19 +10,19 @@ static void put_real(json_t *object, const char *key, double value) { put(object
 static void put_count(json_t *object, const char *key, uint64_t value) { put(object, key, json_integer((json_int_t)value)); }
 static void put_text(json_t *object, const char *key, const char *value) { put(object, key, json_string(value)); }
 
-static json_t *limits_object(const machine_peaks *limits)
+static json_t *peaks_object(const machine_peaks *peaks)
 {
     json_t *object = json_object();
-    put_text(object, "fp32_kernel", limits->fp32_kernel);
-    put_real(object, "fp32_flops_per_s", limits->fp32_flops);
-    if (limits->bf16_flops > 0) {
-        put_text(object, "bf16_kernel", limits->bf16_kernel);
-        put_real(object, "bf16_flops_per_s", limits->bf16_flops);
+    put_text(object, "fp32_kernel", peaks->fp32_kernel);
+    put_real(object, "fp32_flops_per_s", peaks->fp32_flops);
+    if (peaks->bf16_flops > 0) {
+        put_text(object, "bf16_kernel", peaks->bf16_kernel);
+        put_real(object, "bf16_flops_per_s", peaks->bf16_flops);
     }
-    put_real(object, "read_bytes_per_s", limits->read_bytes);
-    put_real(object, "copy_bytes_per_s", limits->copy_bytes);
-    put_real(object, "update_bytes_per_s", limits->update_bytes);
-    put_count(object, "array_bytes", limits->array_bytes);
+    put_real(object, "read_bytes_per_s", peaks->read_bytes);
+    put_real(object, "copy_bytes_per_s", peaks->copy_bytes);
+    put_real(object, "update_bytes_per_s", peaks->update_bytes);
+    put_count(object, "array_bytes", peaks->array_bytes);
     return object;
 }
 
@@ -31,13 +31,13 @@ static void put_measurement(json_t *object, const measurement *m)
     put_real(object, "median_s", m->median_s);
     put_real(object, "least_s", m->least_s);
     put_real(object, "most_s", m->most_s);
-    if (m->work.flops > 0) {
-        put_real(object, "flops", m->work.flops);
-        put_real(object, "flops_per_s", m->work.flops / m->median_s);
+    if (m->ops.flops > 0) {
+        put_real(object, "flops", m->ops.flops);
+        put_real(object, "flops_per_s", m->ops.flops / m->median_s);
     }
-    if (op_count_bytes(m->work) > 0) {
-        put_real(object, "bytes", op_count_bytes(m->work));
-        put_real(object, "bytes_per_s", op_count_bytes(m->work) / m->median_s);
+    if (op_count_bytes(m->ops) > 0) {
+        put_real(object, "bytes", op_count_bytes(m->ops));
+        put_real(object, "bytes_per_s", op_count_bytes(m->ops) / m->median_s);
     }
     if (m->limit_s > 0) {
         put_real(object, "limit_s", m->limit_s);
@@ -51,7 +51,7 @@ static json_t *layers_array(const bench_result *result)
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             const measurement *m = &result->layers[layer][pass];
-            if (m->work.flops <= 0) continue;
+            if (m->ops.flops <= 0) continue;
             json_t *object = json_object();
             put_text(object, "layer", model_layers[layer].name);
             put_text(object, "pass", bench_pass_names[pass]);
@@ -115,11 +115,11 @@ static json_t *step_object(const bench_config *config, const bench_result *resul
     return object;
 }
 
-static json_t *strategies_array(const bench_result *result)
+static json_t *exchanges_array(const bench_result *result)
 {
     json_t *array = json_array();
-    for (int i = 0; i < result->strategy_count; i++) {
-        const exchange_result *strategy = &result->strategies[i];
+    for (int i = 0; i < result->exchange_count; i++) {
+        const exchange_result *strategy = &result->exchanges[i];
         json_t *object = json_object();
         put_text(object, "strategy", strategy->name);
         if (*strategy->declined) {
@@ -145,10 +145,10 @@ static json_t *result_object(const bench_config *config, const bench_result *res
     put_count(object, "batch_size", config->step.batch_size);
     put_count(object, "repeats", config->repeats);
     put_text(object, "precision", config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32");
-    put(object, "limits", limits_object(&result->limits));
+    put(object, "limits", peaks_object(&result->peaks));
     if (config->part->layers) put(object, "layers", layers_array(result));
     if (config->part->step) put(object, "step", step_object(config, result));
-    if (config->part->exchange) put(object, "exchange", strategies_array(result));
+    if (config->part->exchange) put(object, "exchange", exchanges_array(result));
     return object;
 }
 

@@ -10,39 +10,38 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-enum { PAGE_FLOATS = 1024, ARITHMETIC_TRIALS = 40, BANDWIDTH_TRIALS = 12 };
+enum { PAGE_FLOATS = 1024, FLOPS_TRIALS = 40, BANDWIDTH_TRIALS = 12 };
 
-/* Shorter than a turn of the scheduler, so that some trials go undisturbed where the machine has other work, too. A
- * trial of the bandwidth cannot be that short: it must outlast by far what caches still hold of the one before, or have
- * yet to write. */
-static const double ARITHMETIC_TRIAL_S = 0.004;
+/* Shorter than a time slice of the scheduler, so that some trials are not interrupted where the machine has other work, too. Trials
+ * of the bandwidth cannot be that short: the bytes that they move must be many more than what caches hold of the trial before. */
+static const double FLOPS_TRIAL_S = 0.004;
 
-/* One thread's share of a measured loop. What it returns is kept, so that no compiler may drop the loop. */
-typedef float (*team_work)(void *context, int thread, int threads);
+/* One thread's part of a measured loop. The result is stored, so that the compiler cannot remove the loop. */
+typedef float (*team_function)(void *context, int thread, int threads);
 
 static volatile float sink;
 
-static double time_team(int threads, team_work work, void *context)
+static double time_team(int threads, team_function function, void *context)
 {
     double start = 0;
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp barrier
         if (omp_get_thread_num() == 0) start = clock_now_s();
-        sink = work(context, omp_get_thread_num(), omp_get_num_threads());
+        sink = function(context, omp_get_thread_num(), omp_get_num_threads());
     }
     return clock_now_s() - start;
 }
 
-/* Raises *best to the best rate of all ranks together, in units a second: `mine` units are this rank's in a trial,
- * which lasts from the common start to the slowest rank's end. True if it was raised. */
-static bool raise_rate(comm *c, int threads, int trials, double mine, team_work work, void *context, double *best)
+/* Raises *best to the best rate of all ranks together in `trials` trials, and returns true if it was raised. In a trial this rank
+ * does `mine` operations or moves `mine` bytes; it lasts from the common start to the slowest rank's end. */
+static bool raise_rate(comm *c, int threads, int trials, double mine, team_function function, void *context, double *best)
 {
     double total = mine, before = *best;
     comm_sum_in_rank_order(c, &total, 1);
     for (int trial = 0; trial < trials; trial++) {
         comm_barrier(c);
-        double rate = total / comm_max(c, time_team(threads, work, context));
+        double rate = total / comm_max(c, time_team(threads, function, context));
         if (rate > *best) *best = rate;
     }
     return *best > before;
@@ -51,33 +50,33 @@ static bool raise_rate(comm *c, int threads, int trials, double mine, team_work 
 typedef struct {
     const peak_flops_kernel *kernel;
     uint64_t rounds;
-} arithmetic_work;
+} flops_loop;
 
-static float run_arithmetic(void *context, int thread, int threads)
+static float run_flops(void *context, int thread, int threads)
 {
-    const arithmetic_work *work = context;
+    const flops_loop *loop = context;
     (void)thread, (void)threads;
-    return work->kernel->run(work->rounds);
+    return loop->kernel->run(loop->rounds);
 }
 
-/* Rounds that take a trial's time on this machine: every rank gets the same. */
+/* Rounds that take at least a trial's time on the slowest rank; the same on all ranks. */
 static uint64_t calibrate_rounds(comm *c, const peak_flops_kernel *kernel, int threads)
 {
-    arithmetic_work work = {kernel, 1024};
-    while (comm_max(c, time_team(threads, run_arithmetic, &work)) < ARITHMETIC_TRIAL_S) work.rounds *= 2;
-    return work.rounds;
+    flops_loop loop = {kernel, 1024};
+    while (comm_max(c, time_team(threads, run_flops, &loop)) < FLOPS_TRIAL_S) loop.rounds *= 2;
+    return loop.rounds;
 }
 
-static void measure_arithmetic(comm *c, int threads, machine_peaks *limits)
+static void measure_flops(comm *c, int threads, machine_peaks *peaks)
 {
     for (const peak_flops_kernel *kernel = peak_flops_kernels; kernel->name; kernel++) {
-        bool narrow = kernel->precision == PRECISION_BF16;
+        bool is_bf16 = kernel->precision == PRECISION_BF16;
         if (comm_any(c, !kernel->available(cpu_detect()))) continue;
-        arithmetic_work work = {kernel, calibrate_rounds(c, kernel, threads)};
-        double flops = kernel->flops_per_round * (double)work.rounds * threads;
-        double *best = narrow ? &limits->bf16_flops : &limits->fp32_flops;
-        if (raise_rate(c, threads, ARITHMETIC_TRIALS, flops, run_arithmetic, &work, best))
-            *(narrow ? &limits->bf16_kernel : &limits->fp32_kernel) = kernel->name;
+        flops_loop loop = {kernel, calibrate_rounds(c, kernel, threads)};
+        double flops = kernel->flops_per_round * (double)loop.rounds * threads;
+        double *best = is_bf16 ? &peaks->bf16_flops : &peaks->fp32_flops;
+        if (raise_rate(c, threads, FLOPS_TRIALS, flops, run_flops, &loop, best))
+            *(is_bf16 ? &peaks->bf16_kernel : &peaks->fp32_kernel) = kernel->name;
     }
 }
 
@@ -86,17 +85,17 @@ typedef struct {
     size_t count; /* floats in each, a multiple of PAGE_FLOATS */
 } streams;
 
-static vgg_range share(const streams *s, int thread, int threads)
+static vgg_range part_of(const streams *s, int thread, int threads)
 {
     vgg_range pages = range_part(s->count / PAGE_FLOATS, (size_t)threads, (size_t)thread);
     return (vgg_range){pages.first * PAGE_FLOATS, pages.count * PAGE_FLOATS};
 }
 
-/* Each thread writes its share first, which places the pages on its memory. */
+/* Each thread writes its part first, which places the pages in memory near it. */
 static float touch(void *context, int thread, int threads)
 {
     streams *s = context;
-    vgg_range mine = share(s, thread, threads);
+    vgg_range mine = part_of(s, thread, threads);
     for (size_t i = mine.first; i < mine.first + mine.count; i++) {
         s->w[i] = 1.0f;
         s->v[i] = 0.0f;
@@ -105,12 +104,12 @@ static float touch(void *context, int thread, int threads)
     return 0;
 }
 
-/* Integer sums, since compilers may reorder them; several, so that an addition need not wait for the one before. */
+/* Sums of integers, since compilers may reorder them, in several lanes, so that an addition need not wait for the one before. */
 static float read_one(void *context, int thread, int threads)
 {
     enum { LANES = 32 };
     const streams *s = context;
-    vgg_range mine = share(s, thread, threads);
+    vgg_range mine = part_of(s, thread, threads);
     uint32_t sums[LANES] = {0}, total = 0;
     const uint32_t *words = (const uint32_t *)(const void *)(s->w + mine.first);
     for (size_t i = 0; i < mine.count; i += LANES)
@@ -122,7 +121,7 @@ static float read_one(void *context, int thread, int threads)
 static float copy_one(void *context, int thread, int threads)
 {
     streams *s = context;
-    vgg_range mine = share(s, thread, threads);
+    vgg_range mine = part_of(s, thread, threads);
     memcpy(s->g + mine.first, s->w + mine.first, mine.count * sizeof *s->g);
     return mine.count > 0 ? s->g[mine.first] : 0;
 }
@@ -131,7 +130,7 @@ static float update_all(void *context, int thread, int threads)
 {
     const float lr = 0.001f, momentum = 0.9f;
     streams *s = context;
-    vgg_range mine = share(s, thread, threads);
+    vgg_range mine = part_of(s, thread, threads);
     float *restrict w = s->w + mine.first, *restrict v = s->v + mine.first;
     const float *restrict g = s->g + mine.first;
     for (size_t i = 0; i < mine.count; i++) {
@@ -144,8 +143,8 @@ static float update_all(void *context, int thread, int threads)
 
 static size_t clamp_bytes(size_t value, size_t least, size_t most) { return value < least ? least : value > most ? most : value; }
 
-/* Twice the caches that this rank's threads could call their own, and much more than one of them; never more than a
- * fraction of what memory is left. The same on all ranks. */
+/* Twice the level-3 cache for each of this rank's threads, and at least 128 MiB, which is much more than a cache; but no more than
+ * a fraction of the available memory. The same on all ranks. */
 static size_t choose_array_bytes(comm *c, int threads)
 {
     enum { ARRAYS = 3, SPARE = 4 };
@@ -171,29 +170,29 @@ static void unmap_streams(streams *s, size_t bytes)
     vgg_unmap(s->g, bytes);
 }
 
-static vgg_status measure_bandwidth(comm *c, int threads, machine_peaks *limits)
+static vgg_status measure_bandwidth(comm *c, int threads, machine_peaks *peaks)
 {
-    size_t bytes = limits->array_bytes = choose_array_bytes(c, threads);
+    size_t bytes = peaks->array_bytes = choose_array_bytes(c, threads);
     streams s = {.count = bytes / sizeof(float)};
     vgg_status status = map_streams(c, bytes, &s);
     if (status == VGG_OK) {
         time_team(threads, touch, &s);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &limits->update_bytes);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &limits->read_bytes);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &limits->copy_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &peaks->update_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &peaks->read_bytes);
+        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &peaks->copy_bytes);
     }
     unmap_streams(&s, bytes);
     return status;
 }
 
-vgg_status machine_peaks_measure(comm *c, int threads, machine_peaks *limits)
+vgg_status machine_peaks_measure(comm *c, int threads, machine_peaks *peaks)
 {
-    measure_arithmetic(c, threads, limits);
-    return measure_bandwidth(c, threads, limits);
+    measure_flops(c, threads, peaks);
+    return measure_bandwidth(c, threads, peaks);
 }
 
-double machine_bandwidth(const machine_peaks *limits)
+double machine_bandwidth(const machine_peaks *peaks)
 {
-    double best = limits->read_bytes > limits->copy_bytes ? limits->read_bytes : limits->copy_bytes;
-    return best > limits->update_bytes ? best : limits->update_bytes;
+    double best = peaks->read_bytes > peaks->copy_bytes ? peaks->read_bytes : peaks->copy_bytes;
+    return best > peaks->update_bytes ? best : peaks->update_bytes;
 }

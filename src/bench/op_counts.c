@@ -4,8 +4,8 @@
 
 #include "vgg11/nn/model.h"
 
-/* Pairs of an output pixel and a kernel position that meet an input pixel: along one axis each of `side` pixels has
- * three but for the two at the borders, which have one less. */
+/* Pairs of an output pixel and a tap whose input lies inside the map: along one axis each of `side` pixels has three, except the
+ * two at the borders, which have one less. */
 static double taps(const layer_row *row)
 {
     double along = 3.0 * row->side - 2.0;
@@ -23,22 +23,22 @@ op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, 
     double weights = ranks * (double)model_tensors()[2 * layer].count;
     double input = images * map_elements(row->side, row->in) * element;
     double output = images * output_elements(row) * element;
-    op_count work = {.flops = 2.0 * images * taps(row) * row->in * row->out};
+    op_count ops = {.flops = 2.0 * images * taps(row) * row->in * row->out};
     switch (pass) {
     case CONV_FORWARD:
-        work.bytes_read = input + weights * element;
-        work.bytes_written = output;
+        ops.bytes_read = input + weights * element;
+        ops.bytes_written = output;
         break;
     case CONV_INPUT_GRAD:
-        work.bytes_read = output + weights * element;
-        work.bytes_written = input;
+        ops.bytes_read = output + weights * element;
+        ops.bytes_written = input;
         break;
     default:
-        work.bytes_read = input + output;
-        work.bytes_written = weights * sizeof(float);
+        ops.bytes_read = input + output;
+        ops.bytes_written = weights * sizeof(float);
         break;
     }
-    return work;
+    return ops;
 }
 
 op_count op_count_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS])
@@ -51,25 +51,25 @@ op_count op_count_of_exchange_and_update(int ranks, int nodes, const bool in_fac
 
 op_count op_count_of_factors(int layer, double images, int ranks, vgg_precision precision)
 {
-    op_count work = op_count_of_layer(layer, CONV_WEIGHT_GRAD, images, ranks, precision);
-    work.bytes_written = 0;
-    return work;
+    op_count ops = op_count_of_layer(layer, CONV_WEIGHT_GRAD, images, ranks, precision);
+    ops.bytes_written = 0;
+    return ops;
 }
 
-double op_count_bytes(op_count work) { return work.bytes_read + work.bytes_written; }
+double op_count_bytes(op_count ops) { return ops.bytes_read + ops.bytes_written; }
 
-double op_count_peak_flops(const machine_peaks *limits, vgg_precision precision)
+double op_count_peak_flops(const machine_peaks *peaks, vgg_precision precision)
 {
-    bool narrow = precision == PRECISION_BF16 && limits->bf16_flops > limits->fp32_flops;
-    return narrow ? limits->bf16_flops : limits->fp32_flops;
+    bool is_bf16 = precision == PRECISION_BF16 && peaks->bf16_flops > peaks->fp32_flops;
+    return is_bf16 ? peaks->bf16_flops : peaks->fp32_flops;
 }
 
 static double larger(double a, double b) { return a > b ? a : b; }
 
-double layer_limit_s(const machine_peaks *limits, vgg_precision precision, op_count work)
+double layer_limit_s(const machine_peaks *peaks, vgg_precision precision, op_count ops)
 {
-    double traffic_s = larger(work.bytes_read / limits->read_bytes, op_count_bytes(work) / machine_bandwidth(limits));
-    return larger(work.flops / op_count_peak_flops(limits, precision), traffic_s);
+    double traffic_s = larger(ops.bytes_read / peaks->read_bytes, op_count_bytes(ops) / machine_bandwidth(peaks));
+    return larger(ops.flops / op_count_peak_flops(peaks, precision), traffic_s);
 }
 
-double update_limit_s(const machine_peaks *limits, op_count work) { return op_count_bytes(work) / limits->update_bytes; }
+double update_limit_s(const machine_peaks *peaks, op_count ops) { return op_count_bytes(ops) / peaks->update_bytes; }

@@ -1,5 +1,5 @@
-/* How much work the parts of a step are at least, and the least time that a machine's limits allow for it (the
- * roofline: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
+/* The least operations and memory traffic of the parts of a step, and the least time that they take on a machine of given peaks
+ * (the roofline model: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
 #ifndef VGG11_BENCH_OP_COUNTS_H
 #define VGG11_BENCH_OP_COUNTS_H
 
@@ -7,37 +7,38 @@
 #include "vgg11/conv/conv.h"
 #include "vgg11/nn/model.h"
 
-/* Of all ranks together. */
+/* Operations and bytes of all ranks together. */
 typedef struct {
     double flops;
     double bytes_read;
     double bytes_written;
 } op_count;
 
-/* One layer in one pass for `images` images on `ranks` ranks.
- * Arithmetic: the products of the direct convolution that meet a pixel, two operations each; those with the zero
- * padding do not count, and neither do bias and ReLU. An algorithm that needs fewer products (Winograd) can pass 100 %.
- * Traffic: each operand from or to memory once: activations after pooling (2 bytes each in bf16), the weights once a
- * rank (2 bytes in bf16), weight gradients (4 bytes). What stays in a cache between layers can pass 100 %. */
+/* One layer in one pass for `images` images on `ranks` ranks. Operations: two for each product of the direct convolution whose
+ * input lies inside the map; products with the padding, bias and ReLU do not count. An algorithm that needs fewer products
+ * (Winograd) can exceed 100 % of the limit. Traffic: each operand is read from or written to memory once: activations after pooling
+ * (2 bytes each in bf16), the weights once for each rank (2 bytes in bf16), weight gradients (4 bytes). A layer whose operands stay
+ * in a cache can exceed 100 % of the limit. */
 op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, vgg_precision precision);
 
-/* Sum of the gradients of all ranks and one update on each node: each rank's gradient read once, but for kernels in factors, and on
- * each node weights and velocity read and written once. The network between nodes does not count. */
+/* The sum of the gradients of all ranks and one update on each node: each rank's gradient is read once, except for kernels in
+ * factors, and on each node weights and velocity are read and written once. The network between nodes does not count. */
 op_count op_count_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS]);
 
-/* The products of a weight gradient in factors, whose maps are read and which is never written. */
+/* The weight gradient of a layer in factors, which is computed from its maps and never written. */
 op_count op_count_of_factors(int layer, double images, int ranks, vgg_precision precision);
 
-double op_count_bytes(op_count work);
+/* Bytes read and written. */
+double op_count_bytes(op_count ops);
 
-/* Arithmetic or traffic, whichever takes longer. Traffic: bytes read at the reading rate, or all bytes at the best of
- * the measured rates, whichever takes longer. */
-double layer_limit_s(const machine_peaks *limits, vgg_precision precision, op_count work);
+/* Seconds of a layer at least: those of its operations or of its traffic, whichever is more. Traffic takes the time of the bytes
+ * read at the rate of reading, or that of all bytes at the best of the measured rates, whichever is more. */
+double layer_limit_s(const machine_peaks *peaks, vgg_precision precision, op_count ops);
 
-/* Traffic at the rate of the update's five streams. */
-double update_limit_s(const machine_peaks *limits, op_count work);
+/* Seconds of exchange and update at least: those of the traffic at the rate of the update's five streams. */
+double update_limit_s(const machine_peaks *peaks, op_count ops);
 
-/* Operations a second at most in this precision; fp32's where the processor has no bf16 instructions. */
-double op_count_peak_flops(const machine_peaks *limits, vgg_precision precision);
+/* Peak operations per second in this precision, for which bf16 runs use fp32 instructions where those are faster. */
+double op_count_peak_flops(const machine_peaks *peaks, vgg_precision precision);
 
 #endif

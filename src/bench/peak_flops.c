@@ -5,11 +5,11 @@
 #include <immintrin.h>
 #endif
 
-/* Each kernel keeps this many sums going, more than latency times issue width of any processor it runs on (4 cycles
- * times 2 a cycle for FMA), and few enough for the registers. */
+/* Each kernel has this many independent sums: more than latency times throughput of any processor that it runs on (4 cycles times 2
+ * per cycle for FMA), and so few that they stay in registers. */
 enum { SUMS = 12, TILE_SUMS = 4, PORTABLE_LANES = 64 };
 
-/* x <- x * FACTOR + TERM stays near 1: neither denormal nor infinite numbers, which some processors take longer for. */
+/* x <- x * FACTOR + TERM stays near 1, so that no number is denormal or infinite, which takes longer on some processors. */
 static const float FACTOR = 0.999f, TERM = 0.001f;
 
 static bool always(const cpu_features *features)
@@ -59,7 +59,7 @@ __attribute__((target("avx512f"))) static float run_avx512(uint64_t rounds)
     return _mm512_cvtss_f32(sum[0]);
 }
 
-/* VDPBF16PS adds two products to each sum; the two cancel here, so that the sums stay as they are. */
+/* VDPBF16PS adds two products to each sum. Here they cancel, so that the sums stay as they are. */
 __attribute__((target("avx512f,avx512bf16"))) static float run_avx512_bf16(uint64_t rounds)
 {
     enum { ONE = 0x3f80, MINUS_ONE = 0xbf80 };
@@ -86,8 +86,8 @@ typedef struct {
     uint8_t rows[16];
 } tile_shape;
 
-/* Tiles 0..3 are sums, 4 and 5 hold rows of one factor, 6 and 7 of the other, as in a 2x2 block of a matrix product.
- * The factors are zero: the instruction takes as long. */
+/* Tile registers 0..3 hold sums, 4 and 5 rows of one factor, 6 and 7 columns of the other, as for a block of 2x2 tiles of a matrix
+ * product. The factors are zero, for which the instruction takes the same time. */
 __attribute__((target("amx-tile,amx-bf16"))) static float run_amx_bf16(uint64_t rounds)
 {
     tile_shape shape = {.palette = 1};

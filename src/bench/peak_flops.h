@@ -1,4 +1,4 @@
-/* Multiply-add rates of a processor: one row for each instruction set, with nothing but registers in the loop. */
+/* Loops that reach a processor's peak rate of multiply-adds: a row for each instruction set, whose loop uses registers only. */
 #ifndef VGG11_BENCH_PEAK_FLOPS_H
 #define VGG11_BENCH_PEAK_FLOPS_H
 
@@ -10,10 +10,10 @@
 
 typedef struct {
     const char *name;
-    vgg_precision precision; /* of the factors; sums are fp32 in all */
+    vgg_precision precision; /* of the factors; sums are fp32 always */
     double flops_per_round;  /* a multiply-add counts as two */
     bool (*available)(const cpu_features *features);
-    /* Runs `rounds` rounds on this thread; what comes out depends on every one of them. */
+    /* Runs `rounds` rounds on the calling thread; the result depends on every one of them. */
     float (*run)(uint64_t rounds);
 } peak_flops_kernel;
 

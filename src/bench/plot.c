@@ -1,4 +1,4 @@
-/* Pictures: time of each layer and pass beside its limit, and the roofline. */
+/* Pictures: the time of each layer and pass with its limit, and the roofline. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +12,10 @@ enum { POINT_SHAPE = 1 }; /* gnuplot's: cross, saltire, star */
 
 static const char *const colours[CONV_PASSES] = {"#1f77b4", "#ff7f0e", "#2ca02c"};
 
-static double gigaflops(const measurement *m) { return m->work.flops / m->median_s * 1e-9; }
-static double intensity(const measurement *m) { return m->work.flops / op_count_bytes(m->work); }
+static double gigaflops(const measurement *m) { return m->ops.flops / m->median_s * 1e-9; }
+static double intensity(const measurement *m) { return m->ops.flops / op_count_bytes(m->ops); }
 
-/* A data block: for each layer its name, then median and limit in ms of each pass. */
+/* Prints a data block: for each layer its name, then the median and the limit of each pass in ms. */
 static void print_times(FILE *script, const bench_result *result)
 {
     fputs("$times << END\n", script);
@@ -28,7 +28,7 @@ static void print_times(FILE *script, const bench_result *result)
     fputs("END\n", script);
 }
 
-/* A data block a pass: operations per byte and GFLOP/s of each layer. */
+/* Prints a data block for a pass: operations per byte and GFLOP/s of each layer. */
 static void print_rates(FILE *script, const bench_result *result, int pass)
 {
     fprintf(script, "$rates%d << END\n", pass);
@@ -40,7 +40,7 @@ static void print_rates(FILE *script, const bench_result *result, int pass)
     fputs("END\n", script);
 }
 
-/* Where each layer's name goes: above its fastest pass. */
+/* Prints a data block of the places of the layers' names, above the fastest pass of each. */
 static void print_names(FILE *script, const bench_result *result)
 {
     fputs("$names << END\n", script);
@@ -55,7 +55,7 @@ static void print_names(FILE *script, const bench_result *result)
     fputs("END\n", script);
 }
 
-/* Three bars side by side for each layer, with what the limits allow as a dark core in each. */
+/* Prints commands that draw three bars for each layer, one for each pass, with its limit as a dark bar within. */
 static void print_bars(FILE *script)
 {
     fputs("set output 'layers.svg'\nset style fill solid 0.8 noborder\nset ylabel 'ms a step (dark: what the limits "
@@ -71,15 +71,15 @@ static void print_bars(FILE *script)
     }
 }
 
-static void print_roofline(FILE *script, const bench_config *config, const machine_peaks *limits)
+static void print_roofline(FILE *script, const bench_config *config, const machine_peaks *peaks)
 {
     fprintf(script,
             "set output 'roofline.svg'\nset logscale xy\nset xrange [0.5:2000]\nset yrange [*:%.6g]\nset xtics auto\n"
             "set xlabel 'operations per byte of memory traffic'\nset ylabel 'GFLOP/s'\n"
             "peak = %.6g\nbandwidth = %.6g\n"
             "plot (x*bandwidth < peak ? x*bandwidth : peak) with lines lw 2 lc rgb '#303030' title 'limit'",
-            op_count_peak_flops(limits, config->step.network.precision) * 4e-9,
-            op_count_peak_flops(limits, config->step.network.precision) * 1e-9, machine_bandwidth(limits) * 1e-9);
+            op_count_peak_flops(peaks, config->step.network.precision) * 4e-9,
+            op_count_peak_flops(peaks, config->step.network.precision) * 1e-9, machine_bandwidth(peaks) * 1e-9);
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         fprintf(script, ", $rates%d using 1:2 with points pt %d ps 1 lw 2 lc rgb '%s' title '%s'", pass, POINT_SHAPE + pass,
                 colours[pass], bench_pass_names[pass]);
@@ -99,7 +99,7 @@ static void print_script(FILE *script, const bench_config *config, const bench_r
             config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32", config->step.batch_size, result->ranks,
             config->step.network.threads);
     print_bars(script);
-    print_roofline(script, config, &result->limits);
+    print_roofline(script, config, &result->peaks);
 }
 
 vgg_status bench_plot(const bench_config *config, const bench_result *result)

@@ -1,33 +1,33 @@
-/* The work behind each measured time, and what the limits allow for it. */
+/* The operations of each measured part, and its limit by the roofline model. */
 #include "bench/result.h"
 
 static void set_layer(const bench_config *config, bench_result *result, int layer, conv_pass pass)
 {
     measurement *m = &result->layers[layer][pass];
     if (m->median_s <= 0) return;
-    m->work = op_count_of_layer(layer, pass, config->step.batch_size, result->ranks, config->step.network.precision);
-    m->limit_s = layer_limit_s(&result->limits, config->step.network.precision, m->work);
+    m->ops = op_count_of_layer(layer, pass, config->step.batch_size, result->ranks, config->step.network.precision);
+    m->limit_s = layer_limit_s(&result->peaks, config->step.network.precision, m->ops);
 }
 
-static void set_moving(const bench_result *result, const bool in_factors[MODEL_LAYERS], measurement *m)
+static void set_exchange_and_update(const bench_result *result, const bool in_factors[MODEL_LAYERS], measurement *m)
 {
-    m->work = op_count_of_exchange_and_update(result->ranks, result->nodes, in_factors);
-    m->limit_s = update_limit_s(&result->limits, m->work);
+    m->ops = op_count_of_exchange_and_update(result->ranks, result->nodes, in_factors);
+    m->limit_s = update_limit_s(&result->peaks, m->ops);
 }
 
-/* What runs one after the other: work and limits add up. */
-static void add(measurement *sum, const measurement *piece)
+/* Adds the operations and the limit of a part of a step. */
+static void add(measurement *sum, const measurement *part)
 {
-    sum->work.flops += piece->work.flops;
-    sum->work.bytes_read += piece->work.bytes_read;
-    sum->work.bytes_written += piece->work.bytes_written;
-    sum->limit_s += piece->limit_s;
+    sum->ops.flops += part->ops.flops;
+    sum->ops.bytes_read += part->ops.bytes_read;
+    sum->ops.bytes_written += part->ops.bytes_written;
+    sum->limit_s += part->limit_s;
 }
 
 static void add_factors(const bench_config *config, const bench_result *result, int layer, measurement *sum)
 {
-    measurement made = {.work = op_count_of_factors(layer, config->step.batch_size, result->ranks, config->step.network.precision)};
-    made.limit_s = layer_limit_s(&result->limits, config->step.network.precision, made.work);
+    measurement made = {.ops = op_count_of_factors(layer, config->step.batch_size, result->ranks, config->step.network.precision)};
+    made.limit_s = layer_limit_s(&result->peaks, config->step.network.precision, made.ops);
     add(sum, &made);
 }
 
@@ -39,12 +39,12 @@ static void set_step(const bench_config *config, bench_result *result)
         add(&step[STEP_BACKWARD], &result->layers[layer][CONV_INPUT_GRAD]);
         add(&step[STEP_BACKWARD], &result->layers[layer][CONV_WEIGHT_GRAD]);
     }
-    set_moving(result, result->in_update, &step[STEP_MOVING]);
+    set_exchange_and_update(result, result->in_update, &step[STEP_EXCHANGE_AND_UPDATE]);
     for (int layer = 0; layer < MODEL_LAYERS; layer++)
-        if (result->in_update[layer]) add_factors(config, result, layer, &step[STEP_MOVING]);
+        if (result->in_update[layer]) add_factors(config, result, layer, &step[STEP_EXCHANGE_AND_UPDATE]);
     add(whole, &step[STEP_FORWARD]);
     add(whole, &step[STEP_BACKWARD]);
-    add(whole, &step[STEP_MOVING]);
+    add(whole, &step[STEP_EXCHANGE_AND_UPDATE]);
 }
 
 void bench_set_limits(const bench_config *config, bench_result *result)
@@ -54,5 +54,5 @@ void bench_set_limits(const bench_config *config, bench_result *result)
     }
     set_step(config, result);
     const bool none[MODEL_LAYERS] = {false};
-    for (int i = 0; i < result->strategy_count; i++) set_moving(result, none, &result->strategies[i].total);
+    for (int i = 0; i < result->exchange_count; i++) set_exchange_and_update(result, none, &result->exchanges[i].total);
 }

@@ -1,4 +1,4 @@
-/* The tables that people read. */
+/* The results as tables. */
 #include <stdio.h>
 
 #include "bench/result.h"
@@ -15,19 +15,19 @@ static void print_rate(const char *name, const char *how, double rate, int threa
 
 static void print_machine(const bench_config *config, const bench_result *result)
 {
-    const machine_peaks *limits = &result->limits;
+    const machine_peaks *peaks = &result->peaks;
     int threads = result->threads;
     printf("%s: %d rank%s x %d thread%s on %d node%s\n\n", cpu_model_name(), result->ranks, plural(result->ranks),
            config->step.network.threads, plural(config->step.network.threads), result->nodes, plural(result->nodes));
     printf("limits                            together   a thread (%d thread%s at once)\n", threads, plural(threads));
-    print_rate("fp32", limits->fp32_kernel, limits->fp32_flops, threads, "GFLOP/s");
-    print_rate("bf16", limits->bf16_kernel ? limits->bf16_kernel : "none", limits->bf16_flops, threads, "GFLOP/s");
-    print_rate("memory", "read", limits->read_bytes, threads, "GB/s");
-    print_rate("memory", "copy", limits->copy_bytes, threads, "GB/s");
-    print_rate("memory", "update's 5 streams", limits->update_bytes, threads, "GB/s");
+    print_rate("fp32", peaks->fp32_kernel, peaks->fp32_flops, threads, "GFLOP/s");
+    print_rate("bf16", peaks->bf16_kernel ? peaks->bf16_kernel : "none", peaks->bf16_flops, threads, "GFLOP/s");
+    print_rate("memory", "read", peaks->read_bytes, threads, "GB/s");
+    print_rate("memory", "copy", peaks->copy_bytes, threads, "GB/s");
+    print_rate("memory", "update's 5 streams", peaks->update_bytes, threads, "GB/s");
 }
 
-/* What the columns of a table mean; see work.h. */
+/* What the columns of a table mean; see op_counts.h. */
 static void print_legend(void)
 {
     fputs("\nGFLOP: products of the direct convolution that meet a pixel, none with the padding. MB: every operand "
@@ -37,16 +37,16 @@ static void print_legend(void)
           stdout);
 }
 
-/* Time, work, rates, least time and fraction; what does not apply stays blank. */
+/* Prints times, operations, rates, limit and fraction; what does not apply stays blank. */
 static void print_measurement(const measurement *m)
 {
     printf(" %9.3f %9.3f", m->median_s * MILLI, m->least_s * MILLI);
-    if (m->work.flops > 0)
-        printf(" %8.3f %8.1f", m->work.flops * GIGA, m->work.flops * GIGA / m->median_s);
+    if (m->ops.flops > 0)
+        printf(" %8.3f %8.1f", m->ops.flops * GIGA, m->ops.flops * GIGA / m->median_s);
     else
         printf(" %8s %8s", "", "");
-    if (op_count_bytes(m->work) > 0)
-        printf(" %8.1f %7.1f", op_count_bytes(m->work) * MEGA, op_count_bytes(m->work) * GIGA / m->median_s);
+    if (op_count_bytes(m->ops) > 0)
+        printf(" %8.1f %7.1f", op_count_bytes(m->ops) * MEGA, op_count_bytes(m->ops) * GIGA / m->median_s);
     else
         printf(" %8s %7s", "", "");
     if (m->limit_s > 0)
@@ -67,14 +67,14 @@ static void print_layers(const bench_result *result)
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             const measurement *m = &result->layers[layer][pass];
-            if (m->work.flops <= 0) continue;
+            if (m->ops.flops <= 0) continue;
             printf("%-6s %-18s %-16s", model_layers[layer].name, bench_pass_names[pass], result->algorithms[layer][pass]);
             print_measurement(m);
         }
     }
 }
 
-/* They have no line of their own among the layers. */
+/* Names the layers whose weight gradients are computed in the update, since these have no line among the layers. */
 static void print_in_update(const bench_result *result)
 {
     int count = 0;
@@ -89,7 +89,7 @@ static void print_step(const bench_config *config, const bench_result *result)
 {
     print_columns("step", "part", "");
     for (int part = 0; part < STEP_PARTS; part++) {
-        printf("%-6s %-18s %-16s", "", bench_step_names[part], part == STEP_MOVING ? result->exchange : "");
+        printf("%-6s %-18s %-16s", "", bench_step_names[part], part == STEP_EXCHANGE_AND_UPDATE ? result->exchange : "");
         print_measurement(&result->step[part]);
     }
     print_in_update(result);
@@ -101,7 +101,7 @@ static void print_step(const bench_config *config, const bench_result *result)
            config->step.network.precision == PRECISION_BF16 ? "bf16" : "fp32");
 }
 
-static void print_strategy(const exchange_result *strategy)
+static void print_exchange(const exchange_result *strategy)
 {
     const measurement *m = &strategy->total;
     if (*strategy->declined) {
@@ -114,12 +114,12 @@ static void print_strategy(const exchange_result *strategy)
            strategy->cost.memory_rank_bytes * MEGA, strategy->cost.memory_node_bytes * MEGA);
 }
 
-/* MB sent and touched are a rank's own; the limit is the time that the least traffic of any strategy takes. */
-static void print_strategies(const bench_result *result)
+/* MB sent and touched are of one rank; the limit is the time of the least traffic that any strategy needs. */
+static void print_exchanges(const bench_result *result)
 {
     printf("\n%-12s %11s %9s %9s %9s %11s %7s %9s %9s %9s %9s\n", "strategy", "exchange ms", "update ms", "both ms", "MB sent",
            "MB touched", "GB/s", "limit ms", "of limit", "MB a rank", "MB a node");
-    for (int i = 0; i < result->strategy_count; i++) print_strategy(&result->strategies[i]);
+    for (int i = 0; i < result->exchange_count; i++) print_exchange(&result->exchanges[i]);
 }
 
 void bench_print_text(const bench_config *config, const bench_result *result)
@@ -128,6 +128,6 @@ void bench_print_text(const bench_config *config, const bench_result *result)
     if (config->part->layers || config->part->step) print_legend();
     if (config->part->layers) print_layers(result);
     if (config->part->step) print_step(config, result);
-    if (config->part->exchange) print_strategies(result);
+    if (config->part->exchange) print_exchanges(result);
     fflush(stdout);
 }

@@ -12,7 +12,7 @@
 
 enum { SAFETENSORS_TENSORS = 2 * MODEL_TENSORS, SAFETENSORS_LENGTH_BYTES = 8, SAFETENSORS_HEADER_MAX = 1 << 20 };
 
-/* Tensor i of the file: the weights in flat order, then velocity.<name> likewise. */
+/* A tensor of the file: the weights come in the order of the flat buffer, then velocity.<name> in the same order. */
 typedef struct {
     char name[32];
     const tensor_view *view;

@@ -8,13 +8,13 @@
 
 #include "vgg11/base/hash.h"
 
-/* A status and its line, as the ranks pass it on. */
+/* A status and its message, as ranks send it to each other. */
 typedef struct {
     int status;
     char message[VGG_MESSAGE_MAX];
 } failure;
 
-/* The lowest rank that says `mine`; INT_MAX if none does. */
+/* The lowest rank whose `mine` is true; INT_MAX if there is none. */
 static int lowest_rank(comm *c, bool mine)
 {
     int lowest = mine ? c->rank : INT_MAX;
@@ -51,7 +51,7 @@ void ranks_list(const bool *listed, int size, char *text, size_t text_bytes)
     }
 }
 
-/* As long as a message can show of each text. */
+/* Bytes of each text that a message shows, with the final zero. */
 enum { SHOWN = 160 };
 
 static vgg_status say_who_differs(comm *c, const char *what, const char *text, bool differs, int first)
@@ -99,7 +99,7 @@ vgg_status comm_agree_text(comm *c, const char *what, const char *text)
 
 enum { JOINED = 64 };
 
-/* "a@0-1,b@2"; false if it does not fit. */
+/* Writes "a@0-1,b@2"; false if it does not fit. */
 static bool list_runs(char (*all)[JOINED], int size, char *text, size_t text_bytes)
 {
     size_t used = 0;

@@ -5,11 +5,11 @@
 #include <mpi.h>
 #include <stddef.h>
 
-/* Largest element count of one MPI call here: counts are int, and one message of 1 GiB is long enough to lose nothing. */
+/* Largest element count of one MPI call: counts are of type int, and cutting longer messages at 1 GiB costs nothing. */
 enum { MPI_CHUNK = 1 << 28 };
 
-/* Calls an MPI function that has no business failing. Communicators return their errors; if one does come, the job cannot go
- * on, so it ends at once with a line naming rank, host, call and MPI's own reason. */
+/* Calls an MPI function. Communicators return their errors. The job cannot go on after one, so that it ends at once, with a line
+ * that names rank, host, call and MPI's reason. */
 #define MPI_CALL(function, ...) mpi_check(function(__VA_ARGS__), #function)
 
 void mpi_check(int code, const char *call);

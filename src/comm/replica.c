@@ -5,18 +5,19 @@
 
 #include "comm/comm_impl.h"
 #include "vgg11/base/hash.h"
+#include "vgg11/base/integers.h"
 
 enum { HASHED_FLOATS = 1 << 16 };
 
-size_t replica_pieces(size_t count) { return (count + HASHED_FLOATS - 1) / HASHED_FLOATS; }
+size_t replica_blocks(size_t count) { return size_divide_up(count, HASHED_FLOATS); }
 
-uint64_t replica_hash(const float *buffer, size_t count, vgg_range pieces, int threads)
+uint64_t replica_hash(const float *buffer, size_t count, vgg_range blocks, int threads)
 {
     uint64_t sum = 0;
 #pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : sum)
-    for (size_t piece = pieces.first; piece < pieces.first + pieces.count; piece++) {
-        size_t first = piece * HASHED_FLOATS, rest = count - first;
-        uint64_t placed[2] = {piece, hash_bits(buffer + first, (rest < HASHED_FLOATS ? rest : HASHED_FLOATS) * sizeof *buffer)};
+    for (size_t block = blocks.first; block < blocks.first + blocks.count; block++) {
+        size_t first = block * HASHED_FLOATS;
+        uint64_t placed[2] = {block, hash_bits(buffer + first, size_min(count - first, HASHED_FLOATS) * sizeof *buffer)};
         sum += hash_bits(placed, sizeof placed);
     }
     return sum;
@@ -30,12 +31,12 @@ typedef struct {
     const replica_finding *found; /* [size]: by rank */
     uint64_t *hashes;             /* [copies] */
     int copies;
-    bool *listed; /* [size]: for naming ranks */
+    bool *listed; /* [size]: scratch for lists of ranks */
 } comparison;
 
 static int copy_of(const comparison *all, int rank) { return all->node_copies ? all->c->node_of[rank] : rank; }
 
-/* Lists the ranks whose copy's hash is, or is not, `hash`; how many they are. */
+/* Lists the ranks whose copy's hash is (`equal`) or is not `hash`, and returns how many they are. */
 static int list_ranks(const comparison *all, uint64_t hash, bool equal, char *text, size_t text_bytes)
 {
     int count = 0;
@@ -63,7 +64,7 @@ static vgg_status check_changed(const comparison *all)
                     all->what, changed > 1 ? "s" : "", ranks, size);
 }
 
-/* The hash that more than half of the copies have, if any has. */
+/* True, with its hash, if more than half of the copies have the same hash. */
 static bool find_majority(const comparison *all, uint64_t *right)
 {
     for (int copy = 0; copy < all->copies; copy++) {
@@ -125,7 +126,7 @@ vgg_status replica_compare(comm *c, const char *what, replica_finding mine, bool
 
 vgg_status replica_check(comm *c, const char *what, const float *buffer, size_t count, int threads)
 {
-    vgg_range all = {0, replica_pieces(count)};
+    vgg_range all = {0, replica_blocks(count)};
     replica_finding mine = {replica_hash(buffer, count, all, threads), 0};
     return replica_compare(c, what, mine, false);
 }

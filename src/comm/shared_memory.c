@@ -29,7 +29,7 @@ static const char *backing_folder(void)
     return folder && *folder ? folder : "/dev/shm";
 }
 
-/* Only the node's first rank looks: the others would count the same room again. */
+/* Only the node's first rank looks, since it allocates the whole block. */
 static vgg_status check_room(const comm *c, size_t bytes)
 {
     const char *folder = backing_folder();
@@ -44,8 +44,8 @@ static vgg_status check_room(const comm *c, size_t bytes)
                     folder, c->host, free_bytes >> 20, mebibytes(bytes));
 }
 
-/* One call for all page faults takes two thirds of the time that they take one by one. Older kernels (before 5.14) refuse, and
- * where there is no room it is found out later: this is only advice. */
+/* Faults all pages in one call, which takes two thirds of the time that single page faults take. An error does not matter: kernels
+ * before 5.14 do not have this call, and lack of memory is noticed when the memory is zeroed. */
 static void prefault(void *part, size_t bytes)
 {
 #ifdef MADV_POPULATE_WRITE
@@ -63,7 +63,7 @@ static void on_bus_error(int number)
     siglongjmp(no_page, 1);
 }
 
-/* False if the file system has run full after all, which is told by SIGBUS. */
+/* Zeroes the memory; false if the file system has run full after all, which the kernel signals by SIGBUS. */
 static bool zero_guarded(void *part, size_t bytes)
 {
     struct sigaction before, action = {.sa_handler = on_bus_error};
@@ -106,7 +106,7 @@ static vgg_status open_window(comm *c, comm_shared *shared)
     return VGG_OK;
 }
 
-/* All of a node fails or none, so that a failed window is never half open. */
+/* Fails on all ranks of a node or on none, so that no window is open on some of them only. */
 static vgg_status open_on_node(comm *c, comm_shared *shared)
 {
     if (c->node_size == 1) return vgg_map(shared->bytes, &shared->memory);

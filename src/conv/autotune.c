@@ -1,4 +1,4 @@
-/* Which algorithm computes which layer in which pass. */
+/* The choice of an algorithm for each layer and pass. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "vgg11/base/bf16.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/hash.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 
 enum { TIMED_TURNS = 2 };
@@ -17,7 +18,7 @@ typedef struct {
     size_t bytes;
 } trial_workspace;
 
-/* Made-up operands that are large enough for every layer and pass. */
+/* Made-up operands, each large enough for every layer and pass. */
 typedef struct {
     vgg_arena arena;
     size_t map_bytes;
@@ -25,7 +26,7 @@ typedef struct {
     size_t bias_bytes;
     float *x, *dy, *result, *w, *dw, *b, *db;
     uint8_t *pool_argmax;
-    trial_workspace *workspaces; /* two, which grow as plans need: pages touched once serve all */
+    trial_workspace *workspaces; /* two, for two plans; they grow as needed, so that their pages are touched once for all plans */
 } trial_operands;
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
@@ -52,21 +53,19 @@ const char *autotune_algorithm(const conv_autotune_config *config) { return conf
 
 static bool named(const autotuner *t) { return strcmp(autotune_algorithm(t->config), "auto") != 0; }
 
-static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
-
 static void measure_operands(const autotuner *t, trial_operands *s)
 {
     for (size_t i = 0; i < t->count; i++) {
         const conv_problem *p = &t->layers[i].problem;
         size_t in = (size_t)p->in, out = (size_t)p->out, area = (size_t)p->side * (size_t)p->side,
                taps = (size_t)(p->kernel * p->kernel);
-        s->map_bytes = largest(s->map_bytes, (size_t)p->batch * area * largest(in, out) * sizeof(float));
-        s->kernel_bytes = largest(s->kernel_bytes, taps * in * out * sizeof(float));
-        s->bias_bytes = largest(s->bias_bytes, out * sizeof(float));
+        s->map_bytes = size_max(s->map_bytes, (size_t)p->batch * area * size_max(in, out) * sizeof(float));
+        s->kernel_bytes = size_max(s->kernel_bytes, taps * in * out * sizeof(float));
+        s->bias_bytes = size_max(s->bias_bytes, out * sizeof(float));
     }
 }
 
-/* Small numbers of both signs: neither denormal nor growing past the range of floats in any sum. */
+/* Small numbers of both signs that are not denormal, and whose sums are within the range of floats. */
 static float made_up(size_t i) { return (float)(i % 61) / 61.0f - 0.5f; }
 
 static void fill(float *values, size_t bytes, int threads)
@@ -77,14 +76,14 @@ static void fill(float *values, size_t bytes, int threads)
 
 static int threads_of(const autotuner *t) { return t->layers[0].problem.threads; }
 
-/* Two bfloat16 numbers side by side are a sane float as well, which the first layer reads. */
+/* Of a bf16 run the maps are bfloat16, except the first layer's: two such numbers side by side are a usual float, too. */
 static void fill_map(const autotuner *t, float *values, size_t bytes)
 {
-    bf16 *narrow = (bf16 *)values;
+    bf16 *halves = (bf16 *)values;
     fill(values, bytes, threads_of(t));
     if (t->config->precision != PRECISION_BF16) return;
 #pragma omp parallel for num_threads(threads_of(t)) schedule(static)
-    for (size_t i = 0; i < bytes / sizeof *narrow; i++) narrow[i] = bf16_round(made_up(i));
+    for (size_t i = 0; i < bytes / sizeof *halves; i++) halves[i] = bf16_round(made_up(i));
 }
 
 static vgg_status open_operands(const autotuner *t, trial_operands *s)
@@ -110,7 +109,7 @@ static vgg_status open_operands(const autotuner *t, trial_operands *s)
     return VGG_OK;
 }
 
-/* Packing is paid once a step as well, so it counts. */
+/* Packing the weights counts, too, since each training step does it once. */
 static double time_once(conv_plan *plan, const conv_arguments *arguments)
 {
     double start = clock_now_s();
@@ -150,9 +149,10 @@ static double time_once_in(conv_plan *plan, const trial_operands *s, int workspa
     return time_once(plan, &arguments);
 }
 
-/* Least of a few runs each of the holder, if there is one, and of its challenger, in seconds; least[0] is the holder's so far.
- * They run in turns, so that what else the machine does hits both alike. A challenger that falls far behind gets no further
- * turn: most do at once. Infinite without memory to try. */
+/* Times the plan chosen so far, plans[0], if there is one, and its challenger, plans[1]: least[] becomes the least seconds of a few
+ * runs of each. least[0] must be that of earlier runs. The plans take turns, so that what else the machine does delays both
+ * equally. A challenger that is far slower at its first run is not run again, as happens to most. least[1] is INFINITY where memory
+ * is short. */
 static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, double least[2])
 {
     const double far_behind = 2.5;
@@ -162,7 +162,7 @@ static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, do
     }
     least[1] = time_once_in(plans[1], s, 1);
     for (int turn = 0; turn < TIMED_TURNS && !(plans[0] && least[1] > far_behind * least[0]); turn++) {
-        if (plans[0] && turn == 0) least[0] = INFINITY; /* timed at another moment */
+        if (plans[0] && turn == 0) least[0] = INFINITY; /* it was timed at another moment: compare with now */
         for (int i = 0; i < 2; i++) {
             if (plans[i]) least[i] = fmin(least[i], time_once_in(plans[i], s, i));
         }
@@ -175,8 +175,9 @@ static void note_declined(conv_choice *choice, const conv_algorithm *algorithm, 
     snprintf(choice->declined + used, sizeof choice->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, reason);
 }
 
-/* Is the challenger, on every rank, clearly faster than what was chosen so far, or, where nothing was, to be had? Rows come in the
- * order of expectation, so a tie goes to the one before. `opened` is false where this rank could not make the challenger's plan. */
+/* Whether the challenger is clearly faster than the plan chosen so far, by the slowest rank's times; or, where none was chosen,
+ * whether every rank could open it. Rows are tried in the order of expectation, so that the earlier one stays where the difference
+ * is small. `opened` is false where this rank could not make the challenger's plan. */
 static bool is_better(autotuner *t, conv_choice *choice, conv_plan *challenger, bool opened, const trial_operands *s)
 {
     const double margin = 0.95;
@@ -189,7 +190,7 @@ static bool is_better(autotuner *t, conv_choice *choice, conv_plan *challenger, 
     return holder ? least[1] < margin * least[0] : isfinite(least[1]);
 }
 
-/* Opens `algorithm` for a pass; true if all ranks could and it replaces what was chosen so far. `s` is NULL where nothing is to be
+/* Opens `algorithm` for a pass; true if all ranks could, and it replaces the plan chosen so far. `s` is NULL where nothing is to be
  * timed. */
 static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algorithm *algorithm, const trial_operands *s)
 {
@@ -211,23 +212,24 @@ static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algo
     return better;
 }
 
-/* Of the precision asked for, those that should be the fastest here are tried first; what errs less comes last. */
-enum { GROUP_EXPECTED, GROUP_PRECISION, GROUP_OTHERS, GROUPS };
+/* The order in which rows are tried: those of the precision asked for that should be the fastest here, then the others of that
+ * precision, then those of a higher precision. */
+enum { TURN_EXPECTED, TURN_PRECISION, TURN_OTHERS, TURNS };
 
-static int group_of(const autotuner *t, size_t layer, conv_pass pass, const conv_algorithm *row)
+static int turn_of(const autotuner *t, size_t layer, conv_pass pass, const conv_algorithm *row)
 {
-    if (row->precision != t->config->precision) return GROUP_OTHERS;
-    return row->expected && row->expected(&t->layers[layer].problem, pass) ? GROUP_EXPECTED : GROUP_PRECISION;
+    if (row->precision != t->config->precision) return TURN_OTHERS;
+    return row->expected && row->expected(&t->layers[layer].problem, pass) ? TURN_EXPECTED : TURN_PRECISION;
 }
 
-/* All rows but one. The reference is for where no other row will do: it need not be timed. */
+/* Tries all rows except `but`. The last, the reference, is only tried where no other row accepts, and never timed. */
 static void choose_from_table(autotuner *t, size_t layer, conv_pass pass, const trial_operands *s, const conv_algorithm *but)
 {
     const conv_choice *choice = &t->choices[layer][pass];
-    for (int group = 0; group < GROUPS; group++) {
+    for (int turn = 0; turn < TURNS; turn++) {
         for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
             bool enough = choice->plan.algorithm && (!s || !row[1]);
-            if (*row != but && group_of(t, layer, pass, *row) == group && !enough) consider(t, layer, pass, *row, s);
+            if (*row != but && turn_of(t, layer, pass, *row) == turn && !enough) consider(t, layer, pass, *row, s);
         }
     }
 }
@@ -333,7 +335,7 @@ static double digest(const autotuner *t, recorded_choice recorded[][CONV_PASSES]
     return crc;
 }
 
-/* Takes these choices if every rank has them, they are the same, and every rank can open them. */
+/* Takes the recorded choices if every rank has the same ones and can open them. */
 static bool take_recorded(autotuner *t, bool have, recorded_choice recorded[][CONV_PASSES])
 {
     bool usable = !any(t, !have);
@@ -356,7 +358,8 @@ static double digest_of_choices(const autotuner *t)
     return crc;
 }
 
-/* On like processors all come to the same by themselves; only where they do not is each row asked about. */
+/* Ranks with the same processor choose the same rows by themselves. Only where the choices differ do ranks ask each other about
+ * each row. */
 static vgg_status choose_untimed(autotuner *t)
 {
     t->alone = true;
@@ -401,14 +404,14 @@ static uint32_t table_digest(void)
     return crc;
 }
 
-/* Each rank asks the others about the same rows in the same order, so they must have the same rows. */
+/* Ranks ask each other about rows in the table's order, so that all must have the same table. */
 static vgg_status check_builds(const autotuner *t)
 {
     if (same_everywhere(t, table_digest())) return VGG_OK;
     return vgg_fail(VGG_DISAGREE, "the ranks' builds have unlike algorithms: start the same build everywhere");
 }
 
-/* Where ranks were told unlike things, all go the way that one of them was told to go. */
+/* Where ranks were told different things, all do what one of them was told, so that they make the same collective calls. */
 vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *layers, size_t count,
                          conv_choice choices[][CONV_PASSES])
 {
@@ -417,7 +420,7 @@ vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *l
     VGG_TRY(check_name(&t));
     if (any(&t, config->recorded != NULL) && choose_from_text(&t)) return VGG_OK;
     if (!any(&t, config->tune)) return choose_untimed(&t);
-    t.node_ranks = (int)agreed(&t, config->node_ranks); /* all wait for the slowest rank */
+    t.node_ranks = (int)agreed(&t, config->node_ranks); /* all wait for the ranks of the fullest node */
     if (choose_from_cache(&t)) return VGG_OK;
     VGG_TRY(choose_by_timing(&t));
     if (config->cache) autotune_cache_store(&t);

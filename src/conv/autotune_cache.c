@@ -1,5 +1,5 @@
-/* The file of timed choices: one line of tab-separated text per layer and pass, "<key> <layer> <pass> <row> <seconds>". The key says for
- * which processor, build and setting the timing holds, so that machines of several kinds can share a file. */
+/* The file of timed choices: a line of tab-separated text for each layer and pass, "<key> <layer> <pass> <row> <seconds>". The key
+ * says for which processor, build and settings the timing holds, so that different machines can share a file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 enum { KEY_MAX = 384, LINE_MAX_BYTES = 512, FILE_MAX_BYTES = 1 << 20 };
 
-/* Layers of one network have the same precision, threads and batch. */
+/* All layers have the same precision, threads and batch, so that the first one's stand for all. */
 static void write_key(const autotuner *t, char key[KEY_MAX])
 {
     const conv_problem *p = &t->layers[0].problem;
@@ -35,7 +35,7 @@ static bool has_key(const char *line, const char *key)
     return strncmp(line, key, length) == 0 && line[length] == '\t';
 }
 
-/* The layer of that name; count if there is none. */
+/* The index of the layer of that name; t->count if there is none. */
 static size_t find_layer(const autotuner *t, const char *name)
 {
     size_t i = 0;
@@ -43,7 +43,7 @@ static size_t find_layer(const autotuner *t, const char *name)
     return i;
 }
 
-/* Takes "<layer> <pass> <row> <seconds>"; anything else is passed over. */
+/* Takes the choice of a line "<layer> <pass> <row> <seconds>"; lines of another form are ignored. */
 static void read_choice(const autotuner *t, const char *text, recorded_choice recorded[][CONV_PASSES])
 {
     char layer_name[16], row_name[64];
@@ -65,7 +65,7 @@ static bool complete(const autotuner *t, recorded_choice recorded[][CONV_PASSES]
     return true;
 }
 
-/* The cache file for reading; NULL if there is none of a credible size. */
+/* Opens the cache file for reading; NULL if there is none, or if it is larger than a cache can be. */
 static FILE *open_cache(const autotuner *t)
 {
     struct stat status;

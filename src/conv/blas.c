@@ -1,5 +1,5 @@
-/* Dense layers as plain matrix products: y = x w, dx = dy w', dw = x' dy, each thread a block of the result's columns (of
- * dw its rows), so that every weight is read or written by one thread only. */
+/* Dense layers as plain matrix products: y = x w, dx = dy w', dw = x' dy. A task is a block of the result's columns, or of dw's
+ * rows, so that every weight is read or written by one thread only. */
 #include "vgg11/kernels/blas.h"
 #include "vgg11/conv/parts.h"
 #include "vgg11/conv/conv.h"

@@ -1,4 +1,4 @@
-/* The choices as a line of text, which checkpoints and config.json keep. */
+/* The choices as a line of text, which checkpoints and config.json hold. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ void conv_choices_print(const conv_layer *layers, size_t count, const conv_choic
     }
 }
 
-/* Reads "name/" or, for the last pass, "name"; NULL if it is not what the layer has there. */
+/* Reads "name/" or, for the last pass, "name", and returns what follows; NULL if the name is not that of a row, or "-" where the
+ * pass is not needed. */
 static const char *read_name(const conv_layer *layer, const char *text, int pass, recorded_choice *recorded)
 {
     char name[NAME_MAX_BYTES];

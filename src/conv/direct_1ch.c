@@ -1,37 +1,39 @@
-/* The first layer: a 3x3 convolution of one channel. The nine pixels under the kernel and a constant 1 for the bias make a
- * row of ten, so that forward is one product with ten rows of weights, and the weight gradient its transpose. A strip of
- * such rows stays in the L1 cache; what costs is the traffic of y and dy. */
+/* The first layer: a 3x3 convolution of one channel. The nine pixels under the kernel and a constant 1 for the bias make a row of
+ * ten terms (im2col). Forward is one product of such rows with ten rows of weights, and the weight gradient is the product of their
+ * transpose with dy. A block of two rows of pixels at a time stays in the L1 cache, since the time goes into reading dy and writing
+ * y. */
 #include <omp.h>
 #include <string.h>
 
 #include "vgg11/kernels/gemm.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/conv/conv.h"
 
-/* WINDOW floats of a row hold TERMS: nine pixels and the one. */
+/* A row takes WINDOW floats, of which TERMS are used: nine pixels and the constant 1. */
 enum { TAPS = 9, TERMS = 10, WINDOW = 16 };
 
 typedef struct {
     const simd_kernels *kernels;
     size_t side, area, out;
-    size_t strip; /* pixels: two rows, so that a strip holds whole pooling windows */
+    size_t block_pixels; /* two rows of pixels, so that a block holds whole pooling windows */
     size_t panel, panels;
     size_t padded_floats; /* of an image with its border of zeros */
-    size_t packed_floats; /* TERMS rows of weights or sums for all panels */
+    size_t packed_floats; /* of TERMS rows of weights, or of sums, for all panels */
 } frame;
 
-/* One thread's pieces of the workspace. */
+/* One thread's part of the workspace. */
 typedef struct {
-    float *padded;
-    float *windows; /* [strip][WINDOW] */
-    float *strip;   /* [panels][strip][panel]: y before the ReLU, or dy packed */
-} strip_memory;
+    float *padded;  /* an image with its border of zeros */
+    float *windows; /* [block_pixels][WINDOW] */
+    float *block;   /* [panels][block_pixels][panel]: y before the ReLU, or dy packed */
+} block_memory;
 
 static frame frame_of(const conv_problem *p)
 {
     frame f = {.kernels = simd_kernels_select(), .side = (size_t)p->side, .out = (size_t)p->out};
     f.area = f.side * f.side;
-    f.strip = 2 * f.side;
+    f.block_pixels = 2 * f.side;
     f.panel = (size_t)f.kernels->panel;
     f.panels = gemm_panels(f.kernels, f.out);
     f.padded_floats = vgg_round_up((f.side + 2) * (f.side + 2), WINDOW);
@@ -39,13 +41,13 @@ static frame frame_of(const conv_problem *p)
     return f;
 }
 
-static size_t own_floats(const frame *f) { return f->padded_floats + f->strip * (WINDOW + f->panels * f->panel); }
+static size_t own_floats(const frame *f) { return f->padded_floats + f->block_pixels * (WINDOW + f->panels * f->panel); }
 
-static strip_memory memory_of(const frame *f, float *first)
+static block_memory memory_of(const frame *f, float *first)
 {
-    strip_memory memory = {.padded = first + (size_t)omp_get_thread_num() * own_floats(f)};
+    block_memory memory = {.padded = first + (size_t)omp_get_thread_num() * own_floats(f)};
     memory.windows = memory.padded + f->padded_floats;
-    memory.strip = memory.windows + f->strip * WINDOW;
+    memory.block = memory.windows + f->block_pixels * WINDOW;
     return memory;
 }
 
@@ -56,7 +58,7 @@ static void pad_image(const frame *f, const float *image, float *padded)
         memcpy(padded + (h + 1) * (f->side + 2) + 1, image + h * f->side, f->side * sizeof *padded);
 }
 
-/* Rows for pixels first .. first+count-1 of the image. */
+/* The rows of pixels first .. first+count-1 of the image. */
 static void fill_windows(const frame *f, const float *padded, size_t first, size_t count, float *windows)
 {
     for (size_t i = 0; i < count; i++) {
@@ -67,42 +69,38 @@ static void fill_windows(const frame *f, const float *padded, size_t first, size
     }
 }
 
-static size_t panel_columns(const frame *f, size_t panel)
-{
-    size_t left = f->out - panel * f->panel;
-    return left < f->panel ? left : f->panel;
-}
+static size_t panel_columns(const frame *f, size_t panel) { return size_min(f->out - panel * f->panel, f->panel); }
 
-static void multiply_strip(const frame *f, const float *packed, const strip_memory *memory, size_t count)
+static void multiply_block(const frame *f, const float *packed, const block_memory *memory, size_t count)
 {
     for (size_t p = 0; p < f->panels; p++) {
-        float *strip = memory->strip + p * f->strip * f->panel;
+        float *block = memory->block + p * f->block_pixels * f->panel;
         gemm_tile tile = {.a = memory->windows,
                           .a_stride = WINDOW,
                           .b = packed + p * TERMS * f->panel,
-                          .c = strip,
+                          .c = block,
                           .c_stride = f->panel,
                           .depth = TERMS};
         gemm_by_rows(f->kernels, &tile, count, NULL, 0);
     }
 }
 
-static void store_strip(const frame *f, const strip_memory *memory, size_t count, bool relu, float *y)
+static void store_block(const frame *f, const block_memory *memory, size_t count, bool relu, float *y)
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t p = 0; p < f->panels; p++)
-            f->kernels->copy(y + i * f->out + p * f->panel, memory->strip + (p * f->strip + i) * f->panel, panel_columns(f, p),
-                             relu);
+            f->kernels->copy(y + i * f->out + p * f->panel, memory->block + (p * f->block_pixels + i) * f->panel,
+                             panel_columns(f, p), relu);
     }
 }
 
-/* The pixels of window `i` of a strip in one panel. */
-static float *window_at(const frame *f, const strip_memory *memory, size_t panel, size_t i)
+/* The upper left pixel of pooling window `i` of a block, in one panel. */
+static float *window_at(const frame *f, const block_memory *memory, size_t panel, size_t i)
 {
-    return memory->strip + (panel * f->strip + 2 * i) * f->panel;
+    return memory->block + (panel * f->block_pixels + 2 * i) * f->panel;
 }
 
-static void pool_strip(const frame *f, const strip_memory *memory, bool relu, float *y, uint8_t *pool_argmax)
+static void pool_block(const frame *f, const block_memory *memory, bool relu, float *y, uint8_t *pool_argmax)
 {
     size_t row = f->side * f->panel;
     for (size_t i = 0; i < f->side / 2; i++) {
@@ -126,27 +124,27 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
     }
 #pragma omp parallel for num_threads(plan->problem.threads) schedule(static)
     for (size_t n = 0; n < (size_t)a->n; n++) {
-        strip_memory memory = memory_of(&f, packed + f.packed_floats);
+        block_memory memory = memory_of(&f, packed + f.packed_floats);
         pad_image(&f, a->x + n * f.area, memory.padded);
-        for (size_t first = 0; first < f.area; first += f.strip) {
-            size_t count = f.area - first < f.strip ? f.area - first : f.strip, to = (n * f.area + first) * f.out;
+        for (size_t first = 0; first < f.area; first += f.block_pixels) {
+            size_t count = size_min(f.area - first, f.block_pixels), to = (n * f.area + first) * f.out;
             fill_windows(&f, memory.padded, first, count, memory.windows);
-            multiply_strip(&f, packed, &memory, count);
+            multiply_block(&f, packed, &memory, count);
             if (plan->problem.pool)
-                pool_strip(&f, &memory, plan->problem.relu, a->y + to / 4, a->pool_argmax ? a->pool_argmax + to / 4 : NULL);
+                pool_block(&f, &memory, plan->problem.relu, a->y + to / 4, a->pool_argmax ? a->pool_argmax + to / 4 : NULL);
             else
-                store_strip(&f, &memory, count, plan->problem.relu, a->y + to);
+                store_block(&f, &memory, count, plan->problem.relu, a->y + to);
         }
     }
 }
 
-static void load_strip(const frame *f, const float *dy, size_t count, const strip_memory *memory)
+static void load_block(const frame *f, const float *dy, size_t count, const block_memory *memory)
 {
     for (size_t p = 0; p < f->panels; p++)
-        f->kernels->pack(memory->strip + p * f->strip * f->panel, dy + p * f->panel, f->out, count, panel_columns(f, p));
+        f->kernels->pack(memory->block + p * f->block_pixels * f->panel, dy + p * f->panel, f->out, count, panel_columns(f, p));
 }
 
-static void unpool_strip(const frame *f, const float *dy, const uint8_t *pool_argmax, const strip_memory *memory)
+static void unpool_block(const frame *f, const float *dy, const uint8_t *pool_argmax, const block_memory *memory)
 {
     size_t row = f->side * f->panel;
     for (size_t i = 0; i < f->side / 2; i++) {
@@ -159,12 +157,12 @@ static void unpool_strip(const frame *f, const float *dy, const uint8_t *pool_ar
     }
 }
 
-static void add_strip(const frame *f, const strip_memory *memory, size_t count, bool first, float *sums)
+static void add_block(const frame *f, const block_memory *memory, size_t count, bool first, float *sums)
 {
     for (size_t p = 0; p < f->panels; p++) {
         gemm_tile tile = {.a = memory->windows,
                           .a_stride = WINDOW,
-                          .b = memory->strip + p * f->strip * f->panel,
+                          .b = memory->block + p * f->block_pixels * f->panel,
                           .c = sums + p * TERMS * f->panel,
                           .c_stride = f->panel,
                           .depth = count,
@@ -173,7 +171,7 @@ static void add_strip(const frame *f, const strip_memory *memory, size_t count, 
     }
 }
 
-/* dw and db: the images' sums, added in the order of the images. */
+/* dw and db are the sums over images of each image's sums, added in the order of the images. */
 static void add_images(const frame *f, const float *sums, size_t n, float *dw, float *db)
 {
     for (size_t term = 0; term < TERMS; term++) {
@@ -187,23 +185,23 @@ static void add_images(const frame *f, const float *sums, size_t n, float *dw, f
     }
 }
 
-/* Images are shared out among the threads, and each has sums of its own, so that their order does not depend on it. */
+/* Threads share the images. Each image has sums of its own, so that no sum's order depends on the number of threads. */
 static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 {
     frame f = frame_of(&plan->problem);
     float *sums = a->workspace;
 #pragma omp parallel for num_threads(plan->problem.threads) schedule(static)
     for (size_t n = 0; n < (size_t)a->n; n++) {
-        strip_memory memory = memory_of(&f, sums + (size_t)plan->problem.batch * f.packed_floats);
+        block_memory memory = memory_of(&f, sums + (size_t)plan->problem.batch * f.packed_floats);
         pad_image(&f, a->x + n * f.area, memory.padded);
-        for (size_t first = 0; first < f.area; first += f.strip) {
-            size_t count = f.area - first < f.strip ? f.area - first : f.strip, from = (n * f.area + first) * f.out;
+        for (size_t first = 0; first < f.area; first += f.block_pixels) {
+            size_t count = size_min(f.area - first, f.block_pixels), from = (n * f.area + first) * f.out;
             fill_windows(&f, memory.padded, first, count, memory.windows);
             if (plan->problem.pool)
-                unpool_strip(&f, a->dy + from / 4, a->pool_argmax + from / 4, &memory);
+                unpool_block(&f, a->dy + from / 4, a->pool_argmax + from / 4, &memory);
             else
-                load_strip(&f, a->dy + from, count, &memory);
-            add_strip(&f, &memory, count, first == 0, sums + n * f.packed_floats);
+                load_block(&f, a->dy + from, count, &memory);
+            add_block(&f, &memory, count, first == 0, sums + n * f.packed_floats);
         }
     }
     add_images(&f, sums, (size_t)a->n, a->dw, a->db);

@@ -1,4 +1,4 @@
-/* Rounding to bf16 and laying out in pairs. Compiled for AVX512_BF16; called only where the CPU has it. */
+/* Rounding to bf16, and packing in pairs. Compiled for AVX512_BF16; called only where the CPU has it. */
 #include <immintrin.h>
 
 #include "conv/direct_bf16.h"
@@ -19,7 +19,7 @@ void bf16_pack_flat(bf16 *out, const float *in, size_t count)
     }
 }
 
-/* (low[0], high[0], low[1], high[1], ...) rounded. */
+/* (low[0], high[0], low[1], high[1], ...), rounded. */
 static inline __m512i interleave(__m512 low, __m512 high)
 {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
@@ -27,29 +27,29 @@ static inline __m512i interleave(__m512 low, __m512 high)
     return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
-/* Pairs (low[j], high[j]) of numbers that are bf16 already, each in its half of 32 bits. */
+/* Pairs (low[j], high[j]) of numbers that are bf16 already. */
 static inline __m512i pair_halves(__m256i low, __m256i high)
 {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
 }
 
-/* Pairs of the numbers from element `low` and from element `high` on; `wide` says of what, and is a constant. */
-static inline __m512i load_pairs(const void *in, size_t low, size_t high, __mmask16 low_mask, __mmask16 high_mask, bool wide)
+/* Pairs (in[low + j], in[high + j]). `fp32`, a constant where this is inlined, says whether `in` is fp32 or bf16. */
+static inline __m512i load_pairs(const void *in, size_t low, size_t high, __mmask16 low_mask, __mmask16 high_mask, bool fp32)
 {
-    if (wide)
+    if (fp32)
         return interleave(_mm512_maskz_loadu_ps(low_mask, (const float *)in + low),
                           _mm512_maskz_loadu_ps(high_mask, (const float *)in + high));
     return pair_halves(_mm256_maskz_loadu_epi16(low_mask, (const bf16 *)in + low),
                        _mm256_maskz_loadu_epi16(high_mask, (const bf16 *)in + high));
 }
 
-static inline void pack_row_pairs(bf16 *out, const void *in, size_t stride, int rows, int columns, bool wide)
+static inline void pack_row_pairs(bf16 *out, const void *in, size_t stride, int rows, int columns, bool fp32)
 {
     __mmask16 mask[2] = {mask_of(columns), mask_of(columns - 16)};
     for (int i = 0; i < rows; i += 2, out += PANEL_STEP) {
         size_t first = i * stride, next = i + 1 < rows ? first + stride : first;
         for (int half = 0; half < 2; half++) {
-            __m512i pairs = load_pairs(in, first + 16 * half, next + 16 * half, mask[half], i + 1 < rows ? mask[half] : 0, wide);
+            __m512i pairs = load_pairs(in, first + 16 * half, next + 16 * half, mask[half], i + 1 < rows ? mask[half] : 0, fp32);
             _mm512_storeu_si512(out + half * PANEL, pairs);
         }
     }
@@ -60,17 +60,17 @@ void bf16_pack_row_pairs(bf16 *out, const float *in, size_t stride, int rows, in
     pack_row_pairs(out, in, stride, rows, columns, true);
 }
 
-void bf16_pair_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int columns)
+void bf16_pack_row_pairs_bf16(bf16 *out, const bf16 *in, size_t stride, int rows, int columns)
 {
     pack_row_pairs(out, in, stride, rows, columns, false);
 }
 
-static inline void pack_pairs(bf16 *out, const void *in, size_t stride, int rows, int width, bool wide)
+static inline void pack_pairs(bf16 *out, const void *in, size_t stride, int rows, int width, bool fp32)
 {
     __mmask16 mask = mask_of(width);
     for (int i = 0; i < rows; i += 2, out += 2 * width) {
         size_t first = i * stride, next = i + 1 < rows ? first + stride : first;
-        _mm512_mask_storeu_epi32(out, mask, load_pairs(in, first, next, mask, i + 1 < rows ? mask : 0, wide));
+        _mm512_mask_storeu_epi32(out, mask, load_pairs(in, first, next, mask, i + 1 < rows ? mask : 0, fp32));
     }
 }
 
@@ -79,12 +79,12 @@ void bf16_pack_pairs(bf16 *out, const float *in, size_t stride, int rows, int wi
     pack_pairs(out, in, stride, rows, width, true);
 }
 
-void bf16_pair_bf16_rows(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
+void bf16_pack_pairs_bf16(bf16 *out, const bf16 *in, size_t stride, int rows, int width)
 {
     pack_pairs(out, in, stride, rows, width, false);
 }
 
-/* Four rows at a time: within each 128-bit lane, then (transpose_16) across lanes. */
+/* Transposes four rows of pairs within each 128-bit lane; store_transposed() does the rest across lanes. */
 static inline void transpose_lanes(__m512i r[4])
 {
     __m512i ab_low = _mm512_unpacklo_epi32(r[0], r[1]), ab_high = _mm512_unpackhi_epi32(r[0], r[1]);
@@ -95,7 +95,7 @@ static inline void transpose_lanes(__m512i r[4])
     r[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
 }
 
-/* r is 16 x 16 pairs; afterwards r[4*lane + i] of before stands at column i of lane: see the stores of store_transposed. */
+/* Stores the transpose of r, 16 x 16 pairs, with rows PANEL_STEP apart. */
 static inline void store_transposed(bf16 *out, __m512i r[16])
 {
     for (int i = 0; i < 16; i += 4) transpose_lanes(r + i);
@@ -110,7 +110,7 @@ static inline void store_transposed(bf16 *out, __m512i r[16])
     }
 }
 
-/* 16 rows x up to 32 columns: one row's pairs are one register. */
+/* 16 rows of up to 32 columns, rounded: the 16 pairs of a row fill one register. */
 static inline void load_block(__m512i r[16], const float *in, size_t stride, int rows, int columns)
 {
     __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
@@ -122,7 +122,7 @@ static inline void load_block(__m512i r[16], const float *in, size_t stride, int
     }
 }
 
-/* The last block may have fewer than 16 steps, and the panel no room for more. */
+/* The last block may have fewer than 16 steps; the panel has no room for more. */
 static inline void pack_short_block(bf16 *out, __m512i r[16], int steps)
 {
     bf16 block[16 * PANEL_STEP];
@@ -147,20 +147,20 @@ void bf16_pack_column_pairs(bf16 *out, const float *in, size_t stride, int rows,
 }
 
 /* Sixteen numbers from element `at` on. */
-static inline __m512 load_numbers(const void *in, size_t at, __mmask16 mask, bool wide)
+static inline __m512 load_numbers(const void *in, size_t at, __mmask16 mask, bool fp32)
 {
-    if (wide) return _mm512_maskz_loadu_ps(mask, (const float *)in + at);
+    if (fp32) return _mm512_maskz_loadu_ps(mask, (const float *)in + at);
     __m512i halves = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, (const bf16 *)in + at));
     return (__m512)_mm512_slli_epi32(halves, 16);
 }
 
-static inline void column_sums(float *sums, const void *in, size_t stride, int rows, int columns, bool wide)
+static inline void column_sums(float *sums, const void *in, size_t stride, int rows, int columns, bool fp32)
 {
     __mmask16 low = mask_of(columns), high = mask_of(columns - 16);
     __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0;
     for (int i = 0; i < rows; i++) {
-        sum0 = _mm512_add_ps(sum0, load_numbers(in, i * stride, low, wide));
-        sum1 = _mm512_add_ps(sum1, load_numbers(in, i * stride + 16, high, wide));
+        sum0 = _mm512_add_ps(sum0, load_numbers(in, i * stride, low, fp32));
+        sum1 = _mm512_add_ps(sum1, load_numbers(in, i * stride + 16, high, fp32));
     }
     _mm512_mask_storeu_ps(sums, low, sum0);
     _mm512_mask_storeu_ps(sums + 16, high, sum1);

@@ -1,4 +1,4 @@
-/* The tiles of VDPBF16PS products. Compiled for AVX512_BF16; called only where the CPU has it. */
+/* The gemm tiles of VDPBF16PS products. Compiled for AVX512_BF16; called only where the CPU has it. */
 #include <immintrin.h>
 
 #include "conv/direct_bf16.h"
@@ -33,10 +33,10 @@ INLINE void multiply_tap(tile_sums *sums, const int rows, const brgemm_tile *til
 {
     const bf16 *a[TILE_ROWS];
     const bf16 *b = tile->tap_panel[tap];
-    const float *next = tile->fetch.first + (size_t)tap * tile->steps * tile->fetch.stride;
+    const float *next = tile->prefetch.first + (size_t)tap * tile->steps * tile->prefetch.stride;
     UNROLL_ROWS
     for (int i = 0; i < rows; i++) a[i] = tile->row[i] + tile->tap_offset[tap];
-    for (ptrdiff_t step = 0; step < tile->steps; step++, b += PANEL_STEP, next += tile->fetch.stride) {
+    for (ptrdiff_t step = 0; step < tile->steps; step++, b += PANEL_STEP, next += tile->prefetch.stride) {
         __builtin_prefetch(next, 0, 2);
         __builtin_prefetch(next + 16, 0, 2);
         __m512bh b0 = load_pairs(b), b1 = load_pairs(b + PANEL);
@@ -58,7 +58,7 @@ INLINE __m512 finish(__m512 sum, __m512 bias, bool relu)
 
 INLINE __m512 widen(__m256i halves) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16); }
 
-/* NaN in what decides lets the value pass, as everywhere. */
+/* A NaN in `positive` lets the value pass, as in all masks of a ReLU's gradient. */
 INLINE void store_bf16(const brgemm_tile *tile, int row, int column, __mmask16 mask, __m512 value)
 {
     if (tile->masked) {
@@ -109,7 +109,7 @@ INLINE void store_partial(const tile_sums *sums, const int rows, const brgemm_ti
     }
 }
 
-INLINE void gather_rows(const int rows, const brgemm_tile *tile)
+INLINE void brgemm_rows(const int rows, const brgemm_tile *tile)
 {
     tile_sums sums;
     if (tile->first)
@@ -167,7 +167,7 @@ INLINE void store_sums(const tile_sums *sums, const int rows, const gemm_bf16_ti
     }
 }
 
-INLINE void packed_rows(const int rows, const gemm_bf16_tile *tile)
+INLINE void gemm_rows(const int rows, const gemm_bf16_tile *tile)
 {
     tile_sums sums;
     if (tile->accumulate)
@@ -183,16 +183,16 @@ INLINE void packed_rows(const int rows, const gemm_bf16_tile *tile)
 
 void bf16_finish_streams(void) { _mm_sfence(); }
 
-/* X(rows): each count is compiled by itself, so that its sums stay in registers. */
+/* X(rows): each number of rows is compiled by itself, so that its sums stay in registers. */
 #define ROW_COUNTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 #define DEFINE_TILES(rows)                                                          \
-    static void gather_##rows(const brgemm_tile *tile) { gather_rows(rows, tile); } \
-    static void packed_##rows(const gemm_bf16_tile *tile) { packed_rows(rows, tile); }
+    static void brgemm_##rows(const brgemm_tile *tile) { brgemm_rows(rows, tile); } \
+    static void gemm_##rows(const gemm_bf16_tile *tile) { gemm_rows(rows, tile); }
 ROW_COUNTS(DEFINE_TILES)
 
-#define GATHER_ENTRY(rows) gather_##rows,
-void (*const brgemm_tile_product[TILE_ROWS + 1])(const brgemm_tile *tile) = {NULL, ROW_COUNTS(GATHER_ENTRY)};
+#define BRGEMM_ENTRY(rows) brgemm_##rows,
+void (*const brgemm_tile_product[TILE_ROWS + 1])(const brgemm_tile *tile) = {NULL, ROW_COUNTS(BRGEMM_ENTRY)};
 
-#define PACKED_ENTRY(rows) packed_##rows,
-void (*const gemm_bf16_tile_product[TILE_ROWS + 1])(const gemm_bf16_tile *tile) = {NULL, ROW_COUNTS(PACKED_ENTRY)};
+#define GEMM_ENTRY(rows) gemm_##rows,
+void (*const gemm_bf16_tile_product[TILE_ROWS + 1])(const gemm_bf16_tile *tile) = {NULL, ROW_COUNTS(GEMM_ENTRY)};

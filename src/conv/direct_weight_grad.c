@@ -1,8 +1,8 @@
 /* Direct convolution and dense layers: the weight gradient.
  *
- * dw[tap] = copy of x (transposed) times dy over all pixels whose tap lies inside the map. A tile of dw is 14 input by 32
- * output channels, say; it stays in registers along a row of pixels of all images. dw is shared out among the threads, so
- * there is nothing to reduce, and each element is summed in one order.
+ * dw[tap] = x transposed times dy, summed over all pixels whose input under the tap lies inside the map. A gemm tile of dw (with
+ * AVX-512, 14 input by 32 output channels) stays in registers along a row of pixels of all images. Threads share the tiles of dw,
+ * so that nothing is reduced between them and each element is summed in a fixed order.
  */
 #include <omp.h>
 #include <stdint.h>
@@ -11,11 +11,12 @@
 #include "vgg11/conv/progress_poll.h"
 #include "conv/direct.h"
 #include "vgg11/conv/parts.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-/* Input channels at a time, so that their part of the copy stays in half of the L2 cache; a gradient larger than
- * STREAM_BYTES is stored past the caches, since it would not be there when it is wanted. */
+/* A block of input channels is so large that its part of the copy stays in half of the L2 cache. A gradient of STREAM_BYTES or more
+ * is stored past the caches: it would have been evicted before it is read. */
 enum { CHANNEL_BLOCK_BYTES = 512 * 1024, STREAM_BYTES = 4 * 1024 * 1024, BLOCK_PANELS = 4 };
 
 typedef struct {
@@ -23,139 +24,140 @@ typedef struct {
     int side, kernel;
     size_t taps, area;
     size_t in, out;
-    size_t stride; /* of the copy's rows */
+    size_t stride; /* floats from row to row of the copy of x */
     size_t panels, panel;
-    size_t channel_blocks; /* of input channels */
+    size_t channel_blocks; /* blocks of input channels */
     size_t n;
     float *x;  /* [H][W][N][stride] */
     float *dy; /* [panels][H][W][N][panel] */
     float *dw;
-    bool stream;
+    bool stream; /* dw is stored past the caches */
 } weight_grad_pass;
 
 static weight_grad_pass weight_grad_pass_of(const conv_plan *plan, size_t n, void *workspace)
 {
     const conv_problem *p = &plan->problem;
-    weight_grad_pass s = {.kernels = simd_kernels_select(), .side = p->side, .kernel = p->kernel, .n = n, .x = workspace};
-    s.taps = (size_t)p->kernel * (size_t)p->kernel;
-    s.area = (size_t)p->side * (size_t)p->side;
-    s.in = (size_t)p->in;
-    s.out = (size_t)p->out;
-    s.stride = gemm_row_stride(s.in);
-    s.panel = (size_t)s.kernels->panel;
-    s.panels = gemm_panels(s.kernels, s.out);
-    s.channel_blocks = (n * s.area * s.in * sizeof(float) + CHANNEL_BLOCK_BYTES - 1) / CHANNEL_BLOCK_BYTES;
-    size_t tiles = (s.in + SIMD_ROWS_MAX - 1) / SIMD_ROWS_MAX;
-    if (s.channel_blocks > tiles) s.channel_blocks = tiles;
-    return s;
+    weight_grad_pass pass = {.kernels = simd_kernels_select(), .side = p->side, .kernel = p->kernel, .n = n, .x = workspace};
+    pass.taps = (size_t)p->kernel * (size_t)p->kernel;
+    pass.area = (size_t)p->side * (size_t)p->side;
+    pass.in = (size_t)p->in;
+    pass.out = (size_t)p->out;
+    pass.stride = gemm_row_stride(pass.in);
+    pass.panel = (size_t)pass.kernels->panel;
+    pass.panels = gemm_panels(pass.kernels, pass.out);
+    size_t fitting_blocks = size_divide_up(n * pass.area * pass.in * sizeof(float), CHANNEL_BLOCK_BYTES);
+    pass.channel_blocks = size_min(fitting_blocks, size_divide_up(pass.in, SIMD_ROWS_MAX));
+    return pass;
 }
 
-static size_t x_floats(const weight_grad_pass *s) { return s->n * s->area * s->stride; }
+static size_t x_floats(const weight_grad_pass *pass) { return pass->n * pass->area * pass->stride; }
 
-static size_t dy_floats(const weight_grad_pass *s) { return s->n * s->area * s->panels * s->panel; }
+static size_t dy_floats(const weight_grad_pass *pass) { return pass->n * pass->area * pass->panels * pass->panel; }
 
-/* Every thread some of the images. */
-static void copy_images(const weight_grad_pass *s, const conv_arguments *a)
+/* Copies x and packs dy; to be called by all threads, which share pixels and images. */
+static void copy_images(const weight_grad_pass *pass, const conv_arguments *a)
 {
 #pragma omp for schedule(static) collapse(2)
-    for (size_t position = 0; position < s->area; position++) {
-        for (size_t i = 0; i < s->n; i++) {
-            size_t pixel = i * s->area + position, row = position * s->n + i;
-            s->kernels->copy(s->x + row * s->stride, a->x + pixel * s->in, s->in, false);
-            for (size_t p = 0; p < s->panels; p++) {
-                size_t left = s->out - p * s->panel, columns = left < s->panel ? left : s->panel;
-                s->kernels->pack(s->dy + (p * s->area * s->n + row) * s->panel, a->dy + pixel * s->out + p * s->panel, s->out, 1,
-                                 columns);
+    for (size_t position = 0; position < pass->area; position++) {
+        for (size_t i = 0; i < pass->n; i++) {
+            size_t pixel = i * pass->area + position, row = position * pass->n + i;
+            pass->kernels->copy(pass->x + row * pass->stride, a->x + pixel * pass->in, pass->in, false);
+            for (size_t p = 0; p < pass->panels; p++) {
+                size_t columns = size_min(pass->out - p * pass->panel, pass->panel);
+                pass->kernels->pack(pass->dy + (p * pass->area * pass->n + row) * pass->panel,
+                                    a->dy + pixel * pass->out + p * pass->panel, pass->out, 1, columns);
             }
         }
     }
 }
 
-/* One register tile: rows of input channels from `channel`, over every row of pixels. */
-static void sum_tile(const weight_grad_pass *s, direct_window v, size_t panel, vgg_range channels, float *c, size_t c_stride)
+/* One gemm tile of dw, `channels` of x by a panel, summed over all rows of pixels of the tap's window. */
+static void sum_tile(const weight_grad_pass *pass, direct_window v, size_t panel, vgg_range channels, float *c, size_t c_stride)
 {
-    size_t side = (size_t)s->side, row_pixels = (size_t)v.column_count * s->n;
-    gemm_tile tile = {.a_stride = s->stride, .c = c, .c_stride = c_stride, .depth = row_pixels, .stream = s->stream};
+    size_t side = (size_t)pass->side, row_pixels = (size_t)v.column_count * pass->n;
+    gemm_tile tile = {.a_stride = pass->stride, .c = c, .c_stride = c_stride, .depth = row_pixels, .stream = pass->stream};
     for (int row = v.first_row; row < v.first_row + v.row_count; row++) {
         size_t to = (size_t)row * side + (size_t)v.first_column;
         size_t from = (size_t)(row + v.row_shift) * side + (size_t)(v.first_column + v.column_shift);
-        tile.a = s->x + from * s->n * s->stride + channels.first;
-        tile.b = s->dy + (panel * s->area + to) * s->n * s->panel;
-        s->kernels->by_columns[channels.count](&tile);
+        tile.a = pass->x + from * pass->n * pass->stride + channels.first;
+        tile.b = pass->dy + (panel * pass->area + to) * pass->n * pass->panel;
+        pass->kernels->by_columns[channels.count](&tile);
         tile.accumulate = true;
     }
 }
 
-/* The last panel may be narrower than a tile: through a tile of its own. */
-static void sum_part_of_tile(const weight_grad_pass *s, direct_window v, size_t panel, vgg_range channels, float *dw,
+/* The last panel may have fewer columns than a gemm tile writes: they are copied out of a whole tile. */
+static void sum_part_of_tile(const weight_grad_pass *pass, direct_window v, size_t panel, vgg_range channels, float *dw,
                              size_t columns)
 {
     _Alignas(VGG_ALIGNMENT_BYTES) float whole[SIMD_ROWS_MAX * SIMD_PANEL_MAX];
-    sum_tile(s, v, panel, channels, whole, s->panel);
-    for (size_t m = 0; m < channels.count; m++) memcpy(dw + m * s->out, whole + m * s->panel, columns * sizeof *dw);
+    sum_tile(pass, v, panel, channels, whole, pass->panel);
+    for (size_t m = 0; m < channels.count; m++) memcpy(dw + m * pass->out, whole + m * pass->panel, columns * sizeof *dw);
 }
 
-/* Panels side by side before the next input channels, so that dw is written in runs longer than a panel. */
-static void sum_channel_block(const weight_grad_pass *s, direct_window v, size_t tap, vgg_range panels, vgg_range channel_block)
+/* All panels come before the next input channels, so that dw is written in stretches longer than a panel. */
+static void sum_channel_block(const weight_grad_pass *pass, direct_window v, size_t tap, vgg_range panels, vgg_range channel_block)
 {
-    size_t tiles = (channel_block.count + (size_t)s->kernels->rows - 1) / (size_t)s->kernels->rows;
+    size_t tiles = size_divide_up(channel_block.count, (size_t)pass->kernels->rows);
     for (size_t i = 0; i < tiles; i++) {
         vgg_range channels = range_part(channel_block.count, tiles, i);
         channels.first += channel_block.first;
         for (size_t panel = panels.first; panel < panels.first + panels.count; panel++) {
-            float *dw = s->dw + (tap * s->in + channels.first) * s->out + panel * s->panel;
-            size_t left = s->out - panel * s->panel;
-            if (left < s->panel)
-                sum_part_of_tile(s, v, panel, channels, dw, left);
+            float *dw = pass->dw + (tap * pass->in + channels.first) * pass->out + panel * pass->panel;
+            size_t left = pass->out - panel * pass->panel;
+            if (left < pass->panel)
+                sum_part_of_tile(pass, v, panel, channels, dw, left);
             else
-                sum_tile(s, v, panel, channels, dw, s->out);
+                sum_tile(pass, v, panel, channels, dw, pass->out);
         }
     }
 }
 
-static size_t panel_blocks(const weight_grad_pass *s) { return (s->panels + BLOCK_PANELS - 1) / BLOCK_PANELS; }
+static size_t panel_blocks(const weight_grad_pass *pass) { return size_divide_up(pass->panels, BLOCK_PANELS); }
 
-/* A tap that lies outside everywhere (a map of one pixel) has gradient zero. */
-static void sum_task(const weight_grad_pass *s, size_t task)
+/* The gradient of a tap that never lies inside the map, as eight do on a map of one pixel, is zero. */
+static void sum_task(const weight_grad_pass *pass, size_t task)
 {
-    size_t tap = task % s->taps, panel_block = task / s->taps % panel_blocks(s);
+    size_t tap = task % pass->taps, panel_block = task / pass->taps % panel_blocks(pass);
     progress_poll();
-    vgg_range channel_block = range_part(s->in, s->channel_blocks, task / s->taps / panel_blocks(s));
-    direct_window v = direct_window_at(s->side, s->kernel, (int)tap);
+    vgg_range channel_block = range_part(pass->in, pass->channel_blocks, task / pass->taps / panel_blocks(pass));
+    direct_window v = direct_window_at(pass->side, pass->kernel, (int)tap);
     if (v.row_count > 0 && v.column_count > 0)
-        sum_channel_block(s, v, tap, range_part(s->panels, panel_blocks(s), panel_block), channel_block);
+        sum_channel_block(pass, v, tap, range_part(pass->panels, panel_blocks(pass), panel_block), channel_block);
     else if (panel_block == 0)
-        memset(s->dw + (tap * s->in + channel_block.first) * s->out, 0, channel_block.count * s->out * sizeof *s->dw);
+        memset(pass->dw + (tap * pass->in + channel_block.first) * pass->out, 0,
+               channel_block.count * pass->out * sizeof *pass->dw);
 }
 
-/* Streaming stores need whole aligned lines, and one pass over each tile. */
-static bool can_stream(const weight_grad_pass *s, const float *dw)
+/* Streaming stores need whole, aligned cache lines, and tiles that are stored once: those of maps of one pixel. */
+static bool can_stream(const weight_grad_pass *pass, const float *dw)
 {
-    bool aligned = (uintptr_t)dw % VGG_ALIGNMENT_BYTES == 0 && s->out * sizeof *dw % VGG_ALIGNMENT_BYTES == 0;
-    return aligned && s->out % s->panel == 0 && s->side == 1 && s->in * s->out * sizeof *dw >= STREAM_BYTES;
+    bool aligned = (uintptr_t)dw % VGG_ALIGNMENT_BYTES == 0 && pass->out * sizeof *dw % VGG_ALIGNMENT_BYTES == 0;
+    return aligned && pass->out % pass->panel == 0 && pass->side == 1 && pass->in * pass->out * sizeof *dw >= STREAM_BYTES;
 }
 
 static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
 {
-    weight_grad_pass s = weight_grad_pass_of(plan, (size_t)a->n, a->workspace);
-    s.dy = s.x + x_floats(&s);
-    s.dw = a->dw;
-    s.stream = can_stream(&s, a->dw);
+    weight_grad_pass pass = weight_grad_pass_of(plan, (size_t)a->n, a->workspace);
+    pass.dy = pass.x + x_floats(&pass);
+    pass.dw = a->dw;
+    pass.stream = can_stream(&pass, a->dw);
     size_t threads = (size_t)plan->problem.threads;
 #pragma omp parallel num_threads(plan->problem.threads)
     {
-        copy_images(&s, a);
+        copy_images(&pass, a);
 #pragma omp for schedule(guided) nowait
-        for (size_t i = 0; i < s.channel_blocks * panel_blocks(&s) * s.taps; i++) sum_task(&s, i);
-        s.kernels->finish_streams();
+        for (size_t i = 0; i < pass.channel_blocks * panel_blocks(&pass) * pass.taps; i++) sum_task(&pass, i);
+        pass.kernels->finish_streams();
 #pragma omp for schedule(static)
-        for (size_t i = 0; i < threads; i++) conv_sum_rows(a->dy, s.out, s.n * s.area, range_part(s.out, threads, i), a->db);
+        for (size_t i = 0; i < threads; i++)
+            conv_sum_rows(a->dy, pass.out, pass.n * pass.area, range_part(pass.out, threads, i), a->db);
     }
 }
 
 void direct_plan_weight_grad(conv_plan *plan)
 {
-    weight_grad_pass s = weight_grad_pass_of(plan, (size_t)plan->problem.batch, NULL);
+    weight_grad_pass pass = weight_grad_pass_of(plan, (size_t)plan->problem.batch, NULL);
     plan->run = run_weight_gradient;
-    plan->workspace_bytes = (x_floats(&s) + dy_floats(&s)) * sizeof(float);
+    plan->workspace_bytes = (x_floats(&pass) + dy_floats(&pass)) * sizeof(float);
 }

@@ -1,6 +1,7 @@
-/* emulated-bf16: rounds the operands to bf16 and multiplies them by the first fp32 row that accepts and
- * does not transform its operands. A product of two bf16 numbers is exact in fp32, so this is bf16 arithmetic with fp32
- * accumulation, to the bit of the order of summation: right on every machine, and what the faster bf16 rows are compared with.
+/* emulated-bf16: rounds the operands to bf16 and has them multiplied by the first fp32 row that accepts the problem and does not
+ * transform its operands. A product of two bf16 numbers is exact in fp32, so that this is bf16 arithmetic with fp32 accumulation,
+ * and differs from hardware's only in the order of summation. It runs on every machine, and the faster bf16 rows are compared with
+ * it.
  */
 #include "conv/emulated_bf16.h"
 
@@ -17,7 +18,7 @@ static size_t weight_count(const conv_problem *p) { return (size_t)p->kernel * p
 
 static size_t pixel_count(const conv_problem *p, int images) { return (size_t)images * p->side * p->side; }
 
-/* fp32 rows need no rounding of an operand that their pass does not read: w, x and dy are the only ones. */
+/* Of x or dy, rounded. Each pass rounds the operands that it reads: w, x and dy are all there are. */
 static size_t rounded_bytes(const conv_problem *p, int channels)
 {
     return vgg_round_up(pixel_count(p, p->batch) * channels * sizeof(float), VGG_ALIGNMENT_BYTES);
@@ -59,14 +60,14 @@ static void close_inner(conv_plan *plan)
     free(plan->state);
 }
 
-/* A transform of rounded operands is no longer a bfloat16 number, so its products would be those of no other bf16 row. */
+/* A transform of rounded operands is no bfloat16 number: products of transforms would be those of no other bf16 row. */
 static bool multiplies_operands(const conv_algorithm *row) { return row->precision == PRECISION_FP32 && !row->transforms_operands; }
 
 static vgg_status open_inner(const conv_problem *problem, conv_pass pass, conv_plan *inner)
 {
     conv_problem fp32 = *problem;
     fp32.precision = PRECISION_FP32;
-    fp32.pool = fp32.input_is_relu = fp32.bf16_x = fp32.bf16_y = false; /* left to conv_plan_run() */
+    fp32.pool = fp32.input_is_relu = fp32.bf16_x = fp32.bf16_y = false; /* conv_plan_run() does these */
     for (const conv_algorithm *const *row = conv_algorithms; *row; row++) {
         if (!multiplies_operands(*row)) continue;
         vgg_status status = conv_plan_open(*row, &fp32, pass, inner);

@@ -1,4 +1,4 @@
-/* What tests ask of the row emulated-bf16. */
+/* Access of tests to the row emulated-bf16. */
 #ifndef VGG11_CONV_EMULATED_BF16_H
 #define VGG11_CONV_EMULATED_BF16_H
 

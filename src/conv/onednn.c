@@ -1,8 +1,7 @@
-/* onednn-bf16: the products by oneDNN's convolution and inner product, which use the matrix tiles (AMX) of CPUs that have
- * them. It reads and writes plain NHWC: maps in bf16 as they are, fp32 ones rounded here first. The weights are reordered into
- * the layout of its choice when they change, and a weight gradient back from it. Its primitives have a fixed number of images:
- * a smaller call is filled up with zeros, and the result comes by way of the workspace. ReLU is ours: oneDNN's turns NaN into
- * zero.
+/* onednn-bf16: oneDNN's convolution and inner product, which use the matrix tiles (AMX) of CPUs that have them. Maps are plain
+ * NHWC: bf16 ones are used in place, fp32 ones are rounded here first. The weights are reordered into the layout of oneDNN's choice
+ * when they change, and a weight gradient is reordered back. A primitive has a fixed number of images: fewer images are filled up
+ * with zeros, and their results go through the workspace. The ReLU is applied here, since oneDNN's turns NaN into zero.
  */
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
@@ -23,10 +22,10 @@ typedef struct {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_memory_desc_t layout[MEMORIES];
-    dnnl_memory_t memory[MEMORIES]; /* without an address until a call gives one */
+    dnnl_memory_t memory[MEMORIES]; /* have no address until a call gives one */
     dnnl_primitive_desc_t description;
     dnnl_primitive_t product;
-    dnnl_primitive_t reorder; /* of the weights, to oneDNN's layout or back; NULL if it takes ours */
+    dnnl_primitive_t reorder; /* of the weights, to oneDNN's layout or back; NULL if that is the caller's layout */
 } library_state;
 
 #define DNNL_TRY(expression)                                         \
@@ -35,7 +34,8 @@ typedef struct {
         if (dnnl_try_status != dnnl_success) return dnnl_try_status; \
     } while (0)
 
-/* oneDNN takes as many threads as OpenMP would, when it makes a primitive and when it runs one. */
+/* Sets OpenMP's number of threads, and returns the one before: oneDNN uses so many when it makes a primitive and when it runs
+ * one. */
 static int hold_threads(int threads)
 {
     int before = omp_get_max_threads();
@@ -43,7 +43,8 @@ static int hold_threads(int threads)
     return before;
 }
 
-/* Holds oneDNN to the level of cpu_detect(), which may be lower than the CPU's. It listens only before its first use. */
+/* Limits oneDNN to the instruction sets of cpu_detect(), which may be fewer than the CPU's. Has an effect before oneDNN's first use
+ * only. */
 static void hold_instruction_set(void)
 {
     const cpu_features *cpu = cpu_detect();
@@ -63,7 +64,7 @@ static dnnl_status_t describe_activation(dnnl_memory_desc_t *layout, const conv_
     return dnnl_memory_desc_init_by_tag(layout, 4, map, type, dnnl_nhwc);
 }
 
-/* Ours is (in, out) or HWIO in fp32, in oneDNN's words io and hwio. */
+/* The caller's layout is (in, out) or HWIO in fp32, which oneDNN calls io and hwio. */
 static dnnl_status_t describe_weights(library_state *state, const conv_problem *p, dnnl_data_type_t type)
 {
     const dnnl_dims_t kernel = {p->out, p->in, p->kernel, p->kernel};
@@ -185,7 +186,7 @@ static void close_state(conv_plan *plan)
     plan->close = NULL;
 }
 
-/* What was planned cannot fail but for want of memory: then no number may come out. */
+/* A planned product can only fail for lack of memory. The program ends then, since a pass has no way to report it. */
 static void require(dnnl_status_t status)
 {
     if (status == dnnl_success) return;
@@ -215,23 +216,23 @@ static void prepare(conv_plan *plan, const float *w)
     hold_threads(before);
 }
 
-/* The workspace, cut up. A piece that a pass does without has no bytes. */
+/* Bytes of the parts of the workspace; 0 for a part that the pass does not need. */
 typedef struct {
-    size_t x;
-    size_t dy;
-    size_t result;  /* images beyond the caller's, so only touched by a short call */
-    size_t weights; /* gradient in oneDNN's layout */
+    size_t x;       /* x in bf16, of all images of the plan */
+    size_t dy;      /* dy in bf16, of all images of the plan */
+    size_t result;  /* of all images of the plan; used by calls of fewer images only */
+    size_t weights; /* weight gradient in oneDNN's layout */
     size_t scratchpad;
-} piece_bytes;
+} workspace_parts;
 
 static size_t aligned(size_t bytes) { return vgg_round_up(bytes, VGG_ALIGNMENT_BYTES); }
 
-static piece_bytes measure_pieces(const conv_plan *plan)
+static workspace_parts measure_parts(const conv_plan *plan)
 {
     const library_state *state = plan->state;
     const dnnl_memory_desc_t *layout = state->layout;
     bool weight_gradient = plan->pass == CONV_WEIGHT_GRAD;
-    piece_bytes bytes = {.scratchpad = aligned(dnnl_memory_desc_get_size(&layout[SCRATCHPAD]))};
+    workspace_parts bytes = {.scratchpad = aligned(dnnl_memory_desc_get_size(&layout[SCRATCHPAD]))};
     if (plan->pass != CONV_INPUT_GRAD) bytes.x = aligned(dnnl_memory_desc_get_size(&layout[X]));
     if (plan->pass != CONV_FORWARD) bytes.dy = aligned(dnnl_memory_desc_get_size(&layout[DY]));
     if (!weight_gradient) bytes.result = aligned(dnnl_memory_desc_get_size(&layout[RESULT]));
@@ -241,12 +242,12 @@ static piece_bytes measure_pieces(const conv_plan *plan)
 
 static char *take(char **space, size_t bytes)
 {
-    char *piece = *space;
+    char *part = *space;
     *space += bytes;
-    return piece;
+    return part;
 }
 
-/* The caller's map as oneDNN is to read it, if need be in `space`: for all images of the plan, in bf16. */
+/* The caller's map as oneDNN reads it, in bf16 and for all images of the plan: in place, or else a copy in `space`. */
 static const void *take_activation(const conv_problem *p, char *space, const void *in, bool is_bf16, int images, int channels)
 {
     size_t given = activation_count(p, images, channels), whole = activation_count(p, p->batch, channels);
@@ -259,7 +260,7 @@ static const void *take_activation(const conv_problem *p, char *space, const voi
     return space;
 }
 
-/* Sign set means below zero, or a NaN, whose payload makes it larger than infinity. */
+/* Negative numbers have the sign bit set, and so may NaN, whose bits are above those of infinity. */
 static bf16 rectify(bf16 value) { return value > 0x7fff && value <= 0xff80 ? 0 : value; }
 
 static void rectify_result(const conv_problem *p, const conv_arguments *arguments)
@@ -274,12 +275,12 @@ static void rectify_result(const conv_problem *p, const conv_arguments *argument
     }
 }
 
-/* Forward and input gradient: one activation in, one out. */
+/* Forward and input gradient, which read one map and write one. */
 static void multiply_activation(const conv_plan *plan, const conv_arguments *given, char *space)
 {
     const library_state *state = plan->state;
     const conv_problem *p = &plan->problem;
-    const piece_bytes bytes = measure_pieces(plan);
+    const workspace_parts bytes = measure_parts(plan);
     bool forward = plan->pass == CONV_FORWARD, whole = given->n == p->batch;
     int in = forward ? p->in : p->out, out = forward ? p->out : p->in;
     bool bf16_in = forward ? p->bf16_x : p->bf16_y, bf16_out = forward ? p->bf16_y : p->bf16_x;
@@ -301,7 +302,7 @@ static void multiply_weights(const conv_plan *plan, const conv_arguments *given,
 {
     const library_state *state = plan->state;
     const conv_problem *p = &plan->problem;
-    const piece_bytes bytes = measure_pieces(plan);
+    const workspace_parts bytes = measure_parts(plan);
     const void *x = take_activation(p, take(&space, bytes.x), given->x, p->bf16_x, given->n, p->in);
     const void *dy = take_activation(p, take(&space, bytes.dy), given->dy, p->bf16_y, given->n, p->out);
     void *dw = bytes.weights > 0 ? take(&space, bytes.weights) : (char *)given->dw;
@@ -344,7 +345,7 @@ static vgg_status make_plan(conv_plan *plan)
         return vgg_fail(VGG_DECLINED, "oneDNN has no such product: %s", dnnl_status2str(status));
     }
     const library_state *state = plan->state;
-    const piece_bytes bytes = measure_pieces(plan);
+    const workspace_parts bytes = measure_parts(plan);
     plan->workspace_bytes = bytes.x + bytes.dy + bytes.result + bytes.weights + bytes.scratchpad;
     if (plan->pass != CONV_WEIGHT_GRAD) {
         plan->packed_bytes = dnnl_memory_desc_get_size(&state->layout[WEIGHTS]);
@@ -355,9 +356,9 @@ static vgg_status make_plan(conv_plan *plan)
     return VGG_OK;
 }
 
-/* With matrix tiles (oneDNN 2.6, images 16 to 128), maps of 8x8 pixels and more take a fifth to three quarters of what
- * winograd-bf16 needs. The weights' reordering, once a step, is what smaller maps and dense layers of few images lose by. Threads
- * that share a weight gradient wait for each other in busy loops, which costs dear where ranks share cores. */
+/* With matrix tiles (oneDNN 2.6, 16 to 128 images), maps of 8x8 pixels and more take a fifth to three quarters of winograd-bf16's
+ * time. Smaller maps and dense layers of few images are slower, since the weights are reordered once a step. The threads of a
+ * weight gradient wait for each other in busy loops, which takes long where ranks share cores. */
 static bool is_expected(const conv_problem *problem, conv_pass pass)
 {
     const int large_map = 8, many_images = 128;

@@ -1,4 +1,4 @@
-/* Opening and closing one plan: what all algorithms share. */
+/* Opening and closing a plan, as for all algorithms. */
 #include "vgg11/conv/conv.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "conv/staging.h"
 #include "vgg11/base/memory.h"
 
-/* A row of 32-bit arithmetic serves a bf16 run too, since it errs less; not the other way round. */
+/* A bf16 run may use rows of fp32, whose error is smaller, but an fp32 run no rows of bf16. */
 static vgg_status check_precision(const conv_algorithm *algorithm, const conv_problem *problem)
 {
     if (algorithm->precision == PRECISION_FP32 || problem->precision == algorithm->precision) return VGG_OK;

@@ -1,13 +1,12 @@
-/* The reference: the definitions of conv.h written out, every product formed, sums in double. Slow, and does everything. */
+/* The reference: the definitions of conv.h written out, with sums in double precision. It is slow, and accepts every problem. */
 #include "vgg11/conv/conv.h"
 
 #include <omp.h>
 #include <string.h>
 
-/* Taps of a 3x3 kernel reach one pixel around; a dense layer's single tap reaches none. */
 typedef struct {
     const conv_problem *problem;
-    int reach;
+    int reach; /* pixels from the centre of the kernel to its edge: 1, or 0 for a dense layer */
     size_t in;
     size_t out;
 } frame;
@@ -27,14 +26,14 @@ static const float *tap(const frame *f, const float *weights, int r, int s)
     return weights + ((size_t)r * f->problem->kernel + s) * f->in * f->out;
 }
 
-/* This thread's out doubles of the workspace. */
+/* This thread's f->out doubles of the workspace. */
 static double *own_sums(const frame *f, const conv_arguments *a)
 {
     return (double *)a->workspace + (size_t)omp_get_thread_num() * f->out;
 }
 
-/* The sum for one pixel, all output channels: total[K]. */
-static void gather_forward(const frame *f, const conv_arguments *a, int n, int h, int w, double *total)
+/* total[K] = y of one pixel, before the ReLU. */
+static void sum_forward(const frame *f, const conv_arguments *a, int n, int h, int w, double *total)
 {
     for (size_t k = 0; k < f->out; k++) total[k] = a->b[k];
     for (int r = 0; r < f->problem->kernel; r++) {
@@ -60,7 +59,7 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
             for (int w = 0; w < side; w++) {
                 size_t at = pixel(&f, n, h, w);
                 double *total = own_sums(&f, a);
-                gather_forward(&f, a, n, h, w, total);
+                sum_forward(&f, a, n, h, w, total);
                 for (size_t k = 0; k < f.out; k++) a->y[at * f.out + k] = (float)(relu && total[k] < 0 ? 0 : total[k]);
             }
         }
@@ -68,7 +67,7 @@ static void run_forward(const conv_plan *plan, const conv_arguments *a)
 }
 
 /* dx of one pixel and channel. */
-static double gather_input_gradient(const frame *f, const conv_arguments *a, int n, int h, int w, size_t c)
+static double sum_input_gradient(const frame *f, const conv_arguments *a, int n, int h, int w, size_t c)
 {
     double total = 0;
     for (int r = 0; r < f->problem->kernel; r++) {
@@ -91,14 +90,14 @@ static void run_input_gradient(const conv_plan *plan, const conv_arguments *a)
         for (int h = 0; h < side; h++) {
             for (int w = 0; w < side; w++) {
                 float *dx = a->dx + pixel(&f, n, h, w) * f.in;
-                for (size_t c = 0; c < f.in; c++) dx[c] = (float)gather_input_gradient(&f, a, n, h, w, c);
+                for (size_t c = 0; c < f.in; c++) dx[c] = (float)sum_input_gradient(&f, a, n, h, w, c);
             }
         }
     }
 }
 
 /* total[K] = dw of tap (r, s) and input channel c. */
-static void gather_weight_gradient(const frame *f, const conv_arguments *a, int r, int s, size_t c, double *total)
+static void sum_weight_gradient(const frame *f, const conv_arguments *a, int r, int s, size_t c, double *total)
 {
     int side = f->problem->side;
     memset(total, 0, f->out * sizeof *total);
@@ -126,7 +125,7 @@ static void run_weight_gradient(const conv_plan *plan, const conv_arguments *a)
         for (size_t row = 0; row < rows; row++) {
             double *total = own_sums(&f, a);
             int position = (int)(row / f.in);
-            gather_weight_gradient(&f, a, position / (int)kernel, position % (int)kernel, row % f.in, total);
+            sum_weight_gradient(&f, a, position / (int)kernel, position % (int)kernel, row % f.in, total);
             for (size_t k = 0; k < f.out; k++) a->dw[row * f.out + k] = (float)total[k];
         }
 #pragma omp for schedule(static)

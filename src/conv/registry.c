@@ -1,4 +1,4 @@
-/* The one table of convolution and dense algorithms. To add one: its file exports a conv_algorithm, and has a row here. */
+/* The table of all convolution and dense algorithms. A new one is a file that exports a conv_algorithm, and a row here. */
 #include "vgg11/conv/conv.h"
 
 #include <string.h>
@@ -15,7 +15,8 @@
 #define WITH_X86(row)
 #endif
 
-/* X(exported variable): the fastest first, but for what rows say of themselves in `expected`; the reference last. */
+/* X(exported variable): those that are usually fastest first, the reference last; `expected` moves a row to the front for a
+ * problem. */
 #define CONV_ALGORITHM_LIST(X)        \
     WITH_X86(X(conv_direct_bf16_amx)) \
     WITH_X86(X(conv_direct_bf16))     \

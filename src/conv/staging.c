@@ -1,16 +1,16 @@
-/* A row computes on whole fp32 maps, unless it says that it does more. Where the caller's maps are pooled, masked or bfloat16
- * and the row's are not, they take a detour through the workspace. */
+/* A row computes on whole fp32 maps, unless its flags say that it does more. Where the caller's maps are pooled, masked or bfloat16
+ * and the row's are not, they are staged: converted, unpooled, pooled or masked, with a copy in the workspace. */
 #include "conv/staging.h"
 
 #include "vgg11/kernels/bf16.h"
 #include "vgg11/kernels/pool.h"
 #include "vgg11/base/memory.h"
 
-/* Bytes of each map on the detour, 0 for those that take none. */
+/* Bytes of the staged copy of each map; 0 for a map that the row reads or writes in place. */
 typedef struct {
-    size_t x;      /* as fp32 */
-    size_t dy;     /* as fp32, or before pooling in the row's form */
-    size_t result; /* y or dx, likewise */
+    size_t x;      /* x as fp32 */
+    size_t dy;     /* dy as fp32, or unpooled in the row's type */
+    size_t result; /* y as fp32, or before pooling in the row's type; or dx as fp32 */
 } staging;
 
 static size_t x_count(const conv_problem *p, int n) { return (size_t)n * (size_t)p->side * (size_t)p->side * (size_t)p->in; }
@@ -23,7 +23,7 @@ static bool unpooled(const conv_plan *plan) { return plan->problem.pool && !(pla
 
 static bool widened(const conv_plan *plan, bool bf16_map) { return bf16_map && !(plan->flags & CONV_NATIVE_BF16); }
 
-/* The row's own form of y and dy. */
+/* The type of y and dy that the row itself reads and writes. */
 static bool row_y_is_bf16(const conv_plan *plan) { return plan->problem.bf16_y && (plan->flags & CONV_NATIVE_BF16); }
 
 static size_t y_staging_bytes(const conv_plan *plan)

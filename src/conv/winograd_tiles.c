@@ -1,37 +1,33 @@
-/* Tiles of maps, where their transforms lie, and the transforms of a source. */
+/* How maps are cut into tiles, where their elements lie in memory, and the transform of source maps. */
 #include "conv/winograd.h"
 
 #include <stdint.h>
 
 enum { PER_WORD_MAX = 2, BLOCK_ROW_TILES = 5, L3_BLOCK_BYTES = 3 << 20 };
 
-/* A shard has at least so many tiles for the rows of the kernel; as many images of a shard are even enough with one more. */
+/* A shard is large enough if its tiles fill SHARD_ROW_TILES gemm tiles. Shards of ENOUGH_IMAGES images or more may differ by
+ * one. */
 enum { SHARD_ROW_TILES = 4, ENOUGH_IMAGES = 16 };
 
-size_t winograd_words(const winograd_shape *shape, size_t count)
-{
-    size_t per_word = (size_t)shape->kernels->per_word;
-    return (count + per_word - 1) / per_word;
-}
+size_t winograd_words(const winograd_shape *shape, size_t count) { return size_divide_up(count, (size_t)shape->kernels->per_word); }
 
-/* Whole words of tiles, so that every tile has its partner in its tile block, if there is one. */
+/* A tile block holds whole words: the tiles of a word are never in different blocks. */
 static void cut_tile_blocks(winograd_shape *shape)
 {
-    shape->block_tiles = (size_t)shape->kernels->rows * BLOCK_ROW_TILES;
-    if (shape->block_tiles > shape->tiles) shape->block_tiles = shape->tiles;
+    shape->block_tiles = size_min((size_t)shape->kernels->rows * BLOCK_ROW_TILES, shape->tiles);
     shape->block_tiles = winograd_words(shape, shape->block_tiles) * (size_t)shape->kernels->per_word;
-    shape->tile_blocks = (shape->tiles + shape->block_tiles - 1) / shape->block_tiles;
+    shape->tile_blocks = size_divide_up(shape->tiles, shape->block_tiles);
 }
 
 winograd_shape winograd_shape_of(const conv_plan *plan, size_t n)
 {
     const conv_problem *p = &plan->problem;
     bool transposed = plan->pass == CONV_INPUT_GRAD;
-    const winograd_transforms *form = plan->state;
-    winograd_shape s = {.kernels = form->kernels, .form = form, .side = p->side};
+    const winograd_transforms *transforms = plan->state;
+    winograd_shape s = {.kernels = transforms->kernels, .transforms = transforms, .side = p->side};
     s.in = (size_t)(transposed ? p->out : p->in);
     s.out = (size_t)(transposed ? p->in : p->out);
-    s.map_tiles = (size_t)((p->side + s.form->tile - 1) / s.form->tile);
+    s.map_tiles = (size_t)int_divide_up(p->side, s.transforms->tile);
     s.tiles = n * s.map_tiles * s.map_tiles;
     cut_tile_blocks(&s);
     return s;
@@ -44,28 +40,28 @@ bool winograd_shards_pay(const winograd_shape *shape, size_t threads)
     return threads > 1 && even && least * per_map >= (size_t)shape->kernels->rows * SHARD_ROW_TILES;
 }
 
-winograd_shape winograd_shard(const winograd_shape *shape, size_t parts, size_t index)
+winograd_shape winograd_shard(const winograd_shape *shape, size_t shards, size_t index)
 {
     winograd_shape shard = *shape;
     size_t per_map = shape->map_tiles * shape->map_tiles;
-    vgg_range images = range_part(shape->tiles / per_map, parts, index);
+    vgg_range images = range_part(shape->tiles / per_map, shards, index);
     shard.first_tile = images.first * per_map;
     shard.tiles = images.count * per_map;
     cut_tile_blocks(&shard);
     return shard;
 }
 
-winograd_layout winograd_layout_of(const winograd_shape *shape, size_t channels, size_t width, winograd_reduction sum)
+winograd_layout winograd_layout_of(const winograd_shape *shape, size_t channels, size_t width, winograd_reduction reduction)
 {
     size_t per_word = (size_t)shape->kernels->per_word;
     winograd_layout layout = {.width = width, .channels = width, .tiles = 1};
-    if (sum == REDUCE_CHANNELS)
+    if (reduction == REDUCE_CHANNELS)
         layout.channels *= per_word;
     else
         layout.tiles *= per_word;
-    layout.channel_blocks = (channels + layout.channels - 1) / layout.channels;
+    layout.channel_blocks = size_divide_up(channels, layout.channels);
     layout.element_stride = shape->block_tiles / layout.tiles * width + WINOGRAD_LINE_FLOATS;
-    layout.channel_block_stride = (size_t)shape->form->elements * layout.element_stride;
+    layout.channel_block_stride = (size_t)shape->transforms->elements * layout.element_stride;
     layout.tile_block_stride = layout.channel_blocks * layout.channel_block_stride;
     return layout;
 }
@@ -75,23 +71,21 @@ size_t winograd_layout_floats(const winograd_shape *shape, const winograd_layout
     return shape->l3_tile_blocks * layout->tile_block_stride;
 }
 
-void winograd_set_l3_block(winograd_shape *shape, size_t tile_block_floats, size_t kept_floats)
+void winograd_set_l3_block(winograd_shape *shape, size_t tile_block_floats, size_t sum_floats)
 {
-    size_t l3_block_floats = L3_BLOCK_BYTES / sizeof(float);
-    size_t tile_blocks = (kept_floats > l3_block_floats ? kept_floats : l3_block_floats) / tile_block_floats;
-    shape->l3_tile_blocks = tile_blocks < 1 ? 1 : tile_blocks < shape->tile_blocks ? tile_blocks : shape->tile_blocks;
+    size_t tile_blocks = size_max(sum_floats, L3_BLOCK_BYTES / sizeof(float)) / tile_block_floats;
+    shape->l3_tile_blocks = size_max(1, size_min(tile_blocks, shape->tile_blocks));
 }
 
 vgg_range winograd_l3_block(const winograd_shape *shape, size_t first)
 {
-    size_t left = shape->tile_blocks - first;
-    return (vgg_range){first, left < shape->l3_tile_blocks ? left : shape->l3_tile_blocks};
+    return (vgg_range){first, size_min(shape->tile_blocks - first, shape->l3_tile_blocks)};
 }
 
 vgg_range winograd_tile_block(const winograd_shape *shape, size_t tile_block)
 {
-    size_t first = tile_block * shape->block_tiles, left = shape->tiles - first;
-    return (vgg_range){shape->first_tile + first, left < shape->block_tiles ? left : shape->block_tiles};
+    size_t first = tile_block * shape->block_tiles;
+    return (vgg_range){shape->first_tile + first, size_min(shape->tiles - first, shape->block_tiles)};
 }
 
 size_t winograd_map_bytes(const winograd_maps *maps, size_t numbers)
@@ -107,19 +101,19 @@ size_t winograd_offset(const winograd_shape *shape, const winograd_maps *maps, s
 
 map_tile winograd_tile(const winograd_shape *shape, const winograd_maps *maps, size_t index, size_t channel, size_t width)
 {
-    size_t place = index % (shape->map_tiles * shape->map_tiles), left = maps->channels - channel;
+    size_t place = index % (shape->map_tiles * shape->map_tiles);
     size_t first = winograd_offset(shape, maps, index, channel);
-    map_tile tile = {.side = shape->side, .channels = maps->channels, .count = left < width ? left : width};
+    map_tile tile = {.side = shape->side, .channels = maps->channels, .count = size_min(maps->channels - channel, width)};
     tile.map = (const char *)maps->values + winograd_map_bytes(maps, first);
     tile.bf16 = maps->bf16;
     tile.pooled = maps->pooled;
     tile.pool_argmax = maps->pool_argmax ? maps->pool_argmax + first : NULL;
-    tile.row = (int)(place / shape->map_tiles) * shape->form->tile;
-    tile.column = (int)(place % shape->map_tiles) * shape->form->tile;
+    tile.row = (int)(place / shape->map_tiles) * shape->transforms->tile;
+    tile.column = (int)(place % shape->map_tiles) * shape->transforms->tile;
     return tile;
 }
 
-/* Row i of the L3 block: a tile, or as many as make words. Where there is one too few, there are zeros. */
+/* Transforms row i of the L3 block: one tile, or as many as a word holds. A tile that the last word lacks counts as zeros. */
 static inline void transform_row(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block,
                                  const winograd_maps *maps, winograd_transform_function transform, int margin, float *elements,
                                  size_t i)
@@ -146,7 +140,7 @@ static size_t l3_block_rows(const winograd_shape *shape, const winograd_layout *
 {
     size_t tiles = (l3_block.count - 1) * shape->block_tiles +
                    winograd_tile_block(shape, l3_block.first + l3_block.count - 1).count;
-    return (tiles + layout->tiles - 1) / layout->tiles;
+    return size_divide_up(tiles, layout->tiles);
 }
 
 void winograd_transform_alone(const winograd_shape *shape, const winograd_layout *layout, vgg_range l3_block,

@@ -1,17 +1,18 @@
-/* The reference: one all-reduce of the whole gradient when backward has ended. */
+/* The reference: one all-reduce of the whole gradient after the backward pass. */
 #include "exchange/exchange_impl.h"
 #include "exchange/allreduce_queue.h"
+#include "vgg11/base/integers.h"
 
-/* Where MPI cannot do it, 4 MiB at a time keep what comes in within the cache until it is added. */
-enum { PIECE_FLOATS = 1 << 20 };
+/* Buckets of 4 MiB, where MPI_Allreduce cannot be used: what is received stays in the cache until it is added. */
+enum { BUCKET_FLOATS = 1 << 20 };
 
-/* MPI promises no order of the sum, and knows no bf16. */
-static bool mpi_can(const exchange *ex) { return ex->config.micro_batches == 0 && !exchange_wire_is_narrow(ex); }
+/* MPI_Allreduce promises no order of the sum, and has no bf16. */
+static bool mpi_can(const exchange *ex) { return ex->config.micro_batches == 0 && !exchange_wire_is_bf16(ex); }
 
 static vgg_status open_sum(exchange *ex)
 {
-    size_t count = ex->config.count, piece = allreduce_queue_bucket(ex->c->size, PIECE_FLOATS);
-    allreduce_queue_plan plan = {ex->c->world, count, count < piece ? count : piece};
+    size_t count = ex->config.count, bucket = allreduce_queue_bucket(ex->c->size, BUCKET_FLOATS);
+    allreduce_queue_plan plan = {ex->c->world, count, size_min(count, bucket)};
     allreduce_queue *sum = NULL;
     vgg_status status = allreduce_queue_open(ex, &plan, &sum);
     ex->state = sum;

@@ -3,32 +3,30 @@
 #include <stdlib.h>
 
 #include "exchange/pairwise_allreduce.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-/* So many messages of a rank fill any link; more are only more to look after. */
+/* MESSAGES messages of a rank under way fill any link; at least UNDER_WAY_LEAST sums are under way. A rank's part of a bucket has at
+ * least PART_FLOATS_LEAST floats. */
 enum { TAG_FIRST = 2, PART_FLOATS_LEAST = 1 << 14, MESSAGES = 16, UNDER_WAY_LEAST = 2 };
 
 struct allreduce_queue {
     allreduce_queue_plan plan;
     pairwise_group group;
-    size_t under_way;         /* sums at a time */
+    size_t under_way;         /* most sums under way */
     pairwise_allreduce *jobs; /* [under_way]: sum i is job i % under_way */
     MPI_Request *requests;    /* [under_way][PAIRWISE_REQUESTS] */
-    size_t started;
-    size_t ended;
-    void *memory; /* memory_bytes(): the errors of the whole, then a direct_memory's `in` and `out` for each job */
+    size_t started;           /* sums started so far */
+    size_t ended;             /* sums ended so far: 0 .. ended - 1 */
+    void *memory; /* memory_bytes(): the rounding errors of the whole, then `in` and `out` of each job's pairwise_memory */
 };
 
-size_t allreduce_queue_bucket(int ranks, size_t least)
-{
-    size_t worth = (size_t)ranks * PART_FLOATS_LEAST;
-    return worth > least ? worth : least;
-}
+size_t allreduce_queue_bucket(int ranks, size_t least) { return size_max((size_t)ranks * PART_FLOATS_LEAST, least); }
 
 static size_t errors_bytes(const allreduce_queue *sum)
 {
-    return sum->group.narrow ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0;
+    return sum->group.bf16 ? vgg_round_up(sum->plan.count, 16) * sizeof(float) : 0;
 }
 
 static size_t in_bytes(const allreduce_queue *sum)
@@ -38,15 +36,15 @@ static size_t in_bytes(const allreduce_queue *sum)
 
 static size_t out_bytes(const allreduce_queue *sum)
 {
-    return sum->group.narrow ? vgg_round_up(sum->plan.longest * sizeof(uint16_t), VGG_ALIGNMENT_BYTES) : 0;
+    return sum->group.bf16 ? vgg_round_up(sum->plan.longest * sizeof(uint16_t), VGG_ALIGNMENT_BYTES) : 0;
 }
 
 static size_t sums_at_a_time(const allreduce_queue *sum)
 {
-    size_t others = (size_t)sum->group.size - 1, batch = others < PAIRWISE_BATCH ? others : PAIRWISE_BATCH;
-    size_t filling = batch > 0 && MESSAGES / batch > UNDER_WAY_LEAST ? MESSAGES / batch : UNDER_WAY_LEAST;
+    size_t batch = size_min((size_t)sum->group.size - 1, PAIRWISE_BATCH);
+    size_t filling = batch > 0 ? size_max(MESSAGES / batch, UNDER_WAY_LEAST) : UNDER_WAY_LEAST;
     size_t buckets = sum->plan.longest > 0 ? sum->plan.count / sum->plan.longest + 1 : 1;
-    return buckets < filling ? buckets : filling;
+    return size_min(buckets, filling);
 }
 
 static size_t memory_bytes(const allreduce_queue *sum)
@@ -63,7 +61,7 @@ vgg_status allreduce_queue_open(const exchange *ex, const allreduce_queue_plan *
     if (!sum) return vgg_fail(VGG_UNAVAILABLE, "no memory for sums over ranks");
     *out = sum;
     sum->plan = *plan;
-    sum->group = (pairwise_group){.ranks = plan->ranks, .threads = ex->config.threads, .narrow = exchange_wire_is_narrow(ex)};
+    sum->group = (pairwise_group){.ranks = plan->ranks, .threads = ex->config.threads, .bf16 = exchange_wire_is_bf16(ex)};
     MPI_CALL(MPI_Comm_rank, plan->ranks, &sum->group.rank);
     MPI_CALL(MPI_Comm_size, plan->ranks, &sum->group.size);
     sum->under_way = sums_at_a_time(sum);
@@ -95,7 +93,7 @@ static pairwise_memory memory_of(const allreduce_queue *sum, size_t job, size_t 
     float *errors = sum->memory;
     char *own = (char *)sum->memory + 2 * errors_bytes(sum) + job * (in_bytes(sum) + out_bytes(sum));
     pairwise_memory memory = {.requests = sum->requests + job * PAIRWISE_REQUESTS, .in = own};
-    if (!sum->group.narrow) return memory;
+    if (!sum->group.bf16) return memory;
     memory.out = (uint16_t *)(own + in_bytes(sum));
     memory.sent_error = errors + at;
     memory.sum_error = memory.sent_error + errors_bytes(sum) / sizeof *errors;
@@ -115,7 +113,7 @@ size_t allreduce_queue_test(allreduce_queue *sum)
     return sum->ended;
 }
 
-/* All that are under way go on, whichever of their messages comes next. */
+/* Waits for the next message of any sum under way, and lets all of them make progress. */
 static void wait_for_one(allreduce_queue *sum)
 {
     int index;
@@ -140,17 +138,18 @@ void allreduce_queue_run(allreduce_queue *sum, float *data)
     size_t count = sum->plan.count, longest = sum->plan.longest;
     for (size_t at = 0; at < count; at += longest) {
         allreduce_queue_wait_for_room(sum);
-        allreduce_queue_start(sum, data + at, at, count - at < longest ? count - at : longest);
+        allreduce_queue_start(sum, data + at, at, size_min(count - at, longest));
     }
     allreduce_queue_wait(sum);
 }
 
-/* Each float but those of this rank's own part goes out twice: to be added, and as part of the sum. */
+/* Each rank sends the parts of all others to them, and then its part of the sum to all others: each time (ranks - 1) / ranks of the
+ * floats. */
 size_t allreduce_queue_bytes_sent(const allreduce_queue *sum)
 {
     if (!sum) return 0;
     size_t ranks = (size_t)sum->group.size;
-    return 2 * (sum->plan.count / ranks * (ranks - 1)) * (sum->group.narrow ? sizeof(uint16_t) : sizeof(float));
+    return 2 * (sum->plan.count / ranks * (ranks - 1)) * (sum->group.bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 size_t allreduce_queue_memory_bytes(const allreduce_queue *sum) { return sum ? memory_bytes(sum) : 0; }

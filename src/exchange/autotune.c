@@ -1,6 +1,6 @@
-/* The choice of an exchange where the user leaves it to us: what is possible is timed on a small buffer, and the fastest on the
- * slowest rank is taken. Times are agreed, so all ranks take the same. Strategies round differently: a run that is to end in the same
- * bits another time is not timed, and takes the first of the table that opens. */
+/* The choice of an exchange where the user has named none: each row is timed on a small buffer, and the one that is fastest on the
+ * slowest rank is taken. Times are maxima over ranks, so that all ranks take the same row. Strategies round differently: where runs
+ * are to end in the same bits each time (--no-tune), nothing is timed, and the first row of the table that opens is taken. */
 #include "exchange/exchange_impl.h"
 
 #include <math.h>
@@ -8,13 +8,15 @@
 #include <string.h>
 
 #include "vgg11/base/clock.h"
+#include "vgg11/base/integers.h"
 
 enum {
-    TRIAL_FLOATS = 1 << 21, /* 8 MiB: three buffers of it are more than the caches of a rank hold */
-    TRIALS = 2              /* the first touches pages; the best counts */
+    TRIAL_FLOATS = 1 << 21, /* 8 MiB: three buffers of this size do not fit in the caches of a rank */
+    TRIALS = 2              /* the best counts: the first also pays for page faults */
 };
 
-/* What a training step does with an exchange, all of it exposed. The stand-in for the update has its traffic. */
+/* Seconds of what a training step does with an exchange, with nothing to hide it behind. The loop stands for the update, and has
+ * its memory traffic. */
 static double time_step(comm *c, exchange *ex)
 {
     double sums[1];
@@ -38,7 +40,7 @@ static double time_step(comm *c, exchange *ex)
 static double try_row(comm *c, const exchange_config *config, const exchange_row *row)
 {
     exchange_config trial = *config;
-    if (trial.count > TRIAL_FLOATS) trial.count = TRIAL_FLOATS;
+    trial.count = size_min(trial.count, TRIAL_FLOATS);
     vgg_range whole = {0, trial.count};
     trial.segments = &whole;
     trial.segment_count = 1;
@@ -75,7 +77,7 @@ static void give_times(exchange *ex, const exchange_candidate *candidates, size_
     }
 }
 
-/* Alone there is nothing to time: nothing is exchanged, and the reference keeps its buffers in huge pages. */
+/* One rank exchanges nothing, so that there is nothing to time. The reference is taken, whose buffers lie in huge pages. */
 static vgg_status open_alone(comm *c, const exchange_config *config, exchange **out)
 {
     VGG_TRY(exchange_open_row(c, config, &exchange_rows[exchange_row_count - 1], out));
@@ -83,7 +85,8 @@ static vgg_status open_alone(comm *c, const exchange_config *config, exchange **
     return VGG_OK;
 }
 
-/* What was possible when small may be too large for shared memory at full size. */
+/* Opens the first candidate that opens at full size: a strategy may have opened with a small buffer only, for lack of shared
+ * memory. */
 static vgg_status open_first(comm *c, const exchange_config *config, const exchange_candidate *candidates, exchange **out)
 {
     vgg_status status = VGG_UNAVAILABLE;

@@ -2,18 +2,19 @@
 
 #include <stdlib.h>
 
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 
 enum { CUT_FLOATS = 16, BLOCKS_AT_ONCE = 4 };
 
-/* Appends the blocks of first .. end-1 (both multiples of 16), the first `used` of which are the segment's. */
+/* Appends the blocks of floats first .. end-1 (both multiples of 16), of which the first `used` are the segment's. */
 static void append(block_table *table, size_t first, size_t end, size_t used, size_t segment, bool excluded)
 {
     for (size_t at = first; at < end; at += BLOCK_FLOATS) {
-        size_t floats = end - at < BLOCK_FLOATS ? end - at : BLOCK_FLOATS;
-        size_t rest = used - (at - first < used ? at - first : used);
+        size_t floats = size_min(end - at, BLOCK_FLOATS);
+        size_t rest = used - size_min(at - first, used);
         float_block *block = &table->blocks[table->count++];
-        *block = (float_block){at, rest < floats ? rest : floats, segment, excluded, block->before};
+        *block = (float_block){at, size_min(rest, floats), segment, excluded, block->before};
         block[1].before = block->before + (excluded ? 0 : floats);
     }
 }
@@ -45,7 +46,7 @@ void blocks_close(block_table *table)
     *table = (block_table){0};
 }
 
-/* The first block before which `target` floats or more are to be summed. */
+/* The first block with `target` floats or more before it that are not excluded. */
 static size_t block_at(const block_table *table, size_t target)
 {
     size_t low = 0, high = table->count;
@@ -77,10 +78,10 @@ size_t blocks_summed_floats(const block_table *table, vgg_range blocks)
     return table->blocks[blocks.first + blocks.count].before - table->blocks[blocks.first].before;
 }
 
-void blocks_square_sums(const block_table *table, const float *values, vgg_range run, int threads, double *sums)
+void blocks_square_sums(const block_table *table, const float *values, vgg_range blocks, int threads, double *sums)
 {
 #pragma omp parallel for schedule(dynamic, BLOCKS_AT_ONCE) num_threads(threads)
-    for (size_t i = run.first; i < run.first + run.count; i++)
+    for (size_t i = blocks.first; i < blocks.first + blocks.count; i++)
         sums[i] = table->blocks[i].excluded ? 0 : square_sum(values + table->blocks[i].first, table->blocks[i].count);
 }
 

@@ -1,4 +1,4 @@
-/* The public face of an exchange that is open: each call is passed on to its strategy, with the time that it takes. */
+/* The functions of an open exchange: each call goes on to the strategy, and its time is counted. */
 #include "exchange/exchange_impl.h"
 
 #include "vgg11/base/clock.h"

@@ -5,39 +5,40 @@
 
 #include "exchange/allreduce_queue.h"
 #include "exchange/tree_sum.h"
+#include "vgg11/base/integers.h"
 
-/* 1 MiB: the first bucket leaves early. */
+/* 1 MiB, so that the first bucket is sent early. */
 enum { BUCKET_FLOATS = 1 << 18 };
 
-/* Floats that on this node lie in the shard of rank `owner`, and cross the wire in the lane of rank `lane`. */
+/* A bucket lies in one shard of this node and in one lane. */
 typedef struct {
     vgg_range floats;
-    int owner;
-    int lane;
+    int owner;      /* the node's rank in whose shard it lies */
+    int lane;       /* the node's rank in whose lane it lies */
     size_t missing; /* floats of this rank's gradient that are not final yet */
 } lane_bucket;
 
-/* In memory that the node's ranks share, all counted from the first step on, so that nobody has to reset them. */
+/* Of one bucket, in memory that the node's ranks share. Counted over all steps, so that no rank has to reset them. */
 typedef struct {
-    atomic_size_t final; /* ranks' gradients */
-    atomic_size_t added; /* sums over the node */
+    atomic_size_t final; /* how often a rank's gradient became final */
+    atomic_size_t added; /* the last step whose sum over the node is done */
 } bucket_counts;
 
 struct internode {
-    MPI_Comm ranks; /* this lane's rank of each node, in order of nodes; MPI_COMM_NULL: this rank has no lane */
-    bool are_shards;
+    MPI_Comm ranks;  /* the ranks of this lane, one of each node, in order of nodes; MPI_COMM_NULL: this rank has no lane */
+    bool are_shards; /* each rank's lane is its shard */
     int node_rank;
     int node_size;
     int threads;
     const float *const *gradients; /* [node_size] */
-    vgg_range floats;              /* of this rank's lane */
+    vgg_range floats;              /* this rank's lane */
     lane_bucket *buckets;          /* of the whole buffer, from its end to its start: the order in which they become final */
     size_t bucket_count;
-    comm_shared *counts;
-    size_t step;
-    size_t add_next;      /* of this rank's shard, those before are added */
-    size_t send_next;     /* of this rank's lane, those before are on their way */
-    allreduce_queue *sum; /* NULL: no lane */
+    comm_shared *counts;  /* [bucket_count]: bucket_counts */
+    size_t step;          /* steps so far */
+    size_t add_next;      /* buckets of this rank's shard before this one are added up */
+    size_t send_next;     /* buckets of this rank's lane before this one are summed between nodes, or about to be */
+    allreduce_queue *sum; /* between nodes; NULL: this rank has no lane */
 };
 
 static int smallest_node(const comm *c)
@@ -55,7 +56,8 @@ static vgg_range shard_floats(const exchange *ex, int ranks, int rank)
 
 static size_t longest_bucket(const exchange *ex) { return allreduce_queue_bucket(ex->c->node_count, BUCKET_FLOATS); }
 
-/* The last float before `end` where some node's shard begins, or the longest bucket would. */
+/* Where a bucket that ends at `end` begins: at the last start of a shard, of any node, before `end`, or where the longest bucket
+ * begins. */
 static size_t previous_cut(const exchange *ex, size_t end)
 {
     size_t longest = longest_bucket(ex), cut = end > longest ? end - longest : 0;
@@ -70,7 +72,7 @@ static size_t previous_cut(const exchange *ex, size_t end)
     return cut;
 }
 
-/* Of so many ranks that share the buffer, the one whose shard holds float `at`. */
+/* The rank in whose shard float `at` lies, if the buffer is cut into shards for `ranks` ranks. */
 static int shard_owner(const exchange *ex, int ranks, size_t at)
 {
     int owner = 0;
@@ -101,7 +103,7 @@ static vgg_status open_lane(exchange *ex, internode *between, int lane_count)
     if (between->ranks == MPI_COMM_NULL) return VGG_OK;
     between->floats = shard_floats(ex, lane_count, ex->c->node_rank);
     size_t floats = between->floats.count, longest = longest_bucket(ex);
-    allreduce_queue_plan plan = {between->ranks, floats, floats < longest ? floats : longest};
+    allreduce_queue_plan plan = {between->ranks, floats, size_min(floats, longest)};
     return allreduce_queue_open(ex, &plan, &between->sum);
 }
 
@@ -160,7 +162,7 @@ static float *owners_gradient(const internode *between, const lane_bucket *bucke
     return (float *)between->gradients[bucket->owner];
 }
 
-/* Adds the buckets of this rank's shard that are final on all of the node, or all of them. */
+/* Adds up the buckets of this rank's shard that are final on all ranks of the node; or, if `all`, all that are left. */
 static void add_buckets(internode *between, bool all)
 {
     for (; between->add_next < between->bucket_count; between->add_next++) {
@@ -174,7 +176,7 @@ static void add_buckets(internode *between, bool all)
     }
 }
 
-/* Begins to send the buckets of this rank's lane that are added on this node, while there is room. */
+/* Begins to sum between nodes the buckets of this rank's lane that are added up on this node, while there is room. */
 static void send_buckets(internode *between)
 {
     for (; between->send_next < between->bucket_count; between->send_next++) {

@@ -1,8 +1,9 @@
-/* A rank's micro-batches come one after the other. The tree over them is a binary counter: micro-batch j (from 0) completes as many pairs as
- * j has trailing ones, and what is complete up to there waits in one buffer per one of j + 1. */
+/* A rank's micro-batches come one after the other. The tree over them works like a binary counter: micro-batch j (from 0) completes
+ * as many pairs as j has trailing one bits, and the sums complete so far wait in as many buffers as j + 1 has one bits. */
 #include "exchange/exchange_impl.h"
 #include "exchange/tree_sum.h"
 
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 
 static bool power_of_two(int n) { return n > 0 && (n & (n - 1)) == 0; }
@@ -51,7 +52,7 @@ vgg_range exchange_micro_batches(const exchange *ex)
     return (vgg_range){(size_t)ex->first_micro_batch * count, count};
 }
 
-/* Sums that wait when micro-batch `index` begins. */
+/* How many sums wait for their other half when micro-batch `index` begins. */
 static int waiting_before(int index) { return __builtin_popcount((unsigned)index); }
 
 float *exchange_micro_batch_gradient(exchange *ex, int index)
@@ -60,8 +61,8 @@ float *exchange_micro_batch_gradient(exchange *ex, int index)
     return pairs ? ex->gradient : ex->micro_batches.waiting[waiting_before(index)];
 }
 
-/* Adds to the gradient of micro-batch `index` all sums that it completes; the last sum of another micro-batch than the last goes on waiting
- * where its left half did. */
+/* Adds to the gradient of micro-batch `index` all sums that it completes. The result stays in the gradient if this is the last
+ * micro-batch; else it waits in the buffer where its left half has waited. */
 static void complete_pairs(exchange *ex, int index, size_t first, size_t count)
 {
     int pairs = __builtin_ctz(~(unsigned)index), top = waiting_before(index);
@@ -72,16 +73,15 @@ static void complete_pairs(exchange *ex, int index, size_t first, size_t count)
     }
 }
 
-/* 16 KiB: all levels of a piece stay in the cache until the last is added. */
-enum { PIECE_FLOATS = 4096 };
+/* Floats of a task, 16 KiB: those of all levels stay in the cache until the last pair is added. */
+enum { TASK_FLOATS = 4096 };
 
 void exchange_micro_batch_range_final(exchange *ex, int index, size_t first, size_t count)
 {
     size_t end = first + count;
     if (index % 2 == 1) {
 #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
-        for (size_t at = first; at < end; at += PIECE_FLOATS)
-            complete_pairs(ex, index, at, end - at < PIECE_FLOATS ? end - at : PIECE_FLOATS);
+        for (size_t at = first; at < end; at += TASK_FLOATS) complete_pairs(ex, index, at, size_min(end - at, TASK_FLOATS));
     }
     if (index + 1 == ex->micro_batches.count) exchange_range_final(ex, first, count);
 }

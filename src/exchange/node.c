@@ -1,6 +1,7 @@
-/* One set of weights and velocity a node, in shared memory, as are all gradients: each rank adds its own shard straight from
- * its neighbours' memory, and updates its own shard alone. Between nodes, what is final is summed bucket by bucket while the
- * backward walk goes on; on one node all is added at its end, for nothing is gained by moving bytes earlier. */
+/* Each node has one set of weights and velocity in shared memory, where the gradients of its ranks lie, too. Each rank adds up its
+ * shard by reading the other ranks' gradients in place, and updates its shard alone. Between nodes, what is final is summed bucket
+ * by bucket during the backward pass. On one node everything is added up after it: nothing is gained by moving the same bytes
+ * earlier. */
 #include "exchange/exchange_impl.h"
 #include "exchange/internode.h"
 #include "exchange/tree_sum.h"
@@ -13,15 +14,15 @@ typedef struct {
     comm_shared *gradients; /* [node_size][count] */
     comm_shared *weights;   /* [count] */
     comm_shared *velocity;  /* [count] */
-    comm_shared *sums;      /* [blocks]: doubles */
+    comm_shared *sums;      /* [blocks]: sums of squares, doubles */
     const float **sources;  /* [node_size]: each rank's gradient */
-    vgg_range run;          /* own blocks */
-    internode *between;     /* NULL: one node */
+    vgg_range shard;        /* the blocks that this rank adds up and updates */
+    internode *between;     /* NULL: there is one node */
 } node_state;
 
 static double *block_sums(const node_state *node) { return comm_shared_memory(node->sums); }
 
-/* What this node's ranks wrote is seen by all of them. */
+/* A barrier of the node, after which all its ranks see what each has written to shared memory. */
 static void node_sync(exchange *ex)
 {
     node_state *node = ex->state;
@@ -48,13 +49,13 @@ static vgg_status open_memory(exchange *ex, node_state *node)
     return VGG_OK;
 }
 
-/* A shard is read from every neighbour and written once; the norm is taken while it is in the cache; then the update reads it,
- * and reads and writes weights and velocity, also those of segments apart. */
+/* A shard is read from every rank's gradient and written once; its squares are summed while it is in the cache. Then the update
+ * reads it, and reads and writes weights and velocity, also those of excluded segments. */
 static void count_cost(exchange *ex)
 {
     const node_state *node = ex->state;
     size_t ranks = (size_t)ex->c->node_size, shard = ex->config.count / ranks * sizeof(float);
-    size_t summed = blocks_summed_floats(&ex->blocks, node->run) * sizeof(float);
+    size_t summed = blocks_summed_floats(&ex->blocks, node->shard) * sizeof(float);
     ex->cost.bytes_touched = (ranks + 2) * summed + 4 * shard;
     ex->cost.bytes_sent = internode_bytes_sent(node->between);
     ex->cost.memory_rank_bytes = internode_memory_bytes(node->between);
@@ -71,8 +72,8 @@ static vgg_status node_open(exchange *ex)
     VGG_TRY(comm_agree(c, status));
     if (c->node_count > 1) VGG_TRY(internode_open(ex, node->sources, &node->between));
     VGG_TRY(open_memory(ex, node));
-    node->run = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
-    ex->owned = blocks_floats(&ex->blocks, node->run);
+    node->shard = blocks_part(&ex->blocks, (size_t)c->node_size, (size_t)c->node_rank);
+    ex->owned = blocks_floats(&ex->blocks, node->shard);
     ex->first_micro_batch = c->node_rank;
     for (int earlier = 0; earlier < c->node_index; earlier++) ex->first_micro_batch += c->node_sizes[earlier];
     count_cost(ex);
@@ -92,13 +93,13 @@ static void node_close(exchange *ex)
     free(node);
 }
 
-/* Adds the neighbours' blocks of this rank's shard; each block's square sum is taken while the block is still in the cache. */
+/* Adds up all ranks' gradients in this rank's shard. Each block's squares are summed while it is still in the cache. */
 static void add_own_shard(exchange *ex)
 {
     node_state *node = ex->state;
     double *sums = block_sums(node);
 #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
-    for (size_t i = node->run.first; i < node->run.first + node->run.count; i++) {
+    for (size_t i = node->shard.first; i < node->shard.first + node->shard.count; i++) {
         const float_block *block = &ex->blocks.blocks[i];
         sums[i] = 0;
         if (block->excluded) continue;
@@ -115,7 +116,7 @@ static void finish_lanes(exchange *ex, internode *between)
     if (!internode_lanes_are_shards(between)) node_sync(ex);
     internode_wait(between);
     if (!internode_lanes_are_shards(between)) node_sync(ex);
-    blocks_square_sums(&ex->blocks, ex->gradient, node->run, ex->config.threads, block_sums(node));
+    blocks_square_sums(&ex->blocks, ex->gradient, node->shard, ex->config.threads, block_sums(node));
 }
 
 static void node_begin(exchange *ex)

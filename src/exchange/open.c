@@ -1,4 +1,4 @@
-/* Opening an exchange: a row of the table, by name or left open, and why. */
+/* Opening an exchange: the row that was named or that is chosen, and the reason. */
 #include "exchange/exchange_impl.h"
 
 #include <stdio.h>
@@ -14,7 +14,8 @@ static void free_exchange(exchange *ex)
     free(ex);
 }
 
-/* The scratch memory has to be everybody's, and the sum over micro-batches has an order of its own. */
+/* Scratch memory must be shared by all ranks. Micro-batches fix the order of a sum, which gradients in scratch memory would not
+ * keep. */
 static bool has_node_scratch(const comm *c, const exchange_config *config, const exchange_row *row)
 {
     return config->node_scratch_bytes > 0 && config->micro_batches == 0 &&
@@ -112,7 +113,7 @@ vgg_status exchange_create(comm *c, const exchange_config *config, exchange **ou
     VGG_TRY(micro_batches_check(config, c->size));
     VGG_TRY(strcmp(config->name, "auto") == 0 ? exchange_open_auto(c, config, out) : open_named(c, config, out));
     if ((*out)->bucket_mib > 0 && comm_size(c) > 1) add_bucket(*out);
-    if (config->wire == WIRE_BF16 && !exchange_wire_is_narrow(*out))
+    if (config->wire == WIRE_BF16 && !exchange_wire_is_bf16(*out))
         add_reason(*out, "; bf16 unused: nothing crosses a wire on one node");
     return VGG_OK;
 }

@@ -1,8 +1,8 @@
-/* The sum cut into buckets, each begun as soon as its gradients are final, while the backward walk goes on. They move on whenever
- * exchange_poll() or exchange_range_final() is called, so one thread will do (MPI_THREAD_FUNNELED). MPI_Iallreduce would do in
- * place of allreduce_queue.h, but takes up to twice as long and promises no order of the sum. The square sums
- * of a bucket are taken when it has come, the update waits for all of them: it is clipped by the norm of the whole, and there is
- * none if that is not finite. */
+/* The gradient is summed in buckets, each of which is begun as soon as it is final, during the backward pass. Sums make progress
+ * whenever exchange_poll() or exchange_range_final() is called, so that one thread suffices (MPI_THREAD_FUNNELED). MPI_Iallreduce
+ * could replace allreduce_queue.h, but takes up to twice as long and promises no order of the sum. The squares of a bucket are
+ * summed when its sum is complete. The update waits for all buckets, since it is scaled by the norm of the whole gradient, and
+ * skipped if that is not finite. */
 #include "exchange/exchange_impl.h"
 #include "exchange/allreduce_queue.h"
 
@@ -10,14 +10,15 @@
 #include <stdlib.h>
 
 #include "vgg11/base/clock.h"
+#include "vgg11/base/integers.h"
 
 enum { MIB_FLOATS = 1 << 18, WINDOW_MIB_MOST = 64, TRIALS = 2, UNTIMED_MIB = 4 };
 
-/* A larger bucket has to be so much faster to be taken: the last one is hidden behind nothing. */
+/* Buckets of twice the size are only taken if they are faster by this factor, since nothing hides the last bucket. */
 static const double WORTH_DOUBLING = 1.1, WINDOW_S = 0.1;
 
 typedef struct {
-    vgg_range run; /* blocks */
+    vgg_range blocks;
     vgg_range floats;
     size_t missing; /* floats that are not final yet */
 } bucket;
@@ -26,7 +27,7 @@ typedef struct {
     bucket *buckets; /* [count], from the end of the buffer to its start: the order in which they become final */
     size_t count;
     size_t started; /* buckets 0 .. started - 1 are under way or done: the same order on all ranks, as MPI asks */
-    size_t summed;  /* buckets 0 .. summed - 1 have come, and their squares are summed */
+    size_t summed;  /* buckets 0 .. summed - 1 are done, and their squares are summed */
     size_t before;  /* sums that had ended when the step began */
     allreduce_queue *sum;
 } overlap_state;
@@ -37,7 +38,7 @@ static vgg_status open_sum(exchange *ex, size_t longest, allreduce_queue **out)
     return allreduce_queue_open(ex, &plan, out);
 }
 
-/* Seconds of the slowest rank until `window` MiB of zeros are summed in buckets of `mib`. */
+/* Seconds on the slowest rank to sum `window` MiB of zeros in buckets of `mib` MiB. */
 static double time_window(exchange *ex, size_t window, size_t mib)
 {
     size_t floats = mib * MIB_FLOATS;
@@ -64,7 +65,8 @@ static double best_time(exchange *ex, size_t window, size_t mib)
     return best;
 }
 
-/* As much as passes in WINDOW_S, so that a slow network does not hold up the start: a power of two. */
+/* How many MiB to time with: a power of two, as much as can be summed in WINDOW_S, so that a slow network does not delay the
+ * start. */
 static size_t choose_window(exchange *ex)
 {
     size_t window = 1;
@@ -74,7 +76,8 @@ static size_t choose_window(exchange *ex)
     return window;
 }
 
-/* From 1 MiB on, twice as large where that is worth it. Times are agreed, so all ranks come to the same. */
+/* Size of a bucket: from 1 MiB on, twice as large where that is worth it. Times are maxima over ranks, so that all ranks choose the
+ * same. */
 static size_t choose_mib(exchange *ex)
 {
     size_t chosen = 1;
@@ -91,13 +94,13 @@ static size_t choose_mib(exchange *ex)
     return chosen;
 }
 
-/* The bucket that ends before block `end`: as many blocks as fill it. */
+/* The bucket that ends before block `end`: as many blocks as make at most `most_floats` floats, and at least one. */
 static bucket cut_bucket(const block_table *table, size_t end, size_t most_floats)
 {
     size_t first = end - 1, last_float = table->blocks[end].first;
     while (first > 0 && last_float - table->blocks[first - 1].first <= most_floats) first--;
-    bucket b = {.run = {first, end - first}};
-    b.floats = blocks_floats(table, b.run);
+    bucket b = {.blocks = {first, end - first}};
+    b.floats = blocks_floats(table, b.blocks);
     return b;
 }
 
@@ -106,10 +109,10 @@ static vgg_status open_buckets(exchange *ex, overlap_state *overlap)
     size_t longest = 0;
     overlap->buckets = calloc(ex->blocks.count + 1, sizeof *overlap->buckets);
     if (!overlap->buckets) return vgg_fail(VGG_UNAVAILABLE, "no memory for the buckets of the exchange");
-    for (size_t end = ex->blocks.count; end > 0; end = overlap->buckets[overlap->count - 1].run.first) {
+    for (size_t end = ex->blocks.count; end > 0; end = overlap->buckets[overlap->count - 1].blocks.first) {
         bucket *b = &overlap->buckets[overlap->count++];
         *b = cut_bucket(&ex->blocks, end, (size_t)ex->bucket_mib * MIB_FLOATS);
-        if (b->floats.count > longest) longest = b->floats.count;
+        longest = size_max(longest, b->floats.count);
     }
     return open_sum(ex, longest, &overlap->sum);
 }
@@ -148,23 +151,24 @@ static void overlap_begin(exchange *ex)
     for (size_t i = 0; i < overlap->count; i++) overlap->buckets[i].missing = overlap->buckets[i].floats.count;
 }
 
-static void sum_squares(exchange *ex, overlap_state *overlap, size_t came)
+static void sum_squares(exchange *ex, overlap_state *overlap, size_t done)
 {
-    for (; overlap->summed < came; overlap->summed++)
-        blocks_square_sums(&ex->blocks, ex->gradient, overlap->buckets[overlap->summed].run, ex->config.threads, ex->blocks.sums);
+    for (; overlap->summed < done; overlap->summed++)
+        blocks_square_sums(&ex->blocks, ex->gradient, overlap->buckets[overlap->summed].blocks, ex->config.threads,
+                           ex->blocks.sums);
 }
 
-/* Begins as many of the buckets that are final as there is room for, and sees to those that have come. */
+/* Begins the sums of buckets that are final, while there is room, and sums the squares of those that are done. */
 static void overlap_poll(exchange *ex)
 {
     overlap_state *overlap = ex->state;
-    size_t came = allreduce_queue_test(overlap->sum) - overlap->before;
+    size_t done = allreduce_queue_test(overlap->sum) - overlap->before;
     for (; overlap->started < overlap->count && allreduce_queue_has_room(overlap->sum); overlap->started++) {
         const bucket *b = &overlap->buckets[overlap->started];
         if (b->missing > 0) break;
         allreduce_queue_start(overlap->sum, ex->gradient + b->floats.first, b->floats.first, b->floats.count);
     }
-    sum_squares(ex, overlap, came);
+    sum_squares(ex, overlap, done);
 }
 
 static void overlap_range_final(exchange *ex, size_t first, size_t count)

@@ -4,9 +4,10 @@
 
 #include "exchange/error_feedback.h"
 #include "exchange/tree_sum.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/range.h"
 
-static size_t wire_bytes(const pairwise_group *group) { return group->narrow ? sizeof(uint16_t) : sizeof(float); }
+static size_t wire_bytes(const pairwise_group *group) { return group->bf16 ? sizeof(uint16_t) : sizeof(float); }
 
 size_t pairwise_in_bytes(const pairwise_group *group, size_t floats)
 {
@@ -27,17 +28,17 @@ static void *in_of(const pairwise_allreduce *sum, int rank)
     return (char *)sum->memory.in + (size_t)rank * own_part(sum).count * wire_bytes(sum->group);
 }
 
-/* What goes over the wire, or comes to its place: the numbers themselves, or their rounded copies. */
+/* Where `part` is sent from or received to: the numbers themselves, or their rounded copies. */
 static void *out_of(const pairwise_allreduce *sum, vgg_range part)
 {
-    return sum->group->narrow ? (void *)(sum->memory.out + part.first) : (void *)(sum->data + part.first);
+    return sum->group->bf16 ? (void *)(sum->memory.out + part.first) : (void *)(sum->data + part.first);
 }
 
-/* In turn t every rank sends to the one t places on, and gets from the one t places back. */
+/* In turn t every rank sends to the rank t places on, and receives from the rank t places back. */
 static void start_turn(pairwise_allreduce *sum, int turn, MPI_Request requests[2])
 {
     const pairwise_group *group = sum->group;
-    MPI_Datatype type = group->narrow ? MPI_UINT16_T : MPI_FLOAT;
+    MPI_Datatype type = group->bf16 ? MPI_UINT16_T : MPI_FLOAT;
     int to = (group->rank + turn) % group->size, from = (group->rank + group->size - turn) % group->size;
     vgg_range mine = own_part(sum);
     vgg_range sent = sum->gathering ? mine : part_of(sum, to), received = sum->gathering ? part_of(sum, from) : mine;
@@ -48,12 +49,11 @@ static void start_turn(pairwise_allreduce *sum, int turn, MPI_Request requests[2
 
 static void start_batch(pairwise_allreduce *sum)
 {
-    int left = sum->group->size - sum->turn;
-    sum->batch = left < PAIRWISE_BATCH ? left : PAIRWISE_BATCH;
+    sum->batch = int_min(sum->group->size - sum->turn, PAIRWISE_BATCH);
     for (int i = 0; i < sum->batch; i++) start_turn(sum, sum->turn + i, sum->memory.requests + 2 * i);
 }
 
-static void add_wide(const pairwise_allreduce *sum)
+static void add_fp32(const pairwise_allreduce *sum)
 {
     const pairwise_group *group = sum->group;
     vgg_range mine = own_part(sum);
@@ -62,7 +62,7 @@ static void add_wide(const pairwise_allreduce *sum)
     sum_tree_by_threads(own, group->sources, group->size, (vgg_range){0, mine.count}, group->threads);
 }
 
-static void add_narrow(const pairwise_allreduce *sum)
+static void add_bf16(const pairwise_allreduce *sum)
 {
     vgg_range mine = own_part(sum);
     uint16_t *own = out_of(sum, mine);
@@ -75,9 +75,9 @@ static void end_batch(pairwise_allreduce *sum)
 {
     sum->turn += sum->batch;
     if (sum->turn == sum->group->size) {
-        if (!sum->gathering && sum->group->narrow) add_narrow(sum);
-        if (!sum->gathering && !sum->group->narrow) add_wide(sum);
-        if (sum->gathering && sum->group->narrow) error_feedback_widen(sum->memory.out, sum->data, sum->count, sum->group->threads);
+        if (!sum->gathering && sum->group->bf16) add_bf16(sum);
+        if (!sum->gathering && !sum->group->bf16) add_fp32(sum);
+        if (sum->gathering && sum->group->bf16) error_feedback_widen(sum->memory.out, sum->data, sum->count, sum->group->threads);
         sum->done = sum->gathering;
         sum->gathering = true;
         sum->turn = 1;
@@ -91,7 +91,7 @@ void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *gro
     *sum = (pairwise_allreduce){.group = group, .memory = memory, .data = data, .count = count, .tag = tag, .turn = 1};
     sum->done = group->size == 1;
     if (sum->done) return;
-    if (group->narrow) error_feedback_round(data, memory.sent_error, memory.out, count, group->threads);
+    if (group->bf16) error_feedback_round(data, memory.sent_error, memory.out, count, group->threads);
     start_batch(sum);
 }
 

@@ -1,13 +1,13 @@
-/* A sum over ranks, each part of it made by one of them: every rank sends each other one its part, adds what it gets, and sends
- * everybody its part of the sum (reduce-scatter and all-gather by pairwise exchange: Thakur, Rabenseifner & Gropp, "Optimization
- * of collective communication operations in MPICH", 2005). It sends no more than a ring does, and adds in an order that depends
- * on nothing but the ranks: the balanced tree of sum.h, which MPI_Allreduce does not promise. Goes on in steps, so that several
- * can be under way.
+/* An all-reduce in which each rank makes one part of the sum: every rank sends each other rank that one's part, adds up what it
+ * receives, and sends its part of the sum to all others (reduce-scatter and all-gather by pairwise exchange: Thakur, Rabenseifner &
+ * Gropp, "Optimization of collective communication operations in MPICH", 2005). It sends no more bytes than a ring, and adds in an
+ * order that depends on the ranks alone, the balanced tree of tree_sum.h; MPI_Allreduce promises no order. Calls do not wait, so
+ * that several sums can be under way.
  *
- * On a bf16 wire the numbers, and then the sums, are rounded: half the bytes. What rounding takes away is kept on the rank that
- * rounded, and added to what it sends the next time (error feedback: Seide et al., "1-bit stochastic gradient descent", 2014;
- * Karimireddy et al., "Error feedback fixes SignSGD", 2019), so that nothing is lost for good. A checkpoint does not hold what
- * is kept: a run that goes on from one has nothing to add at first, and comes to other bits than one that never stopped. */
+ * On a bf16 wire the numbers, and then the sums, are rounded, which halves the bytes. The rank that rounds keeps the rounding error
+ * and adds it to what it sends the next time (error feedback: Seide et al., "1-bit stochastic gradient descent", 2014; Karimireddy
+ * et al., "Error feedback fixes SignSGD", 2019), so that no part of a gradient is lost. A checkpoint does not hold these errors: a
+ * resumed run starts with errors of zero, and ends in other bits than an uninterrupted one. */
 #ifndef VGG11_EXCHANGE_PAIRWISE_ALLREDUCE_H
 #define VGG11_EXCHANGE_PAIRWISE_ALLREDUCE_H
 
@@ -22,22 +22,21 @@ typedef struct {
     int rank;
     int size;
     int threads;
-    bool narrow;           /* bf16 on the wire */
-    const float **sources; /* [size], scratch of an addition */
+    bool bf16;             /* numbers are sent as bfloat16 */
+    const float **sources; /* [size]: scratch memory of an addition */
 } pairwise_group;
 
-/* Messages to so many ranks are under way at once: the fewer times all of a batch have to be waited for, the less it matters how
- * seldom pairwise_allreduce_test() is called. */
+/* A rank exchanges messages with PAIRWISE_BATCH others at a time, and goes on to the next batch when all of a batch have arrived.
+ * Large batches need pairwise_allreduce_test() to be called less often. */
 enum { PAIRWISE_BATCH = 8, PAIRWISE_REQUESTS = 2 * PAIRWISE_BATCH };
 
-/* The buffers of one sum of up to so many floats. */
+/* The buffers of one sum of up to `floats` floats. */
 typedef struct {
-    MPI_Request
-        *requests; /* [PAIRWISE_REQUESTS], MPI_REQUEST_NULL at first and where nothing is under way; who waits, waits for these */
-    void *in;      /* pairwise_in_bytes() */
-    uint16_t *out; /* [floats] if narrow, else unused */
-    float *sent_error; /* [floats] if narrow: of this rank's numbers; and */
-    float *sum_error;  /* ... of the sums, of which only this rank's part is used; zero at first */
+    MPI_Request *requests; /* [PAIRWISE_REQUESTS]: MPI_REQUEST_NULL at first and where no message is under way; to wait for */
+    void *in;              /* pairwise_in_bytes(): what the ranks have sent of this rank's part */
+    uint16_t *out;         /* [floats] if bf16, else unused: the rounded numbers */
+    float *sent_error;     /* [floats] if bf16: rounding errors of this rank's numbers, zero at first */
+    float *sum_error;      /* [floats] if bf16: rounding errors of the sums, zero at first; only this rank's part is used */
 } pairwise_memory;
 
 typedef struct {
@@ -46,20 +45,22 @@ typedef struct {
     float *data;
     size_t count;
     int tag;
-    int turn;       /* 1 .. size - 1: the distance between this rank and whom it sends to, of the first of the batch */
+    int turn;       /* 1 .. size - 1: the first turn of the batch; in turn t a rank sends to the rank t places on */
     int batch;      /* turns under way */
-    bool gathering; /* second half: sums are handed out */
+    bool gathering; /* the second half, in which the sums are sent */
     bool done;
 } pairwise_allreduce;
 
+/* Size of pairwise_memory's `in` for a sum of `floats` floats. */
 size_t pairwise_in_bytes(const pairwise_group *group, size_t floats);
 
-/* Begins to sum data[count] over group->ranks; NaN and Inf stay what they are. All memory must stay until pairwise_allreduce_test()
- * says true: then data holds the sum, with the same bits on all ranks. Sums under way at the same time have different tags. */
+/* Begins to sum data[count] over group->ranks. All memory must stay until pairwise_allreduce_test() returns true: data then holds
+ * the sum, with the same bits on all ranks. NaN and Inf pass through. Sums that are under way at the same time must have different
+ * tags. */
 void pairwise_allreduce_start(pairwise_allreduce *sum, const pairwise_group *group, pairwise_memory memory, float *data,
                               size_t count, int tag);
 
-/* Makes progress; true when all is done. */
+/* Lets the sum make progress; returns true when it is done. */
 bool pairwise_allreduce_test(pairwise_allreduce *sum);
 
 #endif

@@ -1,11 +1,10 @@
-/* Buffers of strategies in which each rank keeps everything. */
+/* The buffers of strategies in which each rank has a copy of everything. */
 #include "exchange/exchange_impl.h"
 
 #include "vgg11/base/memory.h"
 
-/* An all-reduce at its least: every element but this rank's own part is sent twice, once to be added (two reads, a write) and
- * once to be kept (a read, a write); then one read for the norm and one for the update, which also reads and writes weights and
- * velocity. */
+/* The least that an all-reduce costs: all elements except a rank's own part are sent once to be added (two reads, a write) and once
+ * to be stored (a read, a write). Then the norm reads them, and the update reads them and reads and writes weights and velocity. */
 static void count_cost(exchange *ex, size_t bytes)
 {
     vgg_range all = {0, ex->blocks.count};

@@ -1,5 +1,5 @@
-/* The sum of squares of a block. A square of a float is exact in double, so a fused multiply-add rounds as the two steps do,
- * and the lanes fix the order: the same bits at every vector width. */
+/* The sum of squares of a block. A square of a float is exact in double precision, so that a fused multiply-add rounds like a
+ * product and a sum, and the lanes fix the order: the result has the same bits at every vector width. */
 #include "exchange/blocks.h"
 
 #include "vgg11/base/cpu.h"
@@ -9,14 +9,14 @@ enum { LANES = 32 };
 
 static inline __attribute__((always_inline)) double sum_in_lanes(const float *values, size_t count)
 {
-    double internode[LANES] = {0};
+    double lanes[LANES] = {0};
     size_t whole = count / LANES * LANES;
     for (size_t i = 0; i < whole; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++) internode[lane] += (double)values[i + lane] * (double)values[i + lane];
-    for (size_t i = whole; i < count; i++) internode[i - whole] += (double)values[i] * (double)values[i];
+        for (size_t lane = 0; lane < LANES; lane++) lanes[lane] += (double)values[i + lane] * (double)values[i + lane];
+    for (size_t i = whole; i < count; i++) lanes[i - whole] += (double)values[i] * (double)values[i];
     for (size_t half = LANES / 2; half > 0; half /= 2)
-        for (size_t lane = 0; lane < half; lane++) internode[lane] += internode[lane + half];
-    return internode[0];
+        for (size_t lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    return lanes[0];
 }
 
 #ifdef __x86_64__

@@ -1,4 +1,4 @@
-/* Template of the kernels in amx_kernels.h: AMX_KERNELS names the table. */
+/* Template of the kernels in vgg11/kernels/amx.h: AMX_KERNELS names the table. */
 #include "vgg11/kernels/amx.h"
 #include "kernels/amx_vectors.h"
 
@@ -10,7 +10,7 @@ static void begin(void)
 
 static void end(void) { AMX_RELEASE(); }
 
-/* Tiles 0..3 are sums; 4, 5 rows of A; 6, 7 columns of B. */
+/* Tile registers 0..3 hold sums, 4 and 5 rows of A, 6 and 7 columns of B. */
 AMX_INLINE void load_sums(const amx_product *p, bool two_rows, bool two_columns)
 {
     size_t stride = p->sums_stride * sizeof(float);
@@ -38,13 +38,13 @@ AMX_INLINE void store_sums(const amx_product *p, bool two_rows, bool two_columns
     if (two_rows && two_columns) AMX_STORE(3, second + AMX_ROWS, stride);
 }
 
-AMX_INLINE void fetch_lines(amx_fetch *fetch)
+AMX_INLINE void prefetch_lines(amx_prefetch *next)
 {
-    for (int i = 0; i < fetch->lines_a_step && fetch->row < fetch->rows; i++) {
-        fetch_line(fetch->first + (size_t)fetch->row * fetch->stride + (size_t)fetch->column * VECTOR_FLOATS);
-        if (++fetch->column < fetch->width) continue;
-        fetch->column = 0;
-        fetch->row++;
+    for (int i = 0; i < next->lines_a_step && next->row < next->rows; i++) {
+        prefetch_line(next->first + (size_t)next->row * next->stride + (size_t)next->column * VECTOR_FLOATS);
+        if (++next->column < next->width) continue;
+        next->column = 0;
+        next->row++;
     }
 }
 
@@ -60,17 +60,17 @@ AMX_INLINE void multiply_steps(const amx_product *p, const bf16 *a, const bf16 *
         if (two_columns) AMX_MULTIPLY(1, 4, 7);
         if (two_rows) AMX_MULTIPLY(2, 5, 6);
         if (two_rows && two_columns) AMX_MULTIPLY(3, 5, 7);
-        fetch_lines(p->fetch);
+        prefetch_lines(p->prefetch);
     }
 }
 
 AMX_INLINE void multiply_shape(const amx_product *p, bool two_rows, bool two_columns)
 {
     load_sums(p, two_rows, two_columns);
-    for (int i = 0; i < p->runs; i++) {
-        const amx_run *run = &p->run[i];
-        for (int line = 0; line < run->lines; line++)
-            multiply_steps(p, run->a + line * run->a_line, run->b + line * run->b_line, two_rows, two_columns);
+    for (int i = 0; i < p->batches; i++) {
+        const amx_batch *batch = &p->batch[i];
+        for (int line = 0; line < batch->lines; line++)
+            multiply_steps(p, batch->a + line * batch->a_line, batch->b + line * batch->b_line, two_rows, two_columns);
     }
     store_sums(p, two_rows, two_columns);
 }
@@ -94,7 +94,8 @@ AMX_INLINE void load_columns(const bf16 *b, bool two_columns)
     if (two_columns) AMX_LOAD(7, b + AMX_DEPTH, panel_row);
 }
 
-/* One step of a line of the kernel. Tiles 4 and 5 hold pixels in turns: what met the right pixel meets the left one next. */
+/* One step of a line of the kernel. Tile registers 4 and 5 hold one pixel each, by turns: a pixel that a tap multiplied for the
+ * right result, the next tap multiplies for the left one. */
 AMX_INLINE void multiply_line(const amx_pair_product *p, const bf16 *a, const bf16 *b, bool has_left, bool has_right,
                               bool two_columns)
 {
@@ -131,7 +132,7 @@ AMX_INLINE void multiply_pair_shape(const amx_pair_product *p, bool has_left, bo
         const bf16 *a = p->line[i].a, *b = p->line[i].b;
         for (int step = 0; step < p->steps; step++, a += AMX_TILE_ELEMENTS, b += AMX_PANEL_STEP) {
             multiply_line(p, a, b, has_left, has_right, two_columns);
-            fetch_lines(p->fetch);
+            prefetch_lines(p->prefetch);
         }
     }
     store_sums(&sums, true, two_columns);
@@ -157,32 +158,33 @@ static void multiply_pair(const amx_pair_product *p)
         multiply_pair_columns(p, false);
 }
 
-/* 32 numbers of a map, rounded if they are floats. */
+/* Loads numbers `at` .. at + count - 1, count <= 32; fp32 ones are rounded. */
 AMX_INLINE vector_halves source_load(amx_source from, size_t at, int count)
 {
-    if (from.narrow) return halves_load(from.narrow + at, count);
-    return halves_round(floats_load(from.wide + at, count),
-                        count > 16 ? floats_load(from.wide + at + 16, count - 16) : floats_zero());
+    if (from.bf16) return halves_load(from.bf16 + at, count);
+    return halves_round(floats_load(from.fp32 + at, count),
+                        count > 16 ? floats_load(from.fp32 + at + 16, count - 16) : floats_zero());
 }
 
+/* Loads half `half` (of 16) of the same numbers, as fp32. */
 AMX_INLINE vector_floats source_floats(amx_source from, size_t at, int half, int count)
 {
-    if (from.narrow) return halves_widen(halves_load(from.narrow + at, count), half);
-    return floats_load(from.wide + at + 16 * half, count - 16 * half);
+    if (from.bf16) return halves_widen(halves_load(from.bf16 + at, count), half);
+    return floats_load(from.fp32 + at + 16 * half, count - 16 * half);
 }
 
-/* Columns 16 * half and on of one image's result. */
+/* The results of one image, from column 16 * half on. */
 AMX_INLINE vector_floats finished(const amx_output *o, int row, int half, vector_floats bias, size_t at)
 {
     const float *sums = o->sums + row * AMX_BLOCK + half * VECTOR_FLOATS;
     vector_floats window[4];
     int count = o->columns - half * VECTOR_FLOATS;
     for (int place = 0; place < (o->pooled ? 4 : 1); place++) {
-        window[place] = floats_add(floats_load(sums + place * o->place_sums, VECTOR_FLOATS), bias);
+        window[place] = floats_add(floats_load(sums + place * o->window_stride, VECTOR_FLOATS), bias);
         if (o->relu) window[place] = floats_rectify(window[place]);
     }
     if (o->pooled) return floats_largest(window, o->pool_argmax ? o->pool_argmax + at + half * VECTOR_FLOATS : NULL, count);
-    if (o->positive.wide || o->positive.narrow) return floats_where(window[0], source_floats(o->positive, at, half, o->columns));
+    if (o->positive.fp32 || o->positive.bf16) return floats_where(window[0], source_floats(o->positive, at, half, o->columns));
     return window[0];
 }
 
@@ -196,22 +198,23 @@ static void finish(const amx_output *o)
         size_t at = (size_t)row * o->stride;
         vector_floats result[2] = {finished(o, row, 0, bias[0], at), floats_zero()};
         if (o->columns > VECTOR_FLOATS) result[1] = finished(o, row, 1, bias[1], at);
-        if (o->narrow) {
-            halves_store(o->narrow + at, halves_round(result[0], result[1]), o->columns);
+        if (o->bf16) {
+            halves_store(o->bf16 + at, halves_round(result[0], result[1]), o->columns);
         } else {
-            floats_store(o->wide + at, result[0], o->columns);
-            if (o->columns > VECTOR_FLOATS) floats_store(o->wide + at + VECTOR_FLOATS, result[1], o->columns - VECTOR_FLOATS);
+            floats_store(o->fp32 + at, result[0], o->columns);
+            if (o->columns > VECTOR_FLOATS) floats_store(o->fp32 + at + VECTOR_FLOATS, result[1], o->columns - VECTOR_FLOATS);
         }
     }
 }
 
-/* Image `image` of the pixel, or zeros past the last. */
+/* The channels of image `image`, or zeros past the last image. */
 AMX_INLINE vector_halves pixel_load(const amx_pixel *p, int image)
 {
     return image < p->images ? source_load(p->map, (size_t)image * p->stride, p->count) : halves_zero();
 }
 
-/* Likewise, but of a window only what was pool_argmax from `place`. */
+/* The channels of image `image` that pooling took from place `place` of the window, zeros for the others and past the last
+ * image. */
 AMX_INLINE vector_halves window_load(const amx_pixel *p, int image, int place)
 {
     if (image >= p->images) return halves_zero();
@@ -280,7 +283,7 @@ static void pack_pairs(bf16 *to, const amx_pixel *p, float *sums)
 static void pack_rows(bf16 *to, const float *source, size_t stride, int rows, int columns)
 {
     for (int row = 0; row < rows || row % AMX_DEPTH != 0; row += 2, to += 2 * AMX_BLOCK) {
-        const amx_source from = {.wide = source};
+        const amx_source from = {.fp32 = source};
         vector_halves even = row < rows ? source_load(from, (size_t)row * stride, columns) : halves_zero();
         vector_halves odd = row + 1 < rows ? source_load(from, (size_t)(row + 1) * stride, columns) : halves_zero();
         halves_store(to, halves_interleave(even, odd, 0), AMX_DEPTH);
@@ -295,7 +298,7 @@ static void pack_columns(bf16 *to, const float *source, size_t stride, int rows,
             vector_halves pairs[16];
             for (int i = 0; i < 16; i++) {
                 size_t column = (size_t)(16 * half + i);
-                const amx_source from = {.wide = source};
+                const amx_source from = {.fp32 = source};
                 pairs[i] = (int)column < columns ? source_load(from, column * stride + (size_t)row, rows - row) : halves_zero();
             }
             pairs_transpose(pairs);

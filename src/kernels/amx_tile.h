@@ -1,14 +1,15 @@
 /* Matrix tiles: eight registers of 16 rows x 64 bytes, and the product of bf16 pairs (Intel SDM vol. 2, TDPBF16PS):
  *   c[m][n] += sum over k of a[m][2k] b[k][2n] + a[m][2k+1] b[k][2n+1],  16 x 16 sums in fp32, 16 pairs deep
- * The products of even and of odd places are added up apart from each other, from zero, each by fused multiply-adds; the two
- * sums are added, and the result is added to c. Denormals count as zero, going in and coming out; rounding is to nearest even.
+ * Products of even and products of odd elements are summed separately, from zero, by fused multiply-adds; then the two sums are
+ * added, and the result is added to c. Denormals are taken for zero in operands and in results; rounding is to nearest, ties to
+ * even.
  *
- * Two implementations stand behind the same names. The processor's own, and, where AMX_EMULATED is defined, plain C with the
- * same rules to the bit, for machines without tiles and for sanitizers, which do not see what instructions read and write.
- * Tile numbers must be plain digits.
+ * The macros below have two implementations: the processor's instructions and, where AMX_EMULATED is defined, plain C that gives
+ * the same bits, for machines without matrix tiles and for sanitizers, which do not see what instructions read and write. Tile
+ * numbers must be plain digits.
  */
-#ifndef VGG11_NN_AMX_TILE_H
-#define VGG11_NN_AMX_TILE_H
+#ifndef VGG11_KERNELS_AMX_TILE_H
+#define VGG11_KERNELS_AMX_TILE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,9 +18,9 @@
 
 enum {
     AMX_TILES = 8,
-    AMX_ROWS = 16, /* of a tile; also the columns of sums */
+    AMX_ROWS = 16, /* rows of a tile, and columns of a tile of sums */
     AMX_ROW_BYTES = 64,
-    AMX_DEPTH = 32,                          /* bf16 numbers of a row, which one product sums over */
+    AMX_DEPTH = 32,                          /* bf16 numbers of a row: one product sums over so many */
     AMX_TILE_ELEMENTS = AMX_ROWS * AMX_DEPTH /* bf16 numbers of a whole tile */
 };
 
@@ -32,7 +33,7 @@ typedef struct {
     uint8_t rows[16];
 } amx_configuration;
 
-/* All tiles whole. */
+/* All tiles in their full size. */
 static inline amx_configuration amx_whole_tiles(void)
 {
     amx_configuration whole = {.palette = 1};
@@ -43,7 +44,8 @@ static inline amx_configuration amx_whole_tiles(void)
     return whole;
 }
 
-/* The emulation, a function for each instruction, on the calling thread's own tiles. What would fault on a processor aborts. */
+/* The emulation: a function for each instruction, on tiles of the calling thread. It aborts where the processor would raise a
+ * fault. */
 void amx_emulate_configure(const amx_configuration *configuration);
 void amx_emulate_release(void);
 void amx_emulate_zero(int tile);
@@ -59,7 +61,7 @@ void amx_emulate_multiply(int c, int a, int b);
 #define AMX_STORE(tile, to, stride_bytes) amx_emulate_store((tile), (to), (stride_bytes))
 #define AMX_MULTIPLY(c, a, b) amx_emulate_multiply((c), (a), (b))
 #else
-/* Not the compiler's intrinsics: those do not tell it that they touch memory, so that it may move stores past them. */
+/* Assembly, since GCC's intrinsics do not tell the compiler that they touch memory: it may move stores past them. */
 #define AMX_CONFIGURE(configuration) __asm__ volatile("ldtilecfg %0" : : "m"(*(configuration)))
 #define AMX_RELEASE() __asm__ volatile("tilerelease" : : : "memory")
 #define AMX_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : :)

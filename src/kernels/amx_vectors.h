@@ -1,8 +1,8 @@
-/* The few vector operations that go with matrix tiles, on 16 floats or 32 bf16 numbers: AVX-512's, or loops in plain C where
- * AMX_EMULATED is defined. Both give the same bits. `count` numbers of memory are touched; what is loaded past them is zero.
+/* The vector operations around the matrix tiles, on 16 floats or 32 bf16 numbers: AVX-512's, or loops in plain C where AMX_EMULATED
+ * is defined. Both give the same bits. Loads and stores touch `count` numbers of memory; what is loaded past them is zero.
  */
-#ifndef VGG11_NN_AMX_VECTORS_H
-#define VGG11_NN_AMX_VECTORS_H
+#ifndef VGG11_KERNELS_AMX_VECTORS_H
+#define VGG11_KERNELS_AMX_VECTORS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,14 +39,14 @@ AMX_INLINE void floats_store(float *to, vector_floats v, int count)
         _mm512_mask_storeu_ps(to, float_mask(count), v);
 }
 
-/* Past the caches; to whole aligned lines. */
+/* Stores past the caches; `to` must be aligned to a cache line. */
 AMX_INLINE void floats_stream(float *to, vector_floats v) { _mm512_stream_ps(to, v); }
 
 AMX_INLINE void finish_streams(void) { _mm_sfence(); }
 
 AMX_INLINE vector_floats floats_add(vector_floats a, vector_floats b) { return _mm512_add_ps(a, b); }
 
-/* MAXPS gives its second operand if either is NaN. */
+/* MAXPS gives its second operand if either is NaN, so that NaN stays NaN. */
 AMX_INLINE vector_floats floats_rectify(vector_floats v) { return _mm512_max_ps(_mm512_setzero_ps(), v); }
 
 /* v, or 0 where `positive` <= 0; a NaN there lets v pass. */
@@ -55,7 +55,8 @@ AMX_INLINE vector_floats floats_where(vector_floats v, vector_floats positive)
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(positive, _mm512_setzero_ps(), _CMP_NLE_UQ), v);
 }
 
-/* The largest of four and its place, the first of equals; NaN is larger than all. */
+/* The largest of the four of a window, and into pool_argmax, unless NULL, its place, the first of equals. NaN is larger than
+ * all. */
 AMX_INLINE vector_floats floats_largest(const vector_floats v[4], uint8_t *pool_argmax, int count)
 {
     vector_floats best = v[0];
@@ -84,7 +85,7 @@ AMX_INLINE void halves_store(bf16 *to, vector_halves v, int count)
         _mm512_mask_storeu_epi16(to, half_mask(count), v);
 }
 
-/* Rounded to nearest, ties to even; denormals to zero. */
+/* Rounds to nearest, ties to even; denormals become zero. */
 AMX_INLINE vector_halves halves_round(vector_floats low, vector_floats high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
 AMX_INLINE vector_floats halves_widen(vector_halves v, int half)
@@ -93,7 +94,7 @@ AMX_INLINE vector_floats halves_widen(vector_halves v, int half)
     return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(part), 16);
 }
 
-/* (a[0], b[0], a[1], b[1], ...) of the lower or upper 16. */
+/* (a[0], b[0], a[1], b[1], ...) of the lower (half 0) or upper 16 numbers of each. */
 AMX_INLINE vector_halves halves_interleave(vector_halves a, vector_halves b, int half)
 {
     const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4,
@@ -101,7 +102,7 @@ AMX_INLINE vector_halves halves_interleave(vector_halves a, vector_halves b, int
     return _mm512_permutex2var_epi16(a, half ? _mm512_add_epi16(low, _mm512_set1_epi16(16)) : low, b);
 }
 
-/* v, or 0 where `pool_argmax` is another place. */
+/* v where pool_argmax is `place`, else 0. */
 AMX_INLINE vector_halves halves_chosen(vector_halves v, const uint8_t *pool_argmax, int place, int count)
 {
     __m256i places = count >= 32 ? _mm256_loadu_si256((const __m256i *)(const void *)pool_argmax)
@@ -119,7 +120,7 @@ AMX_INLINE void transpose_lanes(__m512i r[4])
     r[3] = _mm512_unpackhi_epi64(ab_high, cd_high);
 }
 
-/* 16 x 16 pairs. */
+/* Transposes a matrix of 16 x 16 pairs. */
 AMX_INLINE void pairs_transpose(vector_halves r[16])
 {
     __m512i t[16];
@@ -136,7 +137,7 @@ AMX_INLINE void pairs_transpose(vector_halves r[16])
     for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 
-AMX_INLINE void fetch_line(const void *address) { _mm_prefetch((const char *)address, _MM_HINT_T1); }
+AMX_INLINE void prefetch_line(const void *address) { _mm_prefetch((const char *)address, _MM_HINT_T1); }
 
 #else
 
@@ -215,7 +216,7 @@ AMX_INLINE void halves_store(bf16 *to, vector_halves v, int count)
     memcpy(to, v.at, (size_t)at_most(count, VECTOR_HALVES) * sizeof *to);
 }
 
-/* Denormals, unlike bf16_round(), to zero. */
+/* Like bf16_round(), but denormals become zero. */
 AMX_INLINE bf16 round_half(float value)
 {
     uint32_t bits;
@@ -235,9 +236,9 @@ AMX_INLINE vector_halves halves_round(vector_floats low, vector_floats high)
 
 AMX_INLINE vector_floats halves_widen(vector_halves v, int half)
 {
-    vector_floats wide;
-    for (int i = 0; i < VECTOR_FLOATS; i++) wide.at[i] = bf16_widen(v.at[half * VECTOR_FLOATS + i]);
-    return wide;
+    vector_floats floats;
+    for (int i = 0; i < VECTOR_FLOATS; i++) floats.at[i] = bf16_widen(v.at[half * VECTOR_FLOATS + i]);
+    return floats;
 }
 
 AMX_INLINE vector_halves halves_interleave(vector_halves a, vector_halves b, int half)
@@ -262,7 +263,7 @@ AMX_INLINE void pairs_transpose(vector_halves r[16])
     memcpy(r, t, sizeof t);
 }
 
-AMX_INLINE void fetch_line(const void *address) { (void)address; }
+AMX_INLINE void prefetch_line(const void *address) { (void)address; }
 
 #endif
 

@@ -1,4 +1,4 @@
-/* Kernels for AVX2 with FMA: 12 of the 16 registers are the tile. */
+/* Kernels for AVX2 with FMA: 12 of the 16 registers hold the sums of a gemm tile. */
 #include <immintrin.h>
 
 #include "vgg11/kernels/kernels.h"

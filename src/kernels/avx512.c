@@ -1,4 +1,4 @@
-/* Kernels for AVX-512: 28 of the 32 registers are the tile. */
+/* Kernels for AVX-512: 28 of the 32 registers hold the sums of a gemm tile. */
 #include <immintrin.h>
 
 #include "vgg11/kernels/kernels.h"

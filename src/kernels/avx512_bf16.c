@@ -20,7 +20,7 @@
 #include "kernels/gemm_tile.inc.h"
 #include "kernels/elementwise.inc.h"
 
-/* Number i of the lower half beside number i of the upper. */
+/* Puts number i of the lower half and number i of the upper half into one word. */
 SIMD_INLINE simd_value pair(simd_value halves)
 {
     typedef short places __attribute__((vector_size(64)));

@@ -1,7 +1,7 @@
-/* Template: what is done to maps between products: 2x2 maximum pooling and its way back, bfloat16 and back; and the parts of
- * vectors at the end of a row of channels. */
+/* Template: 2x2 maximum pooling and its gradient, conversion to bfloat16 and back, and loads and stores of the part of a vector
+ * that is left at the end of a row of channels. */
 
-SIMD_INLINE size_t vector_count(size_t left) { return left < SIMD_WIDTH ? left : SIMD_WIDTH; }
+SIMD_INLINE size_t vector_count(size_t left) { return size_min(left, SIMD_WIDTH); }
 
 typedef uint8_t simd_bytes __attribute__((vector_size(SIMD_WIDTH)));
 
@@ -18,20 +18,20 @@ SIMD_INLINE void store_most(float *to, simd_value value, size_t count)
         store_part(to, value, count);
 }
 
-SIMD_INLINE simd_indices load_marks(const uint8_t *from, size_t count)
+SIMD_INLINE simd_indices load_argmax(const uint8_t *from, size_t count)
 {
-    simd_bytes marks = {0};
-    memcpy(&marks, from, count == SIMD_WIDTH ? SIMD_WIDTH : count);
-    return __builtin_convertvector(marks, simd_indices);
+    simd_bytes places = {0};
+    memcpy(&places, from, count == SIMD_WIDTH ? SIMD_WIDTH : count);
+    return __builtin_convertvector(places, simd_indices);
 }
 
-SIMD_INLINE void store_marks(uint8_t *to, simd_indices marks, size_t count)
+SIMD_INLINE void store_argmax(uint8_t *to, simd_indices places, size_t count)
 {
-    simd_bytes bytes = __builtin_convertvector(marks, simd_bytes);
+    simd_bytes bytes = __builtin_convertvector(places, simd_bytes);
     memcpy(to, &bytes, count == SIMD_WIDTH ? SIMD_WIDTH : count);
 }
 
-/* The largest of a window and its place, the first of equals; NaN is larger than all. */
+/* The largest of the four of a window, and its place, the first of equals. NaN is larger than all. */
 SIMD_INLINE simd_value largest(const simd_value window[4], simd_indices *place)
 {
     simd_value best = window[0];
@@ -55,7 +55,7 @@ SIMD_INLINE void pool_vector(float *y, uint8_t *pool_argmax, const float *const 
         values[p] = relu ? rectify(value) : value;
     }
     store_most(y + i, largest(values, &place), count);
-    if (pool_argmax) store_marks(pool_argmax + i, place, count);
+    if (pool_argmax) store_argmax(pool_argmax + i, place, count);
 }
 
 static void pool(float *y, uint8_t *pool_argmax, const float *const window[4], size_t count, bool relu)
@@ -67,7 +67,7 @@ static void pool(float *y, uint8_t *pool_argmax, const float *const window[4], s
 
 SIMD_INLINE void unpool_vector(float *const window[4], const float *y, const uint8_t *pool_argmax, size_t i, size_t count)
 {
-    simd_indices value = (simd_indices)load_most(y + i, count), place = load_marks(pool_argmax + i, count);
+    simd_indices value = (simd_indices)load_most(y + i, count), place = load_argmax(pool_argmax + i, count);
     SIMD_UNROLL for (int p = 0; p < 4; p++) store_most(window[p] + i, (simd_value)(value & (place == p)), count);
 }
 
@@ -81,7 +81,7 @@ static void unpool(float *const window[4], const float *y, const uint8_t *pool_a
 typedef uint16_t simd_halves __attribute__((vector_size(SIMD_WIDTH * 2)));
 typedef uint32_t simd_bits __attribute__((vector_size(SIMD_WIDTH * 4)));
 
-/* As bf16_round(), unless the instruction set's file has an instruction for it. */
+/* Rounds like bf16_round(), unless the instruction set has an instruction for it. */
 SIMD_INLINE simd_halves round_halves(simd_value value)
 {
 #ifdef SIMD_ROUND

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdint.h>
 
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
@@ -10,10 +11,7 @@ enum { LINE_FLOATS = VGG_ALIGNMENT_BYTES / sizeof(float) };
 
 size_t gemm_row_stride(size_t columns) { return vgg_round_up(columns, LINE_FLOATS) + LINE_FLOATS; }
 
-size_t gemm_panels(const simd_kernels *kernels, size_t columns)
-{
-    return (columns + (size_t)kernels->panel - 1) / (size_t)kernels->panel;
-}
+size_t gemm_panels(const simd_kernels *kernels, size_t columns) { return size_divide_up(columns, (size_t)kernels->panel); }
 
 gemm_prefetch gemm_prefetch_block(const simd_kernels *kernels, const float *first, size_t stride, bool transposed)
 {
@@ -23,11 +21,9 @@ gemm_prefetch gemm_prefetch_block(const simd_kernels *kernels, const float *firs
     return (gemm_prefetch){first, stride, SIZE_MAX, sizeof(size_t) * CHAR_BIT - 1};
 }
 
-/* Equal tiles rather than full ones and a small rest: 32 rows are 11 + 11 + 10, not 14 + 14 + 4. */
-static size_t tile_count(const simd_kernels *kernels, size_t rows)
-{
-    return (rows + (size_t)kernels->rows - 1) / (size_t)kernels->rows;
-}
+/* Rows are cut into this many nearly equal tiles, rather than full tiles and a small rest: 32 rows are 11 + 11 + 10, not 14 + 14 +
+ * 4. */
+static size_t tile_count(const simd_kernels *kernels, size_t rows) { return size_divide_up(rows, (size_t)kernels->rows); }
 
 void gemm_by_rows(const simd_kernels *kernels, const gemm_tile *tile, size_t rows, const gemm_prefetch *next, size_t next_count)
 {
@@ -52,7 +48,7 @@ void gemm_by_columns(const simd_kernels *kernels, const gemm_tile *tile, size_t 
         gemm_tile one = *tile;
         one.a += part.first;
         one.c += part.first * tile->c_stride;
-        bool fetches = i == 0 && tile->beside.count > 0;
+        bool fetches = i == 0 && tile->next_rows.count > 0;
         (fetches ? kernels->by_columns_fetching : kernels->by_columns)[part.count](&one);
     }
 }

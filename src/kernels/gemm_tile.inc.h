@@ -1,6 +1,8 @@
-/* Template: the register tile and the packing around it, for vectors of SIMD_WIDTH floats and tiles of SIMD_ROWS rows.
- * Included once by each simd_kernels_<instruction set>.c. */
+/* Template: the gemm tile and the packing of its operands, for vectors of SIMD_WIDTH floats and tiles of SIMD_ROWS rows. Included
+ * once by the file of each instruction set. */
 #include <string.h>
+
+#include "vgg11/base/integers.h"
 
 #define SIMD_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
@@ -9,7 +11,9 @@
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Words are floats, unless the instruction set's file says that they are pairs of bfloat16. */
+/* Words are floats, unless the instruction set's file says that they are pairs of bfloat16. `numbers` are SIMD_PER_WORD vectors,
+ * which become one vector of words: SIMD_BESIDE puts neighbours in a vector into a word, SIMD_PAIRED numbers at the same place of
+ * the vectors. */
 #ifndef SIMD_PER_WORD
 #define SIMD_PER_WORD 1
 #define SIMD_MULTIPLY_ADD(sum, factor, b) ((sum) + (factor) * (b))
@@ -19,7 +23,7 @@
 
 enum { SIMD_PANEL = 2 * SIMD_WIDTH };
 
-/* Loads and stores may be unaligned: on the processors meant here that costs nothing where the address is aligned. */
+/* Loads and stores may be unaligned: on processors with these instruction sets that costs nothing where the address is aligned. */
 typedef float simd_vector __attribute__((vector_size(SIMD_WIDTH * 4), aligned(4), may_alias));
 typedef float simd_value __attribute__((vector_size(SIMD_WIDTH * 4)));
 typedef int simd_indices __attribute__((vector_size(SIMD_WIDTH * 4)));
@@ -36,7 +40,7 @@ SIMD_INLINE simd_value load_part(const float *from, size_t count)
 
 SIMD_INLINE void store_part(float *to, simd_value value, size_t count) { memcpy(to, &value, count * sizeof *to); }
 
-/* NaN compares false, so it passes: in x, and in what decides. */
+/* NaN compares false, so that NaN in x stays, and NaN in `positive` lets x pass. */
 SIMD_INLINE simd_value rectify(simd_value x) { return (simd_value)((simd_indices)x & ~(x < 0.0f)); }
 SIMD_INLINE simd_value keep_where(simd_value x, simd_value positive) { return (simd_value)((simd_indices)x & ~(positive <= 0.0f)); }
 
@@ -46,16 +50,16 @@ SIMD_INLINE void fetch(const gemm_prefetch *next, size_t k)
 {
     const float *from = next->first + (k & next->row_mask) * next->stride + (k >> next->row_shift) * SIMD_PANEL;
     for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
-    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
+    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* a row that is not aligned touches one more line */
 }
 
-/* Row `index` of both arrays' rows, one array after the other. */
-SIMD_INLINE void fetch_beside(const gemm_prefetch_rows *rows, size_t index)
+/* Row `index` of the rows of both arrays, one array after the other. */
+SIMD_INLINE void fetch_row(const gemm_prefetch_rows *rows, size_t index)
 {
     const float *from = index < rows->count ? rows->first[0] + index * rows->stride
                                             : rows->first[1] + (index - rows->count) * rows->stride;
     for (int i = 0; i < SIMD_PANEL; i += 16) __builtin_prefetch(from + i, 0, 2);
-    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* one more line where rows are not aligned */
+    __builtin_prefetch(from + SIMD_PANEL - 1, 0, 2); /* a row that is not aligned touches one more line */
 }
 
 SIMD_INLINE void tile_store(const gemm_tile *tile, const int rows, simd_value sum[][2])
@@ -73,7 +77,7 @@ SIMD_INLINE void tile_store(const gemm_tile *tile, const int rows, simd_value su
     }
 }
 
-/* `rows` and `form` are constants where this is inlined, so that sum[][] lives in registers. */
+/* `rows` and `form` are constants where this is inlined, so that sum[][] stays in registers. */
 SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form form)
 {
     simd_value sum[SIMD_ROWS][2];
@@ -85,13 +89,13 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
     }
     const size_t stride = tile->a_stride;
     const float *columns = tile->a;
-    const float *base[(SIMD_ROWS + 2) / 3]; /* every third row: x86 reaches two more from each without a register more */
+    const float *base[(SIMD_ROWS + 2) / 3]; /* every third row: an x86 address adds 0, 1 or 2 strides to a pointer */
     SIMD_UNROLL for (int m = 0; m < rows; m += 3) base[m / 3] = tile->a + (size_t)m * stride;
     const float *b = form == FORM_ROWS_PACKING ? tile->unpacked : tile->b;
     float *packed = tile->packed;
     const bool by_columns = form == FORM_COLUMNS || form == FORM_COLUMNS_FETCHING;
-    const size_t fetches = form == FORM_COLUMNS_FETCHING ? 2 * tile->beside.count : 0;
-    const size_t fetches_a_step = fetches > 0 ? (fetches + tile->depth - 1) / tile->depth : 0;
+    const size_t fetches = form == FORM_COLUMNS_FETCHING ? 2 * tile->next_rows.count : 0;
+    const size_t fetches_a_step = fetches > 0 ? size_divide_up(fetches, tile->depth) : 0;
     size_t fetched = 0;
     for (size_t k = 0; k < tile->depth; k++) {
         simd_value b0 = load(b);
@@ -99,7 +103,7 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
         if (form == FORM_ROWS_FETCHING || form == FORM_ROWS_PACKING) fetch(&tile->next, k);
         if (form == FORM_COLUMNS_FETCHING)
             for (size_t last = fetched + fetches_a_step; fetched < last && fetched < fetches; fetched++)
-                fetch_beside(&tile->beside, fetched);
+                fetch_row(&tile->next_rows, fetched);
         if (form == FORM_ROWS_PACKING) {
             store(packed, b0);
             store(packed + SIMD_WIDTH, b1);
@@ -127,8 +131,8 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
 
 static void finish_streams(void) { SIMD_FENCE(); }
 
-/* In registers: each level interleaves the upper half of the rows with the lower, which moves one bit of an element's row
- * number into its column number and one bit back (Stone, "Parallel processing with the perfect shuffle", 1971). */
+/* Transposes SIMD_WIDTH rows in registers: each level interleaves the upper half of the rows with the lower, which moves one bit of
+ * an element's row number into its column number and one bit back (Stone, "Parallel processing with the perfect shuffle", 1971). */
 SIMD_INLINE void transpose(simd_value row[SIMD_WIDTH])
 {
     const simd_indices low = {SIMD_INTERLEAVE_LOW};

@@ -3,8 +3,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A register tile of 4 x 4 sums keeps the multipliers busy: 8 loads for 16 multiply-adds. As many channels of two blocks of
- * images as stay in the level-1 cache are multiplied at a time. */
+#include "vgg11/base/integers.h"
+
+/* A tile of 4 x 4 sums in registers keeps the multipliers busy: 8 loads for 16 multiply-adds. DEPTH channels of two blocks of
+ * images stay in the level-1 cache while they are multiplied. */
 enum { TILE = 4, DEPTH = 256 };
 
 typedef double lanes __attribute__((vector_size(GRAM_LANES * sizeof(double))));
@@ -51,7 +53,7 @@ INLINE void multiply_tile(const void *const *a, const void *const *b, size_t fro
 INLINE void multiply_blocks(const void *const *a, const void *const *b, size_t channels, bool bf16, double (*products)[GRAM_BLOCK])
 {
     for (size_t from = 0; from < channels; from += DEPTH) {
-        size_t end = channels - from < DEPTH ? channels : from + DEPTH;
+        size_t end = size_min(channels, from + DEPTH);
         for (int i = 0; i < GRAM_BLOCK; i += TILE)
             for (int j = 0; j < GRAM_BLOCK; j += TILE) multiply_tile(a + i, b + j, from, end, bf16, &products[i][j]);
     }

@@ -1,19 +1,21 @@
 #include "vgg11/kernels/pool.h"
 
 #include "vgg11/kernels/kernels.h"
+#include "vgg11/base/integers.h"
 
-/* Channels at a time, so that widened ones stay in the L1 cache. */
-enum { PIECE = 256 };
+/* Channels of a block, which stays in the L1 cache when it is widened. */
+enum { BLOCK_CHANNELS = 256 };
 
+/* A channel block of one pooling window. */
 typedef struct {
-    size_t first; /* of the window's upper left pixel, channel included */
-    size_t pixel; /* floats to the right neighbour */
-    size_t row;   /* and to the one below */
-    size_t out;   /* in the pooled map */
+    size_t first; /* offset in the map of the block's first channel of the window's upper left pixel */
+    size_t pixel; /* numbers from a pixel to its right neighbour */
+    size_t row;   /* numbers from a pixel to the one below */
+    size_t out;   /* offset in the pooled map */
     size_t count; /* channels */
-} window_piece;
+} window_block;
 
-static size_t piece_count(const pool_shape *shape) { return ((size_t)shape->channels + PIECE - 1) / PIECE; }
+static size_t channel_blocks(const pool_shape *shape) { return size_divide_up((size_t)shape->channels, BLOCK_CHANNELS); }
 
 static size_t window_count(const pool_shape *shape)
 {
@@ -21,18 +23,18 @@ static size_t window_count(const pool_shape *shape)
     return (size_t)shape->n * half * half;
 }
 
-static window_piece piece_at(const pool_shape *shape, size_t index)
+static window_block block_at(const pool_shape *shape, size_t index)
 {
     size_t half = (size_t)shape->side / 2, channels = (size_t)shape->channels;
-    size_t window = index / piece_count(shape), channel = index % piece_count(shape) * PIECE;
-    window_piece p = {.pixel = channels, .row = (size_t)shape->side * channels};
+    size_t window = index / channel_blocks(shape), channel = index % channel_blocks(shape) * BLOCK_CHANNELS;
+    window_block p = {.pixel = channels, .row = (size_t)shape->side * channels};
     p.first = 2 * (window / half) * p.row + 2 * (window % half) * p.pixel + channel;
     p.out = window * channels + channel;
-    p.count = channels - channel < PIECE ? channels - channel : PIECE;
+    p.count = size_min(channels - channel, BLOCK_CHANNELS);
     return p;
 }
 
-static size_t place_offset(const window_piece *p, int place)
+static size_t place_offset(const window_block *p, int place)
 {
     return (size_t)(place / 2) * p->row + (size_t)(place % 2) * p->pixel;
 }
@@ -41,9 +43,9 @@ void pool_forward(const pool_shape *shape, pool_map x, pool_map y, uint8_t *pool
 {
     const simd_kernels *kernels = simd_kernels_select();
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
-        window_piece p = piece_at(shape, i);
-        float space[4][PIECE], pooled[PIECE];
+    for (size_t i = 0; i < window_count(shape) * channel_blocks(shape); i++) {
+        window_block p = block_at(shape, i);
+        float space[4][BLOCK_CHANNELS], pooled[BLOCK_CHANNELS];
         const float *window[4];
         for (int place = 0; place < 4; place++) {
             size_t from = p.first + place_offset(&p, place);
@@ -59,9 +61,9 @@ void pool_backward(const pool_shape *shape, pool_map dy, const uint8_t *pool_arg
 {
     const simd_kernels *kernels = simd_kernels_select();
 #pragma omp parallel for num_threads(shape->threads) schedule(static)
-    for (size_t i = 0; i < window_count(shape) * piece_count(shape); i++) {
-        window_piece p = piece_at(shape, i);
-        float space[4][PIECE], pooled[PIECE];
+    for (size_t i = 0; i < window_count(shape) * channel_blocks(shape); i++) {
+        window_block p = block_at(shape, i);
+        float space[4][BLOCK_CHANNELS], pooled[BLOCK_CHANNELS];
         float *window[4];
         for (int place = 0; place < 4; place++)
             window[place] = dx.bf16 ? space[place] : dx.fp32 + p.first + place_offset(&p, place);

@@ -1,4 +1,4 @@
-/* Kernels in vectors of four floats, as every 64-bit processor has them. */
+/* Kernels in vectors of four floats, which every 64-bit processor has. */
 #include "vgg11/kernels/kernels.h"
 
 #define SIMD_TABLE simd_kernels_portable

@@ -1,4 +1,4 @@
-/* Template: the fields of a simd_kernels table that every instruction set fills alike. */
+/* Template: the members of a simd_kernels table that are written alike for every instruction set. */
 .per_word = SIMD_PER_WORD, .width = SIMD_WIDTH, .rows = SIMD_ROWS, .panel = SIMD_PANEL, .by_rows = SIMD_TILES(by_rows),
                            .by_rows_fetching = SIMD_TILES(by_rows_fetching), .by_rows_packing = SIMD_TILES(by_rows_packing),
                            .by_columns = SIMD_TILES(by_columns), .by_columns_fetching = SIMD_TILES(by_columns_fetching),

@@ -1,21 +1,21 @@
-/* Template: the transforms of the bilinear convolution algorithms, many channels at a time.
+/* Template: the transforms of Winograd's convolution algorithms, a vector of channels at a time.
  *
- * An algorithm of one dimension is three small matrices: the inputs' (elements x inputs), the kernel's (elements x 3) and the
- * outputs' (tile x elements); y = outputs * ((kernel w) . (inputs x)). In two dimensions each is applied to columns, then to
- * rows. The weight gradient is the same form with kernel and outputs transposed. Each matrix is written out as one function
- * of a line, since most of its entries are 0 or 1.
+ * An algorithm in one dimension consists of three small matrices, the input transform B' (elements x inputs), the filter transform
+ * G (elements x 3) and the output transform A' (tile x elements): y = A' ((G w) . (B' x)), with . for the product element by
+ * element. In two dimensions each is applied to columns and then to rows. The weight gradient is dw = G' ((A dy) . (B' x)). Each
+ * matrix is written out as a function of one line, a column or a row, since most of its entries are 0 or 1.
  */
 
 typedef void (*line_transform)(simd_value *to, const simd_value *from);
 
 enum { ELEMENTS_MAX = 6, TAPS = 3 };
 
-/* F(4x4,3x3), Lavin & Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.3, but at the
- * elements 0, a, -a, b, -b and infinity with a = 3/4 and b = 3/2 instead of 1 and 2: as many operations, and less than half the
+/* F(4x4,3x3), Lavin & Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4.3, but interpolated at
+ * the points 0, a, -a, b, -b and infinity with a = 3/4 and b = 3/2 instead of 1 and 2: as many operations, and less than half the
  * error, since no power of a point is far from 1 (cf. Barabasz et al., arXiv:1803.10986). */
 static const float NEAR = 0.75f, FAR = 1.5f;
 static const float NEAR_2 = 0.75f * 0.75f, FAR_2 = 1.5f * 1.5f;
-/* Divisors of the kernel's elements: products of the differences between one point and the others. */
+/* Factors of the rows of G: one over the product of the differences between a point and the others. */
 static const float AT_ZERO = 1.0f / (0.75f * 0.75f * 1.5f * 1.5f);
 static const float AT_NEAR = 1.0f / (2 * 0.75f * 0.75f * (0.75f * 0.75f - 1.5f * 1.5f));
 static const float AT_FAR = 1.0f / (2 * 1.5f * 1.5f * (1.5f * 1.5f - 0.75f * 0.75f));
@@ -73,7 +73,7 @@ SIMD_INLINE void winograd_kernel_transposed(simd_value *dw, const simd_value *du
     dw[2] = AT_NEAR * NEAR_2 * near + AT_FAR * FAR_2 * far + du[5];
 }
 
-/* A whole map of two pixels per side. With zeros around it y0 = w1 x0 + w2 x1, y1 = w0 x0 + w1 x1: a 2x2 Toeplitz matrix
+/* A whole map of two pixels along a side. With zeros around it y0 = w1 x0 + w2 x1 and y1 = w0 x0 + w1 x1: a 2x2 Toeplitz matrix
  * times a vector, which takes three products, not four (Winograd, "Arithmetic complexity of computations", 1980). */
 SIMD_INLINE void winograd_2x2_inputs(simd_value *v, const simd_value *x)
 {
@@ -109,7 +109,7 @@ SIMD_INLINE void winograd_2x2_kernel_transposed(simd_value *dw, const simd_value
     dw[2] = du[1];
 }
 
-/* to[m][m] = matrix from[n][n] matrix', where `line` multiplies the m x n matrix with one column. */
+/* to[m][m] = M from[n][n] M', where `line` multiplies the m x n matrix M with one column. */
 SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const int m, const int n, const line_transform line)
 {
     simd_value half[ELEMENTS_MAX][ELEMENTS_MAX]; /* [column][row] */
@@ -127,7 +127,7 @@ SIMD_INLINE void transform_square(simd_value *to, const simd_value *from, const 
     }
 }
 
-/* Maps are floats, but where words are pairs they may be bfloat16. */
+/* Maps are fp32, except that a table of bfloat16 pairs also takes bfloat16 ones. A constant where words are floats. */
 SIMD_INLINE bool is_bf16(const map_tile *tile) { return SIMD_PER_WORD > 1 && tile->bf16; }
 
 SIMD_INLINE size_t map_bytes(bool bf16, size_t numbers) { return numbers * (bf16 ? sizeof(uint16_t) : sizeof(float)); }
@@ -145,11 +145,11 @@ SIMD_INLINE void store_map(void *map, bool bf16, size_t at, simd_value value, si
         store_most((float *)map + at, value, count);
 }
 
-/* Where each pixel of a square at the tile's corner lies; pixels outside the map read zeros. Of a pooled map, that is the pixel's
- * window; the pixel is zero unless its place in the window is the one that mark[] elements at. */
+/* Where the pixels of a square lie whose upper left one is the tile's; pixels outside the map point at zeros. Of a pooled map, a
+ * pixel points at its window's value, and is zero unless its place in the window is the window's argmax. */
 typedef struct {
     const void *pixel[ELEMENTS_MAX * ELEMENTS_MAX];
-    const uint8_t *mark[ELEMENTS_MAX * ELEMENTS_MAX];
+    const uint8_t *argmax[ELEMENTS_MAX * ELEMENTS_MAX];
     int place[ELEMENTS_MAX * ELEMENTS_MAX];
 } input_tile;
 
@@ -168,20 +168,20 @@ SIMD_INLINE void locate_square(input_tile *square, const map_tile *tile, const i
             size_t pixel = inside ? (size_t)(row >> shift) * (size_t)(tile->side >> shift) + (size_t)(column >> shift) : 0;
             const char *map = tile->map;
             square->pixel[p] = inside ? map + map_bytes(is_bf16(tile), pixel * tile->channels) : (const char *)zeros;
-            square->mark[p] = tile->pooled ? tile->pool_argmax + pixel * tile->channels : NULL;
+            square->argmax[p] = tile->pooled ? tile->pool_argmax + pixel * tile->channels : NULL;
             square->place[p] = 2 * (row & 1) + (column & 1);
         }
     }
 }
 
-/* `count` is SIMD_WIDTH as a constant where that is so, and `bf16` a constant. */
+/* Loads `count` channels of each pixel. `bf16` is a constant where this is inlined, and so is `count` where it is SIMD_WIDTH. */
 SIMD_INLINE void load_square(simd_value *to, const input_tile *square, bool bf16, size_t channel, size_t count, bool pooled,
                              const int size)
 {
     if (pooled) {
         SIMD_UNROLL for (int i = 0; i < size * size; i++)
         {
-            simd_indices here = load_marks(square->mark[i] + channel, count) == square->place[i];
+            simd_indices here = load_argmax(square->argmax[i] + channel, count) == square->place[i];
             to[i] = (simd_value)((simd_indices)load_map(square->pixel[i], bf16, channel, count) & here);
         }
     } else {
@@ -211,10 +211,10 @@ SIMD_INLINE void transform_tile(simd_value *result, const input_tile *at, const 
     transform_square(result, square, count, size, line);
 }
 
-/* Which numbers make a word, where one holds several: neighbours among a tile's channels, or one channel of several tiles. */
+/* Which numbers share a word that holds several: neighbouring channels of a tile, or one channel of several tiles. */
 typedef enum { WORDS_OF_CHANNELS, WORDS_OF_TILES } simd_words;
 
-/* Results p of SIMD_PER_WORD transforms, as one vector of words. */
+/* Stores the results of SIMD_PER_WORD transforms, element p of all of them as one vector of words. */
 SIMD_INLINE void store_words(float *elements, size_t element_stride, const simd_value results[][ELEMENTS_MAX * ELEMENTS_MAX],
                              const int count, const simd_words words)
 {
@@ -226,7 +226,7 @@ SIMD_INLINE void store_words(float *elements, size_t element_stride, const simd_
     }
 }
 
-/* All transforms: `size` pixels per side at the corner of one tile, or of as many as words hold, become elements x elements rows of
+/* Transforms one tile, or as many as a word holds: size x size pixels from its upper left one on become count x count rows of
  * `padded` words. */
 SIMD_INLINE void transform_tiles(float *elements, size_t element_stride, const map_tile *tiles, size_t padded, const int size,
                                  const int count, const line_transform line, const simd_words words)
@@ -251,7 +251,7 @@ SIMD_INLINE void transform_tiles(float *elements, size_t element_stride, const m
 SIMD_INLINE void transform_filter(float *elements, size_t element_stride, const float *taps, size_t tap_stride, size_t rows,
                                   size_t row_stride, const int count, const line_transform line)
 {
-    for (size_t i = 0; i < (rows + SIMD_PER_WORD - 1) / SIMD_PER_WORD * 2; i++) {
+    for (size_t i = 0; i < size_divide_up(rows, SIMD_PER_WORD) * 2; i++) {
         simd_value results[SIMD_PER_WORD][ELEMENTS_MAX * ELEMENTS_MAX];
         SIMD_UNROLL for (size_t j = 0; j < SIMD_PER_WORD; j++)
         {
@@ -293,7 +293,7 @@ SIMD_INLINE void store_pooled(const map_tile *tile, const tile_epilogue *output,
         simd_indices place;
         simd_value best = largest(values, &place);
         store_map(output->map, is_bf16(tile), at, best, count);
-        if (output->pool_argmax) store_marks(output->pool_argmax + at, place, count);
+        if (output->pool_argmax) store_argmax(output->pool_argmax + at, place, count);
     }
 }
 
@@ -339,41 +339,42 @@ SIMD_INLINE void inverse_transform_filter(float *dw, size_t tap_stride, const fl
     }
 }
 
-#define WINOGRAD_TRANSFORMS(form, tile_side, input_side, element_count)                                                        \
-    static void form##_spread_channels(float *elements, size_t stride, const map_tile *tile, size_t padded)                    \
+#define WINOGRAD_TRANSFORMS(name, tile_side, input_side, element_count)                                                        \
+    static void name##_transform_input(float *elements, size_t stride, const map_tile *tile, size_t padded)                    \
     {                                                                                                                          \
-        transform_tiles(elements, stride, tile, padded, input_side, element_count, form##_inputs, WORDS_OF_CHANNELS);          \
+        transform_tiles(elements, stride, tile, padded, input_side, element_count, name##_inputs, WORDS_OF_CHANNELS);          \
     }                                                                                                                          \
-    static void form##_spread_input(float *elements, size_t stride, const map_tile *tiles, size_t padded)                      \
+    static void name##_transform_input_over_tiles(float *elements, size_t stride, const map_tile *tiles, size_t padded)        \
     {                                                                                                                          \
-        transform_tiles(elements, stride, tiles, padded, input_side, element_count, form##_inputs, WORDS_OF_TILES);            \
+        transform_tiles(elements, stride, tiles, padded, input_side, element_count, name##_inputs, WORDS_OF_TILES);            \
     }                                                                                                                          \
-    static void form##_spread_output(float *elements, size_t stride, const map_tile *tiles, size_t padded)                     \
+    static void name##_transform_output_grad(float *elements, size_t stride, const map_tile *tiles, size_t padded)             \
     {                                                                                                                          \
-        transform_tiles(elements, stride, tiles, padded, tile_side, element_count, form##_outputs_transposed, WORDS_OF_TILES); \
+        transform_tiles(elements, stride, tiles, padded, tile_side, element_count, name##_outputs_transposed, WORDS_OF_TILES); \
     }                                                                                                                          \
-    static void form##_spread_kernel(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows,        \
-                                     size_t row_stride)                                                                        \
+    static void name##_transform_filter(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows,     \
+                                        size_t row_stride)                                                                     \
     {                                                                                                                          \
-        transform_filter(elements, stride, taps, tap_stride, rows, row_stride, element_count, form##_kernel);                  \
+        transform_filter(elements, stride, taps, tap_stride, rows, row_stride, element_count, name##_kernel);                  \
     }                                                                                                                          \
-    static void form##_collect_output(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t stride) \
+    static void name##_inverse_transform_output(const map_tile *tile, const tile_epilogue *output, const float *elements,      \
+                                                size_t stride)                                                                 \
     {                                                                                                                          \
-        inverse_transform(tile, output, elements, stride, tile_side, element_count, form##_outputs);                           \
+        inverse_transform(tile, output, elements, stride, tile_side, element_count, name##_outputs);                           \
     }                                                                                                                          \
-    static void form##_collect_kernel(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns,      \
-                                      bool stream)                                                                             \
+    static void name##_inverse_transform_filter(float *dw, size_t tap_stride, const float *elements, size_t stride,            \
+                                                size_t columns, bool stream)                                                   \
     {                                                                                                                          \
-        inverse_transform_filter(dw, tap_stride, elements, stride, columns, stream, element_count, form##_kernel_transposed);  \
+        inverse_transform_filter(dw, tap_stride, elements, stride, columns, stream, element_count, name##_kernel_transposed);  \
     }
 
 WINOGRAD_TRANSFORMS(winograd, 4, 6, 6)
 WINOGRAD_TRANSFORMS(winograd_2x2, 2, 2, 3)
 
-#define WINOGRAD_TRANSFORMS_ROW(form, tile_side, input_margin, element_count)                                             \
-    {                                                                                                                     \
-        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .elements = (element_count) * (element_count), \
-        .transform_input = form##_spread_channels, .transform_input_over_tiles = form##_spread_input,                     \
-        .transform_output_grad = form##_spread_output, .transform_filter = form##_spread_kernel,                          \
-        .inverse_transform_output = form##_collect_output, .inverse_transform_filter = form##_collect_kernel,             \
+#define WINOGRAD_TRANSFORMS_ROW(name, tile_side, input_margin, element_count)                                                     \
+    {                                                                                                                             \
+        .kernels = &SIMD_TABLE, .tile = tile_side, .margin = input_margin, .elements = (element_count) * (element_count),         \
+        .transform_input = name##_transform_input, .transform_input_over_tiles = name##_transform_input_over_tiles,               \
+        .transform_output_grad = name##_transform_output_grad, .transform_filter = name##_transform_filter,                       \
+        .inverse_transform_output = name##_inverse_transform_output, .inverse_transform_filter = name##_inverse_transform_filter, \
     }

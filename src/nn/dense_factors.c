@@ -1,6 +1,6 @@
-/* The factors' block, all in words of the kernels' table (a float, or a pair of bfloat16 numbers). Each layer has its images
- * twice: in rows, whose words pair channels, for products among images; and as a product for dw reads them, where words pair
- * images: x[word of images][channel], dy[panel][word of images][channel of panel]. The partial square sums end the block. */
+/* The factors' block consists of words of the kernels' table (a float, or a pair of bfloat16 numbers). It holds each layer's images
+ * twice: in rows, whose words pair channels, for inner products of images; and as the gemm tiles of dw read them, where words pair
+ * images: x[word of images][channel], dy[panel][word of images][channel of panel]. The partial square sums are at the end. */
 #include "vgg11/nn/dense_factors.h"
 
 #include <float.h>
@@ -13,23 +13,24 @@
 #include "vgg11/kernels/gemm.h"
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/hash.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/memory.h"
 
 enum { LINE_WORDS = VGG_ALIGNMENT_BYTES / 4, KERNEL_FLOATS_LEAST = 1 << 20 };
 
-/* What a core multiplies, in double precision, while it moves a float to or from memory. */
+/* Multiply-adds in double precision that a core does while it moves a float to or from memory. */
 enum { MULTIPLY_ADDS_A_MOVE = 4 };
 
-/* Matrix tiles make a whole gradient at nearly the pace at which it is written. Beside them vectors that make it in the update take
- * longer than moving it does, if a rank has more images. */
+/* Matrix tiles compute a whole gradient at nearly the pace at which it is written. Where a rank has more images than this,
+ * computing it by vectors in the update takes longer than moving it. */
 enum { IMAGES_BESIDE_TILES = 48 };
 
 /* Images of one of a layer's two maps. */
 typedef struct {
     size_t channels;
-    size_t row_stride;
-    size_t rows;   /* where they begin in the block */
-    size_t paired; /* likewise; of x [word of images][paired_stride], of dy [panel][paired_stride] */
+    size_t row_stride; /* words from row to row */
+    size_t rows;       /* offset in the block of the rows */
+    size_t paired; /* offset in the block of the paired images: x [word of images][paired_stride] or dy [panel][paired_stride] */
     size_t paired_stride;
 } factor_map;
 
@@ -44,11 +45,11 @@ struct factor_set {
     const simd_kernels *kernels;
     size_t image_words; /* most words that hold the images of all ranks */
     factor_layer layers[MODEL_LAYERS];
-    size_t sums; /* where they begin, in words; square_sum */
-    size_t words;
+    size_t sums;  /* offset in the block of the partial square sums */
+    size_t words; /* of the block */
 };
 
-/* What a pair of blocks of images adds to |dw|^2, and, of a block with itself, the sum over its images of |x| |dy|. */
+/* What a pair of blocks of images adds to |dw|^2, and, for a block with itself, the sum over its images of |x| |dy|. */
 typedef struct {
     double squares;
     double magnitude;
@@ -56,15 +57,10 @@ typedef struct {
 
 _Static_assert((int)FACTOR_COLUMNS % (int)SIMD_PANEL_MAX == 0, "a tile has whole panels");
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
+static size_t words_of(const factor_set *f, size_t numbers) { return size_divide_up(numbers, (size_t)f->kernels->per_word); }
 
-static size_t words_of(const factor_set *f, size_t numbers)
-{
-    return (numbers + (size_t)f->kernels->per_word - 1) / (size_t)f->kernels->per_word;
-}
-
-/* Worth it where dw is large, and the images few enough that their products among themselves cost less than moving it: each rank
- * writes its own, all of them are read to be summed, and the sum once more to be applied. */
+/* Factors are worth it where dw is large, and the images are so few that their inner products take less time than moving dw would:
+ * each rank would write its own, all of them would be read to be summed, and the sum would be read once more to be applied. */
 static bool is_worth(const factor_set *f, const layer_row *row)
 {
     bool tiles = f->config.precision == PRECISION_BF16 && cpu_detect()->amx_bf16;
@@ -100,9 +96,9 @@ static void take_layer(factor_set *f, factor_layer *layer, const layer_row *row)
     layer->dy.paired = take(f, gemm_panels(f->kernels, layer->dy.channels) * layer->dy.paired_stride);
 }
 
-static size_t image_blocks(size_t images) { return (images + GRAM_BLOCK - 1) / GRAM_BLOCK; }
+static size_t image_blocks(size_t images) { return size_divide_up(images, GRAM_BLOCK); }
 
-/* Pairs of blocks of images, of one layer. */
+/* The pairs of blocks of images of one layer. */
 static size_t block_pairs(size_t images)
 {
     size_t blocks = image_blocks(images);
@@ -154,7 +150,7 @@ bool factors_hold(const factor_set *f, int layer) { return f && f->layers[layer]
 
 static float *word_at(const factor_batch *batch, size_t at) { return (float *)batch->memory + at; }
 
-/* Words of images before those of `rank`, or of all ranks. Every rank begins with a new word. */
+/* Words that the images of the ranks before `rank` take. Each rank's images begin with a new word. */
 static size_t words_before(const factor_batch *batch, size_t rank)
 {
     size_t words = 0;
@@ -164,14 +160,14 @@ static size_t words_before(const factor_batch *batch, size_t rank)
 
 static size_t words_of_all(const factor_batch *batch) { return words_before(batch, batch->f->config.ranks); }
 
-/* Word c holds number c of `low` and of `high`, which may be NULL for zeros. */
+/* Word c of `to` is number c of `low` and of `high`, which is NULL for zeros. */
 static void pair_words(float *to, const uint16_t *low, const uint16_t *high, size_t count)
 {
     uint32_t *words = (uint32_t *)(void *)to;
     for (size_t c = 0; c < count; c++) words[c] = low[c] | (high ? (uint32_t)high[c] << 16 : 0);
 }
 
-/* Row `first` of the images and, in a word of two, the one after it, channels first .. first+count-1. */
+/* Writes the channels `part` of row `row` of the images, and, where a word holds two, of the row after it, unless that is `end`. */
 static void write_words(const factor_set *f, float *to, const void *images, size_t channels, size_t row, size_t end, vgg_range part)
 {
     size_t at = row * channels + part.first;
@@ -200,7 +196,7 @@ static void write_panel(const factor_batch *batch, const factor_map *map, const 
                         size_t panel)
 {
     size_t per_word = (size_t)batch->f->kernels->per_word, width = (size_t)batch->f->kernels->panel, first = panel * width;
-    vgg_range part = {first, minimum(map->channels - first, width)};
+    vgg_range part = {first, size_min(map->channels - first, width)};
     float *to = word_at(batch, map->paired + panel * map->paired_stride + first_word * width);
     for (size_t i = 0; i < count; i += per_word, to += width) {
         write_words(batch->f, to, images, map->channels, i, count, part);
@@ -233,11 +229,11 @@ static gram_rows rows_of_block(const factor_batch *batch, const factor_map *map,
     size_t first = block * GRAM_BLOCK;
     return (gram_rows){.first = word_at(batch, map->rows + first * map->row_stride),
                        .stride_bytes = map->row_stride * sizeof(float),
-                       .count = minimum(batch->images - first, GRAM_BLOCK),
+                       .count = size_min(batch->images - first, GRAM_BLOCK),
                        .bf16 = batch->f->config.precision == PRECISION_BF16};
 }
 
-/* Both orders of images i, j are in the sum; blocks i < j stand for both. */
+/* |dw|^2 has both orders of images i, j; a pair of different blocks is computed once and counts twice. */
 static square_sum square_sum_of(const factor_batch *batch, const factor_layer *layer, size_t block_i, size_t block_j)
 {
     double of_x[GRAM_BLOCK][GRAM_BLOCK], of_dy[GRAM_BLOCK][GRAM_BLOCK];
@@ -255,26 +251,26 @@ static square_sum square_sum_of(const factor_batch *batch, const factor_layer *l
 
 static square_sum *partial_sums(const factor_batch *batch) { return (square_sum *)(void *)word_at(batch, batch->f->sums); }
 
-/* Block pairs of all layers that are held, one after the other, are shared out among the ranks in turns. */
+/* The ranks take turns at the block pairs of all layers in factors, which are numbered one after the other. */
 void factors_reduce_square_sums(const factor_batch *batch)
 {
     const factor_set *f = batch->f;
-    size_t blocks = image_blocks(batch->images), unit = 0;
+    size_t blocks = image_blocks(batch->images), first_pair = 0;
     square_sum *sums = partial_sums(batch);
-#pragma omp parallel num_threads(batch->threads) firstprivate(unit)
+#pragma omp parallel num_threads(batch->threads) firstprivate(first_pair)
     for (int layer = MODEL_LAYERS - 1; layer >= 0; layer--) {
         if (!f->layers[layer].held) continue;
         for (size_t i = 0; i < blocks; i++) {
 #pragma omp for schedule(dynamic) nowait
             for (size_t j = i; j < blocks; j++)
-                if ((unit + j - i) % f->config.ranks == batch->rank)
-                    sums[unit + j - i] = square_sum_of(batch, &f->layers[layer], i, j);
-            unit += blocks - i;
+                if ((first_pair + j - i) % f->config.ranks == batch->rank)
+                    sums[first_pair + j - i] = square_sum_of(batch, &f->layers[layer], i, j);
+            first_pair += blocks - i;
         }
     }
 }
 
-/* What is left of a sum that cancels may be below zero by its error. NaN stays NaN. */
+/* By its error, a sum whose terms cancel may be below zero: it counts as zero. NaN stays NaN. */
 static double add_square_sums(const square_sum *sums, size_t count)
 {
     square_sum all = {0};
@@ -302,21 +298,19 @@ vgg_range factor_rows(const factor_batch *batch, int layer)
     return range_part((size_t)model_layers[layer].in, batch->f->config.ranks, batch->rank);
 }
 
-static size_t tiles_along(size_t count, size_t size) { return (count + size - 1) / size; }
-
 size_t factor_tile_count(int layer, vgg_range rows)
 {
-    return tiles_along(rows.count, FACTOR_ROWS) * tiles_along((size_t)model_layers[layer].out, FACTOR_COLUMNS);
+    return size_divide_up(rows.count, FACTOR_ROWS) * size_divide_up((size_t)model_layers[layer].out, FACTOR_COLUMNS);
 }
 
-/* Along the rows first: what of them comes next in memory is used next. */
+/* Tiles along the rows come first, so that what follows in memory is used next. */
 factor_tile factor_tile_at(int layer, vgg_range rows, size_t index)
 {
-    size_t down = tiles_along(rows.count, FACTOR_ROWS), out = (size_t)model_layers[layer].out;
-    size_t chunks = tiles_along(out, FACTOR_COLUMNS);
-    vgg_range part = range_part(rows.count, down, index / chunks);
-    size_t column = index % chunks * FACTOR_COLUMNS;
-    return (factor_tile){{rows.first + part.first, part.count}, {column, minimum(out - column, FACTOR_COLUMNS)}};
+    size_t down = size_divide_up(rows.count, FACTOR_ROWS), out = (size_t)model_layers[layer].out;
+    size_t across = size_divide_up(out, FACTOR_COLUMNS);
+    vgg_range part = range_part(rows.count, down, index / across);
+    size_t column = index % across * FACTOR_COLUMNS;
+    return (factor_tile){{rows.first + part.first, part.count}, {column, size_min(out - column, FACTOR_COLUMNS)}};
 }
 
 void factors_multiply(const factor_batch *batch, int layer, const factor_tile *tile, const factor_tile *next,
@@ -329,12 +323,12 @@ void factors_multiply(const factor_batch *batch, int layer, const factor_tile *t
                          .a_stride = of->x.paired_stride,
                          .c_stride = FACTOR_COLUMNS,
                          .depth = words_of_all(batch),
-                         .beside = {.stride = out, .count = next ? next->rows.count : 0}};
+                         .next_rows = {.stride = out, .count = next ? next->rows.count : 0}};
     for (size_t panel = 0; panel < gemm_panels(kernels, tile->columns.count); panel++) {
         product.b = word_at(batch, of->dy.paired + (first_panel + panel) * of->dy.paired_stride);
         product.c = values + panel * width;
         for (size_t i = 0; next && i < 2; i++)
-            product.beside.first[i] = arrays[i] + next->rows.first * out + next->columns.first + panel * width;
+            product.next_rows.first[i] = arrays[i] + next->rows.first * out + next->columns.first + panel * width;
         gemm_by_columns(kernels, &product, tile->rows.count);
     }
 }

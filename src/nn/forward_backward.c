@@ -1,4 +1,4 @@
-/* Forward and backward over the table of layers. */
+/* The forward and backward passes over the table of layers. */
 #include <assert.h>
 #include <string.h>
 
@@ -109,8 +109,8 @@ static void weight_gradient(network *net, int i, const void *x, const void *dy, 
     zero_padding(layer, gradient);
 }
 
-/* `dy` is the gradient with respect to the layer's output, zero where its ReLU stopped it. The weight gradient comes first, so
- * that it can be exchanged while the rest is computed. */
+/* `dy` is the gradient with respect to the layer's output, already zero where its ReLU was inactive. The weight gradient comes
+ * first, so that it can be exchanged while the rest is computed. */
 static void backward_layer(network *net, int i, const float *weights, const void *dy, float *gradient, const factor_batch *factors,
                            const network_hooks *hooks)
 {

@@ -4,8 +4,8 @@
 
 #include "vgg11/nn/model.h"
 
-/* probability[k] = softmax(logits)[k]; returns log(sum exp(logits - maximum)) + maximum. The maximum of logits with a NaN
- * may be any of them: the sum is NaN all the same. */
+/* probability[k] = softmax(logits)[k]; returns log(sum of exp(logits)). Where a logit is NaN, `maximum` may be any of them: the sum
+ * is NaN all the same. */
 static double softmax(const float *logits, double *probability)
 {
     double maximum = logits[0], sum = 0;

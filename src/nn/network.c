@@ -1,14 +1,15 @@
-/* Making and unmaking the network, and what it says of itself. */
+/* Creating and destroying a network, and describing it. */
 #include "vgg11/nn/network.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "nn/network_impl.h"
+#include "vgg11/base/integers.h"
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
-/* Floats per image of a layer's output, behind its pooling, and of its input. */
+/* Numbers per image of a layer's output, after its pooling, and of its input. */
 static size_t output_count(const layer_row *row) { return (size_t)row->side * row->side * row->out / (row->pool ? 4 : 1); }
 
 static size_t input_count(const layer_row *row) { return (size_t)row->side * row->side * row->in; }
@@ -31,7 +32,7 @@ static conv_problem problem_of(const network_config *config, int layer)
                           .bf16_y = bf16 && layer < MODEL_LAYERS - 1};
 }
 
-/* Nobody asks for the gradient with respect to an image. */
+/* The gradient with respect to the images is not needed. */
 static void describe_layers(network *net)
 {
     const tensor_view *tensors = model_tensors();
@@ -62,44 +63,42 @@ static vgg_status choose_algorithms(network *net)
     return conv_autotune(&wanted, net->problems, MODEL_LAYERS, net->choices);
 }
 
-/* While measuring, reserves; afterwards takes the same pieces in the same order. */
-static void *piece(network *net, bool measure, size_t bytes)
+/* Reserves memory in the arena and returns NULL (measure), or takes it: the same calls in the same order do both. */
+static void *arena_part(network *net, bool measure, size_t bytes)
 {
     if (!measure) return arena_take(&net->arena, bytes);
     arena_reserve(&net->arena, bytes);
     return NULL;
 }
 
-static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
-
 static size_t workspace_bytes(const network *net)
 {
     size_t bytes = 0;
     for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) bytes = largest(bytes, net->choices[i][pass].plan.workspace_bytes);
+        for (int pass = 0; pass < CONV_PASSES; pass++) bytes = size_max(bytes, net->choices[i][pass].plan.workspace_bytes);
     }
     return bytes;
 }
 
-/* A number of a layer's output. */
+/* Bytes of one number of a layer's output. */
 static size_t bytes_of(const network *net, int layer)
 {
     return net->problems[layer].problem.bf16_y ? sizeof(uint16_t) : sizeof(float);
 }
 
-/* Forward alone needs a layer's input and output at a time; training keeps all outputs. */
+/* Training keeps the outputs of all layers; forward alone needs one layer's input and output at a time. */
 static void cut_outputs(network *net, bool measure, size_t batch)
 {
     size_t most = 0;
-    for (int i = 0; i < MODEL_LAYERS; i++) most = largest(most, output_count(&model_layers[i]));
+    for (int i = 0; i < MODEL_LAYERS; i++) most = size_max(most, output_count(&model_layers[i]));
     for (int i = 0; i < MODEL_LAYERS; i++) {
         network_layer *layer = &net->layers[i];
         size_t count = batch * output_count(layer->row);
         if (net->config.training) {
-            layer->output = piece(net, measure, count * bytes_of(net, i));
-            if (layer->row->pool) layer->pool_argmax = piece(net, measure, count);
+            layer->output = arena_part(net, measure, count * bytes_of(net, i));
+            if (layer->row->pool) layer->pool_argmax = arena_part(net, measure, count);
         } else {
-            layer->output = i < 2 ? piece(net, measure, batch * most * sizeof(float)) : net->layers[i - 2].output;
+            layer->output = i < 2 ? arena_part(net, measure, batch * most * sizeof(float)) : net->layers[i - 2].output;
         }
     }
 }
@@ -109,13 +108,13 @@ static void cut_arena(network *net, bool measure)
     size_t batch = (size_t)net->config.batch_capacity, input = 0;
     for (int i = 0; i < MODEL_LAYERS; i++) {
         const layer_row *row = &model_layers[i];
-        if (i > 0) input = largest(input, input_count(row));
+        if (i > 0) input = size_max(input, input_count(row));
     }
     cut_outputs(net, measure, batch);
-    net->workspace = piece(net, measure, workspace_bytes(net));
-    net->input = piece(net, measure, batch * input_count(&model_layers[0]) * sizeof(float));
+    net->workspace = arena_part(net, measure, workspace_bytes(net));
+    net->input = arena_part(net, measure, batch * input_count(&model_layers[0]) * sizeof(float));
     if (!net->config.training) return;
-    for (int i = 0; i < 2; i++) net->gradient[i] = piece(net, measure, batch * input * bytes_of(net, 0));
+    for (int i = 0; i < 2; i++) net->gradient[i] = arena_part(net, measure, batch * input * bytes_of(net, 0));
 }
 
 static vgg_status build(network *net)

@@ -1,4 +1,4 @@
-/* The network's insides, shared by network*.c. */
+/* The network's members, for network.c and forward_backward.c. */
 #ifndef VGG11_NN_NETWORK_IMPL_H
 #define VGG11_NN_NETWORK_IMPL_H
 
@@ -10,9 +10,9 @@ typedef struct {
     const layer_row *row;
     const tensor_view *kernel;
     const tensor_view *bias;
-    size_t flat_end;             /* of this layer's range of the flat buffer, padding included */
-    void *output;                /* [n][...]: after ReLU and pooling, what the next layer reads: fp32, or bf16 in that precision */
-    uint8_t *pool_argmax;        /* [n][...]: which pixels the pooling took, for backward; else NULL */
+    size_t flat_end;      /* end of this layer's range of the flat buffer, padding included */
+    void *output;         /* [n][...]: after ReLU and pooling, the input of the next layer; bf16 in that precision, else fp32 */
+    uint8_t *pool_argmax; /* [n][...]: which pixels the pooling took, for backward; NULL without pooling */
     double seconds[CONV_PASSES]; /* spent in each pass since network_timing() */
 } network_layer;
 
@@ -23,9 +23,9 @@ struct network {
     conv_choice choices[MODEL_LAYERS][CONV_PASSES];
     vgg_arena arena;
     float *input;      /* [capacity][32][32][1]: filled by the caller, read by conv1 in both directions */
-    void *gradient[2]; /* with respect to a layer's input, of the types of the maps, in turns */
-    void *workspace;   /* of the largest plan */
-    int n;             /* samples in the last forward */
+    void *gradient[2]; /* gradients with respect to the inputs of even and of odd layers, of the maps' type */
+    void *workspace;   /* as large as the largest plan's */
+    int n;             /* samples of the last forward */
     bool timing;
 };
 

@@ -1,4 +1,4 @@
-/* Notices that a run leads nowhere. */
+/* Detection of a training run that diverges. */
 #ifndef VGG11_TRAIN_DIVERGENCE_H
 #define VGG11_TRAIN_DIVERGENCE_H
 
@@ -6,15 +6,15 @@
 
 #include "vgg11/base/status.h"
 
-/* Zero at first. */
+/* To be zeroed at the start of a run. */
 typedef struct {
-    double average; /* moving, of the losses */
-    double allowed;
-    uint64_t seen;
+    double average; /* moving average of the losses */
+    double allowed; /* the largest average that counts as no divergence */
+    uint64_t seen;  /* losses so far */
 } divergence_watch;
 
-/* VGG_DIVERGED if the loss or the gradient's norm of step `step` is not finite, or if the loss has been far above what guessing
- * costs, and above where it began, for many steps in a row: nothing good comes of it. */
+/* VGG_DIVERGED if the loss or the gradient's norm of step `step` is not finite, or if the moving average of the loss is far above
+ * both the loss of guessing and the loss of the first steps. */
 vgg_status divergence_check(divergence_watch *watch, uint64_t step, double loss, double norm);
 
 #endif

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vgg11/base/integers.h"
 #include "vgg11/base/range.h"
 #include "vgg11/nn/loss.h"
 
-/* The class of the largest logit; the first of equals, like the count in loss.h. */
+/* The class of the largest logit, the first of equals, as loss.h counts. */
 static int predicted(const float *logits)
 {
     int best = 0;
@@ -58,14 +59,13 @@ static void summarise(evaluation *result, double loss_sum)
     result->accuracy = (double)correct / samples;
 }
 
-/* This rank's samples, into result->confusion; returns the sum of their losses. */
+/* Evaluates this rank's samples: adds them to result->confusion and returns the sum of their losses. */
 static double evaluate_part(network *net, const float *weights, const dataset *set, const normalization *table, vgg_range mine,
                             uint32_t batch, const evaluation_buffers *buffers, evaluation *result)
 {
     double loss_sum = 0;
     for (size_t done = 0; done < mine.count; done += batch) {
-        size_t left = mine.count - done;
-        vgg_range part = {mine.first + done, left < batch ? left : batch};
+        vgg_range part = {mine.first + done, size_min(mine.count - done, batch)};
         loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result->confusion);
     }
     return loss_sum;

@@ -2,9 +2,11 @@
 
 #include <math.h>
 
+#include "vgg11/base/integers.h"
 #include "vgg11/base/range.h"
 
-enum { CHUNK_FLOATS = 16384, CHUNKS_AT_ONCE = 4, TILES_IN_A_ROW = 32 };
+/* A task updates TASK_BLOCKS blocks of a tensor, or up to TASK_TILES tiles of a kernel whose gradient is in factors. */
+enum { BLOCK_FLOATS = 16384, TASK_BLOCKS = 4, TASK_TILES = 32 };
 
 static float scale_of(const optimizer_config *config, double norm)
 {
@@ -24,15 +26,15 @@ void optimizer_clip(const optimizer_config *config, const double square_sums[MOD
     }
 }
 
-/* One pass over weights, velocity and gradient; the compiler makes a version for each vector width. The factor of v in
- * w <- w + a v - b lr g' is (m, 1) with Nesterov and (1, 0) without. */
+/* The factors of optimizer.h's update, in which w <- w + a v - b lr g': (a, b) is (momentum, 1) with Nesterov and (1, 0)
+ * without. */
 typedef struct {
     float scale;
     float decay;
     float momentum;
     float lr;
-    float velocity_factor;
-    float gradient_factor;
+    float velocity_factor; /* a */
+    float gradient_factor; /* b */
 } update_terms;
 
 static inline __attribute__((always_inline)) void update_floats(update_terms t, size_t count, float *restrict weights,
@@ -46,7 +48,8 @@ static inline __attribute__((always_inline)) void update_floats(update_terms t, 
     }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void update_chunk(update_terms t, size_t count,
+/* The compiler makes a version for each vector width. */
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void update_block(update_terms t, size_t count,
                                                                                       float *restrict weights,
                                                                                       float *restrict velocity,
                                                                                       const float *restrict gradient)
@@ -64,23 +67,15 @@ static update_terms terms_of(const optimizer_config *config, const clip_result *
                           .gradient_factor = config->nesterov ? 1 : 0};
 }
 
-static vgg_range intersection(vgg_range a, vgg_range b)
-{
-    size_t first = a.first > b.first ? a.first : b.first;
-    size_t a_end = a.first + a.count, b_end = b.first + b.count;
-    size_t end = a_end < b_end ? a_end : b_end;
-    return (vgg_range){first, end > first ? end - first : 0};
-}
-
-/* To be called by all threads of a parallel region, as the next; neither waits for the others. From the end to the beginning: the
- * norm was summed from the beginning to the end, and what it read last is still in the cache. */
+/* To be called by all threads of a parallel region; no thread waits for the others. Goes from the end to the beginning: the norm
+ * was summed from the beginning to the end, and what was read last is still in the cache. */
 static void update_tensor(const update_terms *terms, vgg_range part, const optimizer_buffers *buffers)
 {
-    size_t chunks = (part.count + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
-#pragma omp for schedule(dynamic, CHUNKS_AT_ONCE) nowait
-    for (size_t i = 0; i < chunks; i++) {
-        size_t chunk = chunks - 1 - i, first = part.first + chunk * CHUNK_FLOATS, left = part.first + part.count - first;
-        update_chunk(*terms, left < CHUNK_FLOATS ? left : CHUNK_FLOATS, buffers->weights + first, buffers->velocity + first,
+    size_t blocks = size_divide_up(part.count, BLOCK_FLOATS);
+#pragma omp for schedule(dynamic, TASK_BLOCKS) nowait
+    for (size_t i = 0; i < blocks; i++) {
+        size_t block = blocks - 1 - i, first = part.first + block * BLOCK_FLOATS, left = part.first + part.count - first;
+        update_block(*terms, size_min(left, BLOCK_FLOATS), buffers->weights + first, buffers->velocity + first,
                      buffers->gradient + first);
     }
 }
@@ -89,12 +84,12 @@ typedef struct {
     const factor_batch *factors;
     update_terms terms;
     int layer;
-    vgg_range rows; /* of the kernel */
-    float *weights; /* of the whole kernel, as the next */
-    float *velocity;
+    vgg_range rows;  /* the kernel's rows that this rank updates */
+    float *weights;  /* of the whole kernel */
+    float *velocity; /* of the whole kernel */
 } kernel_update;
 
-/* A tile of the gradient is made when its weights are updated, and is never in memory. */
+/* Computes a tile of the gradient and updates its weights at once: the gradient is never in memory as a whole. */
 static void update_tile(const kernel_update *k, size_t index, bool last)
 {
     _Alignas(64) float gradient[FACTOR_ROWS * FACTOR_COLUMNS];
@@ -104,9 +99,10 @@ static void update_tile(const kernel_update *k, size_t index, bool last)
     factors_multiply(k->factors, k->layer, &tile, last ? NULL : &next, arrays, gradient);
     size_t out = (size_t)model_layers[k->layer].out, first = tile.rows.first * out + tile.columns.first;
     for (size_t row = 0; row < tile.rows.count; row++, first += out)
-        update_chunk(k->terms, tile.columns.count, k->weights + first, k->velocity + first, gradient + row * FACTOR_COLUMNS);
+        update_block(k->terms, tile.columns.count, k->weights + first, k->velocity + first, gradient + row * FACTOR_COLUMNS);
 }
 
+/* To be called by all threads of a parallel region; no thread waits for the others. */
 static void update_kernel(const update_terms *terms, int layer, const optimizer_buffers *buffers)
 {
     size_t kernel = model_tensors()[2 * layer].offset;
@@ -116,10 +112,10 @@ static void update_kernel(const update_terms *terms, int layer, const optimizer_
                        .rows = factor_rows(buffers->factors, layer),
                        .weights = buffers->weights + kernel,
                        .velocity = buffers->velocity + kernel};
-    size_t tiles = factor_tile_count(layer, k.rows), runs = (tiles + TILES_IN_A_ROW - 1) / TILES_IN_A_ROW;
+    size_t tiles = factor_tile_count(layer, k.rows), tasks = size_divide_up(tiles, TASK_TILES);
 #pragma omp for schedule(dynamic) nowait
-    for (size_t run = 0; run < runs; run++) {
-        vgg_range own = range_part(tiles, runs, run);
+    for (size_t task = 0; task < tasks; task++) {
+        vgg_range own = range_part(tiles, tasks, task);
         for (size_t i = 0; i < own.count; i++) update_tile(&k, own.first + i, i + 1 == own.count);
     }
 }
@@ -135,6 +131,6 @@ void optimizer_update(const optimizer_config *config, const clip_result *clip, f
         if (tensors[t].kernel && factors_hold(f, t / 2))
             update_kernel(&terms, t / 2, buffers);
         else
-            update_tensor(&terms, intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count}), buffers);
+            update_tensor(&terms, range_intersection(owned, (vgg_range){tensors[t].offset, tensors[t].count}), buffers);
     }
 }

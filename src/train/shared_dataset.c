@@ -7,7 +7,7 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/data/batch.h"
 
-/* The part of this rank among those of its node: each node decodes the whole set once. */
+/* Decodes this rank's part of the samples: the ranks of a node together decode the whole set once. */
 static vgg_status decode_part(comm *c, const dataset_source *source, const char *resize, bool resize_bug, uint8_t *images,
                               uint8_t *labels, shared_dataset *out)
 {

@@ -12,7 +12,7 @@ static double agree_largest(void *context, double value) { return comm_max(conte
 
 conv_agreement training_step_agreement(comm *c) { return (conv_agreement){c, agree_largest}; }
 
-/* Micro-batches of a batch over all ranks: as many as ranks, unless they fix the order of the sum. */
+/* Micro-batches of a batch over all ranks: as many as were asked for, or one for each rank. */
 static size_t micro_batches_of_all(const comm *c, const exchange_config *config)
 {
     return config->micro_batches > 0 ? (size_t)config->micro_batches : (size_t)comm_size(c);
@@ -40,7 +40,7 @@ static vgg_status open_factors(training_step *step, const training_step_config *
     if (status == VGG_OK && !comm_same(step->c, factors_layout(step->f)))
         status = vgg_fail(VGG_DECLINED, "the processors of the ranks would lay their factors out unlike");
     if (status != VGG_DECLINED) return status;
-    close_factors(step); /* also where this rank could have them: all ranks have them, or none */
+    close_factors(step); /* also where this rank could have them: all ranks have factors, or none has */
     vgg_log(VGG_LOG_DEBUG, "gradients of dense kernels are whole: %s", vgg_message());
     return VGG_OK;
 }
@@ -54,7 +54,7 @@ static void describe_tensors(const factor_set *f, vgg_range segments[MODEL_TENSO
     }
 }
 
-/* The recorded exchange where it is to be had, or else what was asked for. */
+/* Opens the recorded exchange, or, where there is none or it does not open, the one that was asked for. */
 static vgg_status create_exchange(training_step *step, const training_step_config *config, exchange_config *wanted)
 {
     if (config->recorded_exchange) {
@@ -148,7 +148,7 @@ void training_step_begin(training_step *step, size_t images)
     exchange_begin(step->ex);
 }
 
-/* Where the backward pass and the exchange meet: what is final of a micro-batch's gradient goes to the exchange. */
+/* Context of the backward pass' hooks, which hand ranges of a micro-batch's gradient to the exchange. */
 typedef struct {
     exchange *ex;
     int index;

@@ -25,7 +25,7 @@ static void add_loss(step_report *report, loss_result loss)
     report->correct += loss.correct;
 }
 
-/* Sums in rank order, so that all ranks get the same bits; the rate is rank 0's. */
+/* Adds up the ranks' reports in rank order, so that all ranks get the same bits. The learning rate is rank 0's. */
 static void share_reports(trainer *t, step_report *report)
 {
     const step_report *all = t->reports;
@@ -53,7 +53,7 @@ static void count_step(trainer *t, const step_report *report, uint32_t samples)
     t->images += samples;
 }
 
-/* Of a sum over the epoch's samples so far. */
+/* The mean over the epoch's samples so far; `sum` is their sum. */
 static double epoch_mean(const trainer *t, double sum)
 {
     return t->position.epoch_samples > 0 ? sum / (double)t->position.epoch_samples : NAN;
@@ -83,10 +83,12 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
     TRAINER_TELL(t, step, &event);
 }
 
-/* Once after every so many steps, and once more before the next update: what the first look found must still be there. */
+/* A check is due after every so many steps, and once more before the next update: what the first check found must still be
+ * there. */
 static bool check_is_due(const trainer *t) { return t->config->check_every > 0 && t->position.step % t->config->check_every == 0; }
 
-/* A strategy by which each rank updates a part would spread what one rank made of the norm, whatever the others made of it. */
+/* Where each rank updates a part of the weights, a part updated with a wrong factor of clipping would become the same on all
+ * copies. So the factors are compared, too. */
 static vgg_status check_step(trainer *t, const clip_result *clip)
 {
     VGG_TRY(replica_check(t->c, "factors of clipping", clip->scale, MODEL_TENSORS, 1));
@@ -147,7 +149,7 @@ static void begin_next_epoch(trainer *t)
     t->position.epoch_step = 0;
 }
 
-/* Is a checkpoint due after the step just done? The last state of a run that writes any is always kept. */
+/* Whether a checkpoint is due after the step just done. A run that writes any also writes one after its last step. */
 static bool save_is_due(const trainer *t, bool epoch_ended)
 {
     const train_config *config = t->config;
@@ -165,8 +167,8 @@ static vgg_status say_stopped(const trainer *t)
                     t->config->output);
 }
 
-/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then all is saved,
- * since a stopped run goes on from there. After the last step there is nothing left to stop. */
+/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then a checkpoint is always
+ * saved, to resume from. After the last step there is nothing left to stop. */
 static vgg_status finish_step(trainer *t, bool stop)
 {
     bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
@@ -210,7 +212,7 @@ static void tell_start(trainer *t)
     TRAINER_TELL(t, start, &event);
 }
 
-/* Returns `status` with its message, which an observer's own failure may have overwritten. */
+/* Tells the observers, and returns `status` with its message, which a failure of an observer may have overwritten. */
 static vgg_status tell_end(trainer *t, vgg_status status)
 {
     char message[VGG_MESSAGE_MAX];

@@ -1,4 +1,4 @@
-/* Where a run's weights come from and go to. */
+/* A run's initial weights, the check of the weights, and checkpoints. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What the parts of the trainer share. */
+/* The trainer's members and functions, for its files. */
 #ifndef VGG11_TRAIN_TRAINER_IMPL_H
 #define VGG11_TRAIN_TRAINER_IMPL_H
 
@@ -13,15 +13,15 @@
 
 enum { DATA_FINGERPRINT_MAX = 512, DATA_DIGEST_MAX = 24, TUNING_FINGERPRINT_MAX = 384, EXCHANGE_NAME_MAX = 64 };
 
-/* What a rank says of its part of a step. All ranks get all reports and take the same decisions from them. */
+/* A rank's report on its part of a step. All ranks get all reports and decide by them in the same way. */
 typedef struct {
     double loss_sum;
-    double lr; /* rank 0's counts: a cosine may differ in its last bit between machines */
+    double lr; /* all ranks take rank 0's: a cosine may differ in its last bit between machines */
     uint32_t correct;
-    uint32_t stop;
+    uint32_t stop; /* 1 if this rank has received the signal to stop */
 } step_report;
 
-/* What a checkpoint says of how its run computed. From a file: to be compared and looked up, never trusted. */
+/* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
 typedef struct {
     char path[CHECKPOINT_PATH_MAX];
     int ranks;
@@ -30,7 +30,7 @@ typedef struct {
     char exchange[EXCHANGE_NAME_MAX];
     char tuning_fingerprint[TUNING_FINGERPRINT_MAX];
     char algorithms[CONV_CHOICES_TEXT_MAX];
-    bool fits; /* this run adds up alike, on the same types of processor: the algorithms are as good a choice for it */
+    bool fits; /* ranks, threads, micro-batches and tuning fingerprint are this run's: its algorithms are a good choice here, too */
 } resume_record;
 
 typedef struct {
@@ -50,40 +50,41 @@ typedef struct {
     run_position position;
     evaluation last_eval;
     char data_fingerprint[DATA_FINGERPRINT_MAX];
-    char data_digest[DATA_DIGEST_MAX]; /* of the training images and labels */
-    char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms holds for, on all ranks */
-    char algorithms[CONV_CHOICES_TEXT_MAX];          /* of the network */
-    resume_record resumed_from;                      /* if config->resume */
+    char data_digest[DATA_DIGEST_MAX];               /* of the training images and labels */
+    char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms depends on, of all ranks */
+    char algorithms[CONV_CHOICES_TEXT_MAX];          /* the network's, network_algorithms() */
+    resume_record resumed_from;                      /* set if config->resume is */
     divergence_watch divergence;
     double started_s;
     double train_s;
-    double exchange_s; /* exposed, in all steps */
-    uint64_t steps;    /* by this process; a resumed run has more */
+    double exchange_s; /* the exposed exchange of all steps */
+    uint64_t steps;    /* taken by this process; a resumed run has taken more */
     uint64_t images;
 } trainer;
 
-/* Collective. Loads data, makes exchange and network, initialises or resumes. trainer_close() frees, also after failure. */
+/* Collective. Loads the data, opens the step, and initialises or loads the weights. trainer_close() frees, also after a failure. */
 vgg_status trainer_open(trainer *t);
 void trainer_close(trainer *t);
 
-/* Collective. Finds what config->resume names, and reads of it how that run computed. */
+/* Collective. Finds the checkpoint that config->resume names, and fills resumed_from with how its run computed. */
 vgg_status trainer_find_resume(trainer *t);
 
-/* What a resumed run is to take where the user leaves it open: the same on all ranks. NULL to choose afresh, also where the
- * checkpoint's would mean nothing here. */
+/* The exchange and the algorithms of the checkpoint, which a resumed run takes where the user has named none; the same on all
+ * ranks. NULL if they do not fit this run, or none are recorded. */
 const char *trainer_recorded_exchange(const trainer *t);
 const char *trainer_recorded_algorithms(const trainer *t);
 
-/* Says, in one line, why a resumed run may part from an uninterrupted one by a bit, if it may. */
+/* If a resumed run may not end in the same bits as an uninterrupted one, logs a line with the reasons. */
 void trainer_tell_differences(const trainer *t);
 
 /* Collective. Initial weights, or those of config->resume. */
 vgg_status trainer_start_weights(trainer *t);
 
-/* Collective. VGG_DISAGREE on all ranks if exchange_check() finds something, or a rank's plans keep weights that are not these. */
+/* Collective. VGG_DISAGREE on all ranks if exchange_check() says so, or if packed weights in a rank's plans are not those of the
+ * weights. */
 vgg_status trainer_check(trainer *t);
 
-/* Collective. Saves checkpoint-<step> and prunes; with `best`, best.safetensors too. With `periodic` false only the best. */
+/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors. */
 vgg_status trainer_save(trainer *t, bool periodic, bool best);
 
 /* Calls one member of all observers, on rank 0. */

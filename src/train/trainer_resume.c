@@ -1,5 +1,5 @@
-/* Going on as before: a checkpoint says how its run computed, and a resumed run computes in the same way where it can, whatever
- * timing would choose today. Where it cannot, that is said: sums in another order round otherwise. */
+/* Resuming: a checkpoint records how its run computed, and a resumed run computes in the same way where it can, whatever timing
+ * would choose now. Where it cannot, a line says so, since sums in another order are rounded differently. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static bool is_folder(const char *path)
 
 enum { RANKS_TEXT_MAX = 128 };
 
-/* " threads=2@0,1@1-3" where ranks have unlike numbers of threads; otherwise the checkpoint's own number says it. */
+/* " threads=2@0,1@1-3" where ranks have different numbers of threads; else empty, since a checkpoint has rank 0's number anyway. */
 static vgg_status describe_threads(const trainer *t, char text[RANKS_TEXT_MAX + 16])
 {
     char mine[16], all[RANKS_TEXT_MAX];
@@ -38,8 +38,8 @@ static vgg_status describe_processors(const trainer *t, char text[RANKS_TEXT_MAX
     return comm_join_texts(t->c, mine, text, RANKS_TEXT_MAX);
 }
 
-/* What a timed choice of algorithms holds for, and what numbers pass between nodes. */
-static vgg_status write_setting(trainer *t)
+/* What a timed choice of algorithms depends on, and the type of numbers sent between nodes. */
+static vgg_status write_tuning_fingerprint(trainer *t)
 {
     const train_config *config = t->config;
     char processors[RANKS_TEXT_MAX], threads[RANKS_TEXT_MAX + 16];
@@ -65,7 +65,8 @@ static resume_record record_of(const checkpoint_state *state)
     return record;
 }
 
-/* With micro-batches the number of ranks does not matter to a bit. Threads are rank 0's: where others have more or fewer, the setting says so. */
+/* Whether the checkpoint's run added up in the same order. With micro-batches the number of ranks changes no bit. The threads are
+ * rank 0's: where others have more or fewer, the tuning fingerprint says so. */
 static bool same_sums(const trainer *t)
 {
     const resume_record *resumed_from = &t->resumed_from;
@@ -74,7 +75,7 @@ static bool same_sums(const trainer *t)
            resumed_from->micro_batches == t->config->step.exchange.micro_batches;
 }
 
-/* On rank 0, which knows its own threads alone: what it finds is everybody's. */
+/* On rank 0, whose result all ranks take, since `fits` depends on its own number of threads. */
 static vgg_status find_checkpoint(trainer *t)
 {
     char path[CHECKPOINT_PATH_MAX];
@@ -95,7 +96,7 @@ static vgg_status find_checkpoint(trainer *t)
 
 vgg_status trainer_find_resume(trainer *t)
 {
-    VGG_TRY(write_setting(t));
+    VGG_TRY(write_tuning_fingerprint(t));
     if (!t->config->resume) return VGG_OK;
     VGG_TRY(comm_agree(t->c, comm_rank(t->c) == 0 ? find_checkpoint(t) : VGG_OK));
     comm_broadcast(t->c, &t->resumed_from, sizeof t->resumed_from, 0);
@@ -135,7 +136,7 @@ __attribute__((format(printf, 2, 3))) static void add(reason_list *reasons, cons
     reasons->used += length < (int)room ? (size_t)length : room - 1;
 }
 
-/* The first words in which two lines of algorithms differ: "conv2:a/b/c". False if there are none. */
+/* Finds the first words, such as "conv2:a/b/c", in which two lines of algorithms differ. False if the lines are equal. */
 static bool first_difference(const char *resumed_from, const char *now, vgg_range words[2])
 {
     size_t at = 0, start = 0;

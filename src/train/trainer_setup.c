@@ -29,7 +29,7 @@ static void count_steps(trainer *t)
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
 }
 
-/* Of the configuration, with what is known now: the largest batch, and what a resumed run is to take again. */
+/* Completes the step's configuration: the largest batch, and the exchange and algorithms that a resumed run takes again. */
 static void configure_step(trainer *t)
 {
     t->step_config = t->config->step;
@@ -60,7 +60,7 @@ static void log_plan(void *context, const char *line)
     vgg_log(VGG_LOG_DEBUG, "%s", line);
 }
 
-/* It takes some seconds, in which nothing else is to be seen. */
+/* Timing takes some seconds, in which the program prints nothing else. */
 static void tell_tuning(const network_config *config)
 {
     if (!config->tune || config->plan || (config->plan_cache && access(config->plan_cache, R_OK) == 0)) return;
@@ -85,7 +85,8 @@ static vgg_status open_buffers(trainer *t)
     return vgg_fail(VGG_UNAVAILABLE, "no memory for the order of %u images", t->train.set.count);
 }
 
-/* What a resumed run must share with the one it goes on with, or positions and sums would mean something else. */
+/* What a resumed run must have in common with the run before: else positions and sums in the checkpoint would mean something
+ * else. */
 static void write_data_fingerprint(trainer *t)
 {
     const train_config *config = t->config;

@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(step_limits_add_up)
 {
-    bench_result result = {.ranks = 1, .nodes = 1, .limits = made_up};
+    bench_result result = {.ranks = 1, .nodes = 1, .peaks = made_up};
     bench_config config = {.step = {.batch_size = 4, .network = {.precision = PRECISION_FP32}}};
     double sum = 0;
     for (int layer = 0; layer < MODEL_LAYERS; layer++) {
@@ -114,8 +114,8 @@ START_TEST(step_limits_add_up)
     ck_assert_double_eq(result.layers[0][CONV_INPUT_GRAD].limit_s, 0);
     sum += op_count_bytes(op_count_of_exchange_and_update(1, 1, result.in_update)) / made_up.update_bytes;
     ck_assert_double_eq_tol(result.step[STEP_WHOLE].limit_s, sum, 1e-9 * sum);
-    ck_assert_double_eq_tol(result.step[STEP_WHOLE].work.flops,
-                            result.step[STEP_FORWARD].work.flops + result.step[STEP_BACKWARD].work.flops, 1);
+    ck_assert_double_eq_tol(result.step[STEP_WHOLE].ops.flops,
+                            result.step[STEP_FORWARD].ops.flops + result.step[STEP_BACKWARD].ops.flops, 1);
 }
 END_TEST
 

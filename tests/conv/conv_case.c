@@ -11,7 +11,7 @@
 
 enum { GUARD_FLOATS = 16, ROWS_MOST = 32 };
 
-static vgg_status plan_emulated(conv_plan *plan) { return bf16_amx_plan(plan, &amx_kernels_emulated); }
+static vgg_status plan_emulated(conv_plan *plan) { return direct_bf16_amx_plan(plan, &amx_kernels_emulated); }
 
 const conv_algorithm conv_bf16_amx_emulated = {
     .name = "emulated-bf16-amx",

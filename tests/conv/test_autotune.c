@@ -1,4 +1,4 @@
-/* How algorithms are pool_argmax: by name, in the table's order, by timing with several ranks that must agree, from the cache. */
+/* How algorithms are chosen: by name, in the table's order, by timing with several ranks that must agree, from the cache. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -323,7 +323,7 @@ START_TEST(distribute_and_collect)
 }
 END_TEST
 
-/* A segment apart is left out of sums where common memory takes its place, and does not count when owners are given equal shares;
+/* An excluded segment is left out of sums where common memory takes its place, and does not count when owners are given equal shares;
  * elsewhere it is a segment like any other. What ranks write to that memory, all of them see. */
 START_TEST(common_memory_takes_a_segments_place)
 {

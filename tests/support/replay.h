@@ -37,8 +37,8 @@ void replay_fill_weights(float *weights);
  * `tolerance` of the norm's or the largest sample's size, the sum within that of norm * sqrt(count). */
 void replay_assert_close(const float *flat, const replay_tensor *expected, double tolerance, const char *what);
 
-/* Likewise where single numbers mean little: a tensor's norm and the root mean square of its samples' errors, each within `tolerance`
- * of what they are errors of; the sum as above. */
+/* For tensors whose single numbers mean little. Fails the test unless each tensor's norm and the root mean square of its samples'
+ * errors are within `tolerance` of the norm's and the samples' size, and the sum within that of norm * sqrt(count). */
 void replay_assert_near(const float *flat, const replay_tensor *expected, double tolerance, const char *what);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "vgg11/base/integers.h"
+
 typedef struct {
     size_t first;
     size_t count;
@@ -21,12 +23,14 @@ static inline vgg_range range_part(size_t total, size_t parts, size_t index)
     return part;
 }
 
-/* How many indices are in both. */
-static inline size_t range_common(vgg_range a, vgg_range b)
+/* The indices that are in both; count is 0 if there are none. */
+static inline vgg_range range_intersection(vgg_range a, vgg_range b)
 {
-    size_t first = a.first > b.first ? a.first : b.first;
-    size_t a_end = a.first + a.count, b_end = b.first + b.count, end = a_end < b_end ? a_end : b_end;
-    return end > first ? end - first : 0;
+    size_t first = size_max(a.first, b.first), end = size_min(a.first + a.count, b.first + b.count);
+    return (vgg_range){first, end > first ? end - first : 0};
 }
+
+/* How many indices are in both. */
+static inline size_t range_common(vgg_range a, vgg_range b) { return range_intersection(a, b).count; }
 
 #endif

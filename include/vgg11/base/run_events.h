@@ -7,7 +7,7 @@
 
 typedef struct {
     uint64_t step;        /* of the first step to come, 0 unless resumed */
-    uint32_t epoch;       /* likewise */
+    uint32_t epoch;       /* epochs done, 0 unless resumed */
     uint32_t epochs;      /* asked for */
     uint64_t steps_total; /* that the whole run will have taken at its end */
     uint64_t steps_per_epoch;
@@ -17,7 +17,7 @@ typedef struct {
     int ranks;
     int threads;            /* per rank */
     const char *exchange;   /* the one in use, and why: "node (timed on 8 MiB: ...)" */
-    const char *algorithms; /* of each layer, forward/input gradient/weight gradient: "conv1:direct-1ch/-/direct_1ch ..." */
+    const char *algorithms; /* of each layer, forward/input gradient/weight gradient: "conv1:direct-1ch/-/direct-1ch ..." */
     double startup_s;       /* from process start to the first step */
 } run_start_event;
 

@@ -1,4 +1,5 @@
-/* The benchmark: the machine's limits, and each part of a training step against them, on synthetic data. */
+/* The benchmark: the machine's peaks, and the parts of a training step compared with the limits that follow from them, on synthetic
+ * data. */
 #ifndef VGG11_BENCH_BENCH_H
 #define VGG11_BENCH_BENCH_H
 
@@ -9,7 +10,7 @@
 #include "vgg11/comm/comm.h"
 #include "vgg11/train/step.h"
 
-/* What of it is wanted. The limits are always measured: fractions need them. */
+/* What is measured. The machine's peaks always are, since all limits follow from them. */
 typedef struct {
     const char *name;
     const char *good_when;
@@ -20,20 +21,22 @@ typedef struct {
 
 /* Ended by a row whose name is NULL. */
 extern const bench_part bench_parts[];
+
+/* The row of that name; NULL if there is none. */
 const bench_part *bench_part_find(const char *name);
 
 typedef struct {
     const bench_part *part;
-    training_step_config step; /* batch_size: global, images of all ranks together, >= 1 */
-    uint32_t repeats;          /* timed steps, >= 1; medians of these */
+    training_step_config step; /* batch_size: images of all ranks together, >= 1 */
+    uint32_t repeats;          /* timed steps, >= 1, whose medians are reported */
     uint64_t seed;             /* of the synthetic images, labels and weights */
     bool json;                 /* JSON on standard output instead of tables */
-    const char *plot;          /* folder for pictures, made if it is not there; NULL for none */
+    const char *plot;          /* folder for pictures, created if it does not exist; NULL for none */
 } bench_config;
 
-/* Collective; the same status on all ranks. Rank 0 prints. VGG_UNAVAILABLE if an algorithm or exchange that was named,
- * or the memory, is not to be had; VGG_IO_ERROR if pictures cannot be written. Without gnuplot there are none, and a
- * warning. */
+/* Collective; the same status on all ranks. Rank 0 prints. VGG_UNAVAILABLE if a named algorithm or exchange is not available or
+ * memory is short; VGG_IO_ERROR if results or pictures cannot be written. Without gnuplot there is a warning instead of
+ * pictures. */
 vgg_status bench_run(comm *c, const bench_config *config);
 
 #endif

@@ -33,15 +33,17 @@ typedef struct {
     /* Normalisation of the data it was trained on, so that eval and predict need no training set. */
     double pixel_mean;
     double pixel_deviation;
-    char *config_json;      /* the whole configuration; owned: checkpoint_state_clear() frees it */
-    char *data_fingerprint; /* what must be the same for a resume to go on with the same run; owned likewise */
-    char *data_digest;      /* of the training images and labels; owned likewise, "" in checkpoints of programs that did not say */
-    /* How the run computed, so that a resume can do it likewise; owned likewise, "" in checkpoints of programs that did not say. */
-    char *tuning_fingerprint; /* precision, processor and the like: what the choice of algorithms holds for */
+    /* Texts; a state that was read owns them, and checkpoint_state_clear() frees them. */
+    char *config_json;      /* the whole configuration */
+    char *data_fingerprint; /* what a resumed run must have in common with this one */
+    char *data_digest;      /* of the training images and labels; "" in checkpoints of programs that did not record it */
+    /* How the run computed, for a resumed run to compute in the same way; "" in checkpoints of programs that did not record it. */
+    char *tuning_fingerprint; /* what the choice of algorithms depends on: precision, processors, threads */
     char *exchange;           /* a row's name */
-    char *algorithms;         /* as network_algorithms() gives them */
+    char *algorithms;         /* a line of network_algorithms() */
 } checkpoint_state;
 
+/* Frees the texts and zeroes the state. */
 void checkpoint_state_clear(checkpoint_state *state);
 
 /* Writes `path` (temporary name in the same folder, fsync, read back and verify, rename, fsync of the folder) from flat

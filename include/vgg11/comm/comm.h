@@ -33,21 +33,21 @@ int comm_node_count(const comm *c);
 const char *comm_host(const comm *c);
 const char *comm_library_version(const comm *c); /* one line */
 
-/* Collective. All ranks give their status and all get the same: VGG_OK if all gave it, else the status of the lowest rank
- * that failed, with that rank's vgg_message() made everybody's vgg_message(). Ranks must branch on the result only. */
+/* Collective. All ranks give a status and get the same one: VGG_OK if all gave it, else that of the lowest rank that failed, whose
+ * vgg_message() all ranks get, too. Ranks must branch on the result only. */
 vgg_status comm_agree(comm *c, vgg_status mine);
 
-/* Collective. VGG_DISAGREE on all ranks, naming `what`, the differing ranks and (where short) both texts, if the strings
- * differ between ranks. */
+/* Collective. VGG_DISAGREE on all ranks if the texts differ between ranks; the message names `what`, the differing ranks and the
+ * beginnings of two texts. */
 vgg_status comm_agree_text(comm *c, const char *what, const char *text);
 
-/* Collective. What the ranks say of themselves, as one text that is the same on all: `mine` (of which 63 bytes count) where all say
- * the same, else each with its ranks, "avx2@0,portable@1-2", or, where that is too long, a checksum of it. */
+/* Collective. Joins the ranks' texts (63 bytes of each) to one that is the same on all: `mine` where all are equal, else each with
+ * its ranks, "avx2@0,portable@1-2", or, where that is too long, a checksum of it. */
 vgg_status comm_join_texts(comm *c, const char *mine, char *text, size_t text_bytes);
 
-/* Collective. */
-bool comm_any(comm *c, bool mine);
-bool comm_same(comm *c, uint64_t mine); /* whether all ranks gave the same */
+/* Collective; the same result on all ranks. */
+bool comm_any(comm *c, bool mine);      /* whether any rank gave true */
+bool comm_same(comm *c, uint64_t mine); /* whether all ranks gave the same value */
 double comm_max(comm *c, double mine);
 void comm_max_u64(comm *c, uint64_t *values, size_t count);         /* in place */
 void comm_sum_u64(comm *c, uint64_t *values, size_t count);         /* in place, exact */
@@ -64,7 +64,7 @@ void comm_node_gather_all(comm *c, const void *mine, size_t bytes, void *all);
 /* Memory that the ranks of a node share: zeroed, 64-byte aligned, one block a node. */
 typedef struct comm_shared comm_shared;
 
-/* Collective. VGG_UNAVAILABLE on all ranks, with the size, where the node cannot give it. */
+/* Collective. VGG_UNAVAILABLE on all ranks, with the size in the message, if a node lacks memory. */
 vgg_status comm_shared_open(comm *c, size_t bytes, comm_shared **out);
 void *comm_shared_memory(comm_shared *shared);
 /* Makes what this node's ranks wrote visible to them all. Collective over the node. */

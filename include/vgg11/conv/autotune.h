@@ -1,53 +1,57 @@
-/* Which algorithm computes which layer in which pass, for a list of layers. */
+/* The choice of an algorithm for each layer and pass of a list of layers. */
 #ifndef VGG11_CONV_AUTOTUNE_H
 #define VGG11_CONV_AUTOTUNE_H
 
 #include "vgg11/conv/conv.h"
 
-/* Makes one number of many ranks' (the largest), so that all ranks take the same plan, and the same way to it. */
+/* How the ranks agree: agree() returns the largest of the values that they give, the same on all. conv_autotune() decides
+ * by such values alone, so that all ranks make the same choices and call agree() equally often. */
 typedef struct {
     void *context;
-    double (*agree)(void *context, double value); /* NULL: alone */
+    double (*agree)(void *context, double value); /* collective; NULL where there is one rank */
 } conv_agreement;
 
 typedef struct {
     const char *name; /* "conv1" */
     conv_problem problem;
-    bool needed[CONV_PASSES]; /* the others have no plan */
+    bool needed[CONV_PASSES]; /* no plan is made for a pass that is not needed */
 } conv_layer;
 
 typedef struct {
     vgg_precision precision;
     const char *algorithm; /* a row's name to force it for all layers and passes that it accepts, or NULL / "auto" */
-    const char *recorded;  /* a line of conv_choices_print(): taken before all else if every rank has the same and can; or NULL */
-    bool tune;             /* time the candidates, if one rank asks for it; false takes the first row that accepts on every rank */
+    const char *recorded;  /* a line of conv_choices_print(), taken if all ranks give the same and can open its rows; or NULL */
+    bool tune;             /* time the candidates; if no rank asks for it, the first row that accepts on every rank is taken */
     const char *cache;     /* file that keeps timed choices for this CPU; NULL for none */
-    int node_ranks;        /* ranks that share this node's memory bus: a timing holds for so many */
+    int node_ranks;        /* ranks that share this node's memory bandwidth: a timing holds for this number */
     conv_agreement agreement;
 } conv_autotune_config;
 
-/* A pass of a layer. */
+/* What was chosen for one pass of one layer. */
 typedef struct {
-    conv_plan plan;     /* algorithm == NULL: the pass is not needed */
-    char declined[512]; /* "winograd: reason; ..." */
+    conv_plan plan;     /* plan.algorithm == NULL: the pass is not needed */
+    char declined[512]; /* the rows that declined, with their reasons: "winograd: reason; ..." */
 } conv_choice;
 
-/* Opens a plan for each pass that is needed: by config->recorded, by name, from the cache, by timing, or the first that accepts.
- * choices[count] are zero at first; conv_choices_close() frees them, also after a failure. VGG_UNAVAILABLE if a named algorithm or
- * the precision is not to be had here, or memory is short; VGG_DISAGREE if the ranks' builds have unlike algorithms. Collective if
- * config->agreement is set: ranks may have unlike threads, tune, cache and recorded; what they get may fail on some of them alone. */
+/* Opens a plan for each pass that is needed: the row that config->recorded names; or else the one that was named, the cached one,
+ * the fastest, or the first that accepts. choices[count] must be zero; conv_choices_close() frees them, also after a failure.
+ * VGG_UNAVAILABLE if no row accepts, a named algorithm or the precision is not available here, or memory is short; VGG_DISAGREE if
+ * the ranks' builds have different algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, cache and
+ * recorded, and a failure may be one rank's alone: the caller has to agree on the status. */
 vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *layers, size_t count,
                          conv_choice choices[][CONV_PASSES]);
 void conv_choices_close(conv_choice choices[][CONV_PASSES], size_t count);
 
-/* The choices in a line: "conv1:direct-1ch/-/direct-1ch conv2:winograd/winograd/direct ...", a word for each layer in order;
- * "-" where a pass is not needed. */
+/* Writes the choices as a line, "conv1:direct-1ch/-/direct-1ch conv2:winograd/winograd/direct ...": for each layer in order the
+ * rows of its forward, input gradient and weight gradient passes, "-" for a pass that is not needed. */
 enum { CONV_CHOICES_TEXT_MAX = 4096 };
 void conv_choices_print(const conv_layer *layers, size_t count, const conv_choice choices[][CONV_PASSES],
                         char text[CONV_CHOICES_TEXT_MAX]);
 
-/* The largest that a rank gave, on all: one call to the agreement. And whether one rank says so. */
+/* The largest of the values that the ranks give; the same on all. Collective if the agreement is set. */
 double conv_agreed(const conv_agreement *agreement, double value);
+
+/* Whether `mine` is true on any rank; the same on all. Collective if the agreement is set. */
 bool conv_any(const conv_agreement *agreement, bool mine);
 
 #endif

@@ -1,17 +1,18 @@
-/* The weight layers' products: the interface of an algorithm, and the table of all.
+/* Convolution and dense layers: the interface of an algorithm, and the table of all algorithms ("rows").
  *
  * A problem is a 3x3 convolution (stride 1, one pixel of zero padding, NHWC and HWIO), or a dense layer, which is the 1x1
- * convolution of a 1x1 image: kernel == 1, side == 1, w[C][K]. An algorithm declines what it does not do.
- * Dimension letters here and in every algorithm: N images, H = W = side, C input channels, K output channels,
- * x[N][H][W][C], w[3][3][C][K], b[K], y[N][H][W][K]; dx, dw, db, dy are gradients of the same shapes.
+ * convolution of a 1x1 image: kernel == 1, side == 1, w[C][K]. An algorithm declines the problems that it does not handle.
+ * Dimension letters here and in every algorithm: N images, H = W = side, C input channels, K output channels, x[N][H][W][C],
+ * w[3][3][C][K], b[K], y[N][H][W][K]; dx, dw, db, dy are gradients of the same shapes.
  *   forward           y[n,h,w,k]  = relu(b[k] + sum_{r,s,c} x[n,h+r-1,w+s-1,c] w[r,s,c,k])
  *   input gradient    dx[n,h,w,c] = sum_{r,s,k} dy[n,h-r+1,w-s+1,k] w[r,s,c,k]
  *   weight gradient   dw[r,s,c,k] = sum_{n,h,w} x[n,h+r-1,w+s-1,c] dy[n,h,w,k],  db[k] = sum_{n,h,w} dy[n,h,w,k]
- * Maps may lie in memory as bfloat16 (problem.bf16_x: x and dx, problem.bf16_y: y and dy); weights and their gradients are fp32.
- * Where pooling follows (problem.pool), y and dy are what lies behind it, [N][H/2][W/2][K], and pool_argmax[N][H/2][W/2][K] says which
- * pixel of its 2x2 window each came from; where a ReLU lies before (problem.rectified), dx is 0 wherever x <= 0. An algorithm that
- * can, does all this while its tile is in the cache; for the others conv_plan_run() passes over memory once more.
- * An algorithm is one file with one exported conv_algorithm, and one row in conv_list.c.
+ * This is Keras' and PyTorch's "same" convolution, that is a cross-correlation: the kernel is not flipped. Maps may lie in memory
+ * as bfloat16 (problem.bf16_x: x and dx, problem.bf16_y: y and dy); weights and their gradients are fp32. Where pooling follows
+ * (problem.pool), y and dy are the pooled map and its gradient, [N][H/2][W/2][K], and pool_argmax[N][H/2][W/2][K] says which pixel
+ * of its 2x2 window each value came from. Where x is the output of a ReLU (problem.input_is_relu), dx is 0 wherever x <= 0. Some
+ * algorithms do all this while their results are in the cache; for the others conv_plan_run() does it in further passes over
+ * memory. An algorithm is one file with one exported conv_algorithm, and one row in src/conv/registry.c.
  */
 #ifndef VGG11_CONV_CONV_H
 #define VGG11_CONV_CONV_H
@@ -26,30 +27,30 @@
 typedef enum { CONV_FORWARD, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD, CONV_PASSES } conv_pass;
 
 typedef struct {
-    int kernel; /* 3, or 1 for a dense layer */
-    int side;
-    int in;
-    int out;
-    int batch; /* most images per call */
-    int threads;
-    bool relu;          /* in forward, after the bias */
-    bool pool;          /* then 2x2 maximum pooling, stride 2; side is even */
-    bool input_is_relu; /* x is the output of a ReLU: the input gradient goes on through it */
-    vgg_precision precision;
-    bool bf16_x;
-    bool bf16_y;
+    int kernel;              /* 3, or 1 for a dense layer */
+    int side;                /* height and width of the map */
+    int in;                  /* input channels */
+    int out;                 /* output channels */
+    int batch;               /* most images per call */
+    int threads;             /* OpenMP threads of a call */
+    bool relu;               /* forward applies a ReLU after the bias */
+    bool pool;               /* after bias and ReLU, 2x2 maximum pooling with stride 2; side is even */
+    bool input_is_relu;      /* x is the output of a ReLU: the input gradient includes the ReLU's own gradient */
+    vgg_precision precision; /* least precision of the products' operands */
+    bool bf16_x;             /* x and dx lie in memory as bfloat16 */
+    bool bf16_y;             /* y and dy lie in memory as bfloat16 */
 } conv_problem;
 
 typedef struct conv_plan conv_plan;
 
-/* All arrays are 64-byte aligned; those that are read do not overlap those that are written. Of each union, the first is for
- * fp32 maps and the second for bfloat16. */
+/* Arrays of one call; all belong to the caller. They are 64-byte aligned, and those that are read do not overlap those that are
+ * written. Of each union the first member is for fp32 maps and the second for bfloat16. */
 typedef struct {
     union {
-        const float *x; /* forward, weight gradient; input gradient if problem.rectified */
+        const float *x; /* forward, weight gradient; input gradient if problem.input_is_relu */
         const uint16_t *x16;
     };
-    const float *w; /* forward, input gradient: HWIO, as last given to prepare */
+    const float *w; /* forward, input gradient: HWIO, the weights that were last given to prepare() */
     const float *b; /* forward */
     union {
         float *y; /* forward */
@@ -63,7 +64,7 @@ typedef struct {
         float *dx; /* input gradient; overwritten */
         uint16_t *dx16;
     };
-    uint8_t *pool_argmax; /* if problem.pool, 0..3 (2 * row + column): forward writes it unless NULL, the gradients read it */
+    uint8_t *pool_argmax; /* if problem.pool, 2 * row + column in the window; written by forward unless NULL, read by gradients */
     float *dw;            /* weight gradient; overwritten */
     float *db;            /* weight gradient; overwritten */
     int n;                /* images in this call, 1 <= n <= problem.batch */
@@ -71,34 +72,34 @@ typedef struct {
 } conv_arguments;
 
 typedef struct {
-    const char *name;        /* algorithm[-precision][-instruction set] */
-    const char *former_name; /* what earlier versions called it, understood in options and old checkpoints; or NULL */
-    const char *good_when;
-    vgg_precision precision;
+    const char *name;         /* algorithm[-precision][-instruction set] */
+    const char *former_name;  /* the name in earlier versions, accepted in options and old checkpoints; or NULL */
+    const char *good_when;    /* for --help: where this algorithm is a good choice */
+    vgg_precision precision;  /* of the products' operands */
     bool transforms_operands; /* it multiplies transforms of the operands (Winograd), not the operands themselves */
-    /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where
-     * its terms cancel, to the root of their number times their size). */
+    /* Largest error allowed against the reference in each pass, relative to the largest |value| of the reference (or, where the
+     * terms of a sum cancel, to the square root of their number times their size). */
     float tolerance[CONV_PASSES];
     /* Whether this row should be the fastest of its precision for `problem` on this processor: it is then tried before the others,
-     * which come in the table's order. NULL: nowhere. */
+     * which come in the table's order. NULL: never. */
     bool (*expected)(const conv_problem *problem, conv_pass pass);
-    /* Fills plan->run and what else it needs for plan->problem and plan->pass; or says vgg_fail(VGG_DECLINED, reason). Must
-     * not keep memory of its own other than plan->packed (which the planner allocates, zeroed, packed_bytes long) and
-     * plan->state, which plan->close frees; after a failure it leaves neither. plan->run must do what problem.relu says, but
-     * the rest only if it says so in plan->flags. */
+    /* Fills plan->run and what else is needed for plan->problem and plan->pass, or returns vgg_fail(VGG_DECLINED, reason). All
+     * memory that outlives the call is plan->packed (which the planner allocates, zeroed, packed_bytes long) and plan->state, which
+     * plan->close frees; after a failure neither is left. plan->run applies problem.relu always; pooling, the ReLU's gradient and
+     * bfloat16 maps only if plan->flags say so. */
     vgg_status (*plan)(conv_plan *plan);
-    /* Of a row on matrix tiles, else NULL: products of a tile of 16 x 16 sums, 32 deep, that a pass over `images` images makes. */
+    /* For a row on matrix tiles, else NULL: how many products of 16 x 16 sums, 32 deep, a pass over `images` images makes. */
     double (*tile_products)(const conv_problem *problem, conv_pass pass, int images);
 } conv_algorithm;
 
-/* What one such product multiplies and adds at most. */
+/* Multiply-adds of one product of matrix tiles. */
 enum { CONV_TILE_MULTIPLY_ADDS = 16 * 16 * 32 };
 
-/* What run() does of itself; conv_plan_run() does the rest around it. */
+/* What run() itself does; conv_plan_run() does the rest around it. */
 typedef enum {
-    CONV_FUSES_POOL = 1,      /* it reads and writes pooled y and dy */
-    CONV_FUSES_RELU_GRAD = 2, /* it zeroes dx where x <= 0 */
-    CONV_NATIVE_BF16 = 4,     /* it takes maps in bfloat16; otherwise all are fp32 */
+    CONV_FUSES_POOL = 1,      /* run() writes pooled y and reads pooled dy */
+    CONV_FUSES_RELU_GRAD = 2, /* run() zeroes dx where x <= 0 */
+    CONV_NATIVE_BF16 = 4,     /* run() reads and writes bfloat16 maps; without this flag all its maps are fp32 */
 } conv_plan_flags;
 
 struct conv_plan {
@@ -106,26 +107,29 @@ struct conv_plan {
     conv_problem problem;
     conv_pass pass;
     size_t workspace_bytes;                                              /* set by plan(); for all threads together */
-    size_t run_bytes;                                                    /* of these, what run() itself needs */
+    size_t run_bytes;                                                    /* the part of workspace_bytes that run() itself needs */
     unsigned flags;                                                      /* set by plan(): conv_plan_flags, or 0 */
-    size_t packed_bytes;                                                 /* set by plan(); 0 if it keeps nothing */
+    size_t packed_bytes;                                                 /* set by plan(): size of `packed`; 0 for none */
     void *packed;                                                        /* the plan's own copy of the weights */
-    void (*prepare)(conv_plan *plan, const float *w);                    /* NULL if nothing is kept; after each change of w */
+    void (*prepare)(conv_plan *plan, const float *w);                    /* renews `packed` from w; NULL if there is none */
     void (*run)(const conv_plan *plan, const conv_arguments *arguments); /* OpenMP-parallel inside; see conv_plan_run() */
-    void *state;                    /* another library's objects, if the row holds any; else NULL */
-    void (*close)(conv_plan *plan); /* frees state; NULL if there is none */
-    double seconds;                 /* measured when choosing; 0 if not */
+    void *state;                    /* the row's own: another library's objects, an inner plan, a table of kernels; or NULL */
+    void (*close)(conv_plan *plan); /* frees state; NULL if nothing is to be freed */
+    double seconds;                 /* of prepare() and run(), as timed when choosing; 0 if not timed */
 };
 
-/* All algorithms, but for `expected` the fastest first, the reference last; ended by NULL. */
+/* All algorithms, those that are usually fastest first (see `expected` for the exceptions), the reference last; ended by NULL. */
 extern const conv_algorithm *const conv_algorithms[];
+
+/* The row of that name or former name; NULL if there is none. */
 const conv_algorithm *conv_algorithm_find(const char *name);
 
-/* Makes the plan of `algorithm`: VGG_DECLINED with its reason, or VGG_UNAVAILABLE without memory. conv_plan_close() frees. */
+/* Makes a plan of `algorithm` for one pass. VGG_DECLINED with the algorithm's reason, or VGG_UNAVAILABLE without memory; the plan
+ * then holds nothing. conv_plan_close() frees it, and accepts a zeroed plan. */
 vgg_status conv_plan_open(const conv_algorithm *algorithm, const conv_problem *problem, conv_pass pass, conv_plan *plan);
 void conv_plan_close(conv_plan *plan);
 
-/* The whole pass: run(), and the conversion, pooling and masking that it leaves out. */
+/* Computes the whole pass: run(), and the conversion, pooling and masking that run() does not do itself. */
 void conv_plan_run(const conv_plan *plan, const conv_arguments *arguments);
 
 #endif

@@ -4,12 +4,12 @@
 
 typedef void (*progress_poll_function)(void *context);
 
-/* From now on until progress_poll_end(), progress_poll() on this thread calls function(context). With NULL nothing is called. */
+/* Between these two calls progress_poll() on this thread calls function(context), unless the function is NULL. */
 void progress_poll_begin(progress_poll_function function, void *context);
 void progress_poll_end(void);
 
-/* For algorithms to call from any of their threads after each task of some microseconds or more: polls if this is the thread
- * that began, and it has not done so for a while. */
+/* Algorithms call this from any of their threads after each task of some microseconds or more. It polls on the thread that called
+ * progress_poll_begin(), at most every tenth of a millisecond, and does nothing on the others. */
 void progress_poll(void);
 
 #endif

@@ -6,13 +6,13 @@
 
 #include "vgg11/base/bf16.h"
 
-/* out[i] = bf16(in[i]), i < count, shared out among `threads` OpenMP threads. */
+/* out[i] = in[i] rounded to bfloat16, i < count. Runs on `threads` OpenMP threads. */
 void bf16_round_array(bf16 *out, const float *in, size_t count, int threads);
 
-/* out[i] = float(in[i]). As above. */
+/* out[i] = in[i] as a float, i < count. Runs on `threads` OpenMP threads. */
 void bf16_widen_array(float *out, const bf16 *in, size_t count, int threads);
 
-/* out[i] = float(bf16(in[i])); out may be in. As above. */
+/* out[i] = in[i] rounded to bfloat16, as a float, i < count; out may be in. Runs on `threads` OpenMP threads. */
 void bf16_round_floats(float *out, const float *in, size_t count, int threads);
 
 #endif

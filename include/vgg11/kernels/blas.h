@@ -1,4 +1,4 @@
-/* Matrix products by the BLAS library, held to the calling thread. */
+/* Matrix products by the BLAS library, each on the calling thread alone. */
 #ifndef VGG11_KERNELS_BLAS_H
 #define VGG11_KERNELS_BLAS_H
 
@@ -12,7 +12,8 @@ typedef struct {
     bool transposed;
 } blas_matrix;
 
-/* Makes the library work in the calling thread only, whatever its environment says; once before blas_multiply(). */
+/* Makes the library use the calling thread only, whatever its environment variables say. To be called once before
+ * blas_multiply(). */
 void blas_single_threaded(void);
 
 /* c[m][n] = a[m][k] b[k][n], added to what c holds if `add`. Any number of threads may call it at the same time. */

@@ -1,9 +1,9 @@
-/* Inner kernels in the widest vectors that the processor has: one table per instruction set, all built from the same
- * templates (simd_*.inc.h), pool_argmax once when planning.
+/* Inner kernels in the widest vectors that the processor has: one table for each instruction set, all built from the same templates
+ * (src/kernels/<name>.inc.h). simd_kernels_select() chooses one when a plan is made.
  *
- * The one matrix product here is a register tile: C[rows][panel] = A[rows][depth] B[depth][panel], where B is packed, one
- * row of `panel` floats after the other, 64-byte aligned. Each element of C is one chain of fused multiply-adds in the
- * order of depth, however the rows are cut into tiles, so results depend on neither tiling nor threads.
+ * The one matrix product here is a gemm tile: C[rows][panel] = A[rows][depth] B[depth][panel], whose sums stay in registers. B is
+ * packed, one row of `panel` floats after the other, 64-byte aligned. Each element of C is one chain of fused multiply-adds in the
+ * order of depth, however the rows are cut into tiles, so that results depend on neither tiling nor threads.
  */
 #ifndef VGG11_KERNELS_KERNELS_H
 #define VGG11_KERNELS_KERNELS_H
@@ -12,14 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Largest tile of any table. */
+/* Rows and columns of the largest gemm tile of any table. */
 enum { SIMD_ROWS_MAX = 14, SIMD_PANEL_MAX = 32 };
 
-/* Most channels that one call transforms. */
+/* Most channels that one call of a transform takes. */
 enum { TRANSFORM_CHANNELS_MAX = 128 };
 
-/* Where floats lie that will be wanted soon, so that a tile can fetch them into the L2 cache while it computes: step k
- * touches `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
+/* Floats that will be wanted soon, which a gemm tile prefetches into the L2 cache while it computes: step k of its depth prefetches
+ * `panel` floats at first + (k & row_mask) * stride + (k >> row_shift) * panel. */
 typedef struct {
     const float *first;
     size_t stride;
@@ -27,11 +27,11 @@ typedef struct {
     unsigned row_shift;
 } gemm_prefetch;
 
-/* Rows that two arrays have at the same places, `count` of them one panel wide: by_columns_fetching touches them all, some in each
- * step, since a crowd of fetches at once would hold up the products. */
+/* `count` rows, one panel wide, at the same offsets of two arrays: by_columns_fetching prefetches them all, a few in each step of
+ * its depth, since many prefetches at once would delay the products. */
 typedef struct {
     const float *first[2];
-    size_t stride;
+    size_t stride; /* floats from row to row */
     size_t count;
 } gemm_prefetch_rows;
 
@@ -42,96 +42,99 @@ typedef struct {
     float *c;       /* [rows][c_stride] */
     size_t c_stride;
     size_t depth;
-    bool accumulate;           /* start from c instead of zero */
-    bool stream;               /* store past the caches: c and c_stride must be 64-byte aligned */
-    gemm_prefetch next;        /* by_rows_fetching and by_rows_packing fetch it */
-    gemm_prefetch_rows beside; /* by_columns_fetching fetches it */
-    /* by_rows_packing reads these instead of b, and leaves them packed for the tiles that follow. */
+    bool accumulate;              /* start from c instead of zero */
+    bool stream;                  /* store past the caches: c and c_stride must be 64-byte aligned */
+    gemm_prefetch next;           /* prefetched by by_rows_fetching and by_rows_packing */
+    gemm_prefetch_rows next_rows; /* prefetched by by_columns_fetching */
+    /* by_rows_packing reads `unpacked` instead of b, and leaves it in `packed` for the tiles that follow. */
     const float *unpacked; /* row k at k * unpacked_stride */
     size_t unpacked_stride;
-    float *packed;
+    float *packed; /* [depth][panel] */
 } gemm_tile;
 
 typedef void (*gemm_tile_function)(const gemm_tile *tile);
 
-/* Where a tile's corner lies in a map[side][side][channels]; row and column may be outside, where the map counts as zero.
- * If `pooled`, the map in memory is what 2x2 pooling makes of that one, [side / 2][side / 2][channels]: a source then has its
- * values at the pool_argmax pixels and zeros between them, and of a result the largest of each window is kept. */
+/* A Winograd tile of a map[side][side][channels]. If `pooled`, the map in memory is the 2x2 pooled one, [side/2][side/2][channels]: a
+ * source then counts as having its values at the pool_argmax pixels and zeros elsewhere, and a result is pooled before it is stored. */
 typedef struct {
-    const void *map;            /* from the first channel in question: floats, or bfloat16 if `bf16` */
-    bool bf16;                  /* only for the table of bfloat16 pairs */
-    const uint8_t *pool_argmax; /* of a pooled source, laid out like the map: 2 * row + column in the window */
+    const void *map;            /* the tile's first channel of the map's first pixel: float, or bfloat16 if `bf16` */
+    bool bf16;                  /* in a table of bfloat16 pairs only */
+    const uint8_t *pool_argmax; /* of a pooled source, laid out like the map: 2 * row + column in the window; else NULL */
     bool pooled;
     int side;
-    int row;
-    int column;
+    int row;    /* of the tile's upper left pixel; may lie outside the map, which is zero there */
+    int column; /* of the tile's upper left pixel; may lie outside the map, which is zero there */
     size_t channels;
-    size_t count; /* channels in question, from the first on */
+    size_t count; /* channels of the tile, from the first on */
 } map_tile;
 
-/* What becomes of a tile of results: plus bias, rectified, pooled, and zero where another map is not positive. */
+/* How a tile of results is stored: the bias is added, then the ReLU, pooling and the mask are applied, as far as they are asked
+ * for. */
 typedef struct {
-    void *map;            /* of the tile, writable; the others are laid out like it */
-    uint8_t *pool_argmax; /* of a pooled tile, or NULL */
-    const void *positive; /* the result is 0 where this is <= 0, a map of the tile's type; NULL: nowhere. Not for pooled tiles */
+    void *map;            /* the tile's map, to be written */
+    uint8_t *pool_argmax; /* of a pooled tile, laid out like the map; or NULL */
+    const void *positive; /* results are 0 where this map, of the tile's type and layout, is <= 0; or NULL. Not if pooled */
     const float *bias;    /* [tile->count] or NULL */
     bool relu;
 } tile_epilogue;
 
 typedef struct simd_kernels simd_kernels;
 
-/* A bilinear algorithm for a 3x3 convolution: tile x tile outputs from `elements` products instead of 9 tile^2. Transforming
- * makes `elements` values of each channel (or of each pair of channels, for kernels), transforming back makes the results of the
- * summed products. Value p lies p * stride words after value 0. */
+/* The transforms of a Winograd algorithm for 3x3 kernels, which makes tile x tile outputs from `elements` products instead of 9
+ * tile^2. A transform makes `elements` numbers for each channel of a tile, or each pair of channels of the kernel; an inverse
+ * transform makes the results from the summed products. Element p lies p * stride words after element 0. */
 typedef struct {
-    const simd_kernels *kernels; /* the table that this belongs to, whose products multiply the elements */
-    int tile;
-    int margin; /* inputs that a tile needs before its first output */
+    const simd_kernels *kernels; /* the table that this is part of, whose gemm tiles multiply the elements */
+    int tile;                    /* outputs along a side of a tile */
+    int margin;                  /* inputs along a side that a tile needs before its first output */
     int elements;
-    /* x tile -> elements[elements][padded], for products that sum over channels: `padded` words in whole vectors, at most
-     * TRANSFORM_CHANNELS_MAX numbers, zeros from tile->count on. */
+    /* A tile of x -> [elements][padded], for products that sum over channels: neighbouring channels share a word. `padded` words
+     * are whole vectors, at most TRANSFORM_CHANNELS_MAX numbers, and zero from tile->count on. */
     void (*transform_input)(float *elements, size_t stride, const map_tile *tile, size_t padded);
-    /* x tiles [per_word] -> elements, likewise, for products that sum over tiles. */
+    /* tiles[per_word] of x -> [elements][padded], for products that sum over tiles: each channel's numbers of these tiles share a
+     * word. `padded` words are whole vectors, at most TRANSFORM_CHANNELS_MAX, and zero from tile->count on. */
     void (*transform_input_over_tiles)(float *elements, size_t stride, const map_tile *tiles, size_t padded);
-    /* dy tiles [per_word] -> elements, likewise. */
+    /* tiles[per_word] of dy -> [elements][padded], laid out as by transform_input_over_tiles. */
     void (*transform_output_grad)(float *elements, size_t stride, const map_tile *tiles, size_t padded);
-    /* Nine arrays of rows x panel floats, tap_stride apart, their rows row_stride apart -> as many arrays as there are elements,
-     * packed in words that hold per_word rows. */
+    /* taps[9][rows][panel], with strides tap_stride and row_stride -> [elements][rows / per_word, rounded up][panel]: neighbouring
+     * rows share a word. */
     void (*transform_filter)(float *elements, size_t stride, const float *taps, size_t tap_stride, size_t rows, size_t row_stride);
-    /* elements -> the tile's part of the output. */
+    /* Summed products [elements][tile->count] -> the tile's part of the output. Reads whole vectors. */
     void (*inverse_transform_output)(const map_tile *tile, const tile_epilogue *output, const float *elements, size_t stride);
-    /* elements[elements][columns] -> nine rows of dw, tap_stride apart; reads whole vectors of elements. `stream`: past the caches,
-     * if columns are a whole panel and dw and tap_stride aligned to 64 bytes. */
+    /* Summed products [elements][columns] -> dw[9][columns], with stride tap_stride. Reads whole vectors. `stream` stores past the
+     * caches: columns must be a whole panel, dw and tap_stride 64-byte aligned. */
     void (*inverse_transform_filter)(float *dw, size_t tap_stride, const float *elements, size_t stride, size_t columns,
                                      bool stream);
 } winograd_transforms;
 
-/* What the products multiply and what bilinear forms transform_tiles are words of four bytes: a float, or a pair of bfloat16 numbers that
- * are neighbours along the summed index. C is fp32, and so is all else. */
+/* A table of kernels. A and B of its gemm tiles, and so the elements of its transforms, consist of words of four bytes: a float, or
+ * a pair of bfloat16 numbers that are neighbours along the summed index. Everything else is fp32, except maps that are said to be
+ * bfloat16. */
 struct simd_kernels {
     const char *name;
-    int per_word; /* numbers */
-    int width;    /* floats per vector */
-    int rows;     /* most rows of a tile */
-    int panel;    /* columns of a tile: two vectors */
-    /* Indexed by the tile's rows, 1..rows. */
+    int per_word; /* numbers in a word: 1 or 2 */
+    int width;    /* floats in a vector */
+    int rows;     /* most rows of a gemm tile */
+    int panel;    /* columns of a gemm tile: two vectors */
+    /* Gemm tiles, indexed by their rows, 1..rows. */
     gemm_tile_function by_rows[SIMD_ROWS_MAX + 1];
     gemm_tile_function by_rows_fetching[SIMD_ROWS_MAX + 1];
     gemm_tile_function by_rows_packing[SIMD_ROWS_MAX + 1];
     gemm_tile_function by_columns[SIMD_ROWS_MAX + 1];
     gemm_tile_function by_columns_fetching[SIMD_ROWS_MAX + 1];
-    /* Makes this thread's streaming stores visible before what it stores next. */
+    /* Makes this thread's streaming stores visible to other threads before what it stores next. */
     void (*finish_streams)(void);
 
     /* packed[depth][panel] = source[depth][stride], the first `columns` <= panel of each row and zeros after them. */
     void (*pack)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
-    /* packed[depth][panel] = transpose of source[columns][stride], likewise. */
+    /* packed[depth][panel] = the transpose of source[columns][stride], `columns` <= panel of each row and zeros after them. */
     void (*pack_transposed)(float *packed, const float *source, size_t stride, size_t depth, size_t columns);
     /* y[i] = x[i], or max(x[i], 0) if relu; NaN stays NaN. */
     void (*copy)(float *y, const float *x, size_t count, bool relu);
     /* y[i] = x[i], or 0 where positive[i] <= 0. */
     void (*copy_where)(float *y, const float *x, const float *positive, size_t count);
-    /* y[i] = largest window[p][i], pool_argmax[i] (unless NULL) = its p, the first of equals. NaN is larger than all. */
+    /* y[i] = the largest of window[p][i], p < 4, or of max(window[p][i], 0) if `relu`; pool_argmax[i] (unless NULL) = its p, the first
+     * of equals. NaN is larger than all. */
     void (*pool)(float *y, uint8_t *pool_argmax, const float *const window[4], size_t count, bool relu);
     /* window[p][i] = y[i] where pool_argmax[i] is p, else 0. */
     void (*unpool)(float *const window[4], const float *y, const uint8_t *pool_argmax, size_t count);
@@ -141,13 +144,13 @@ struct simd_kernels {
     void (*widen_bf16)(float *to, const uint16_t *from, size_t count);
 
     winograd_transforms winograd;     /* F(4x4,3x3) */
-    winograd_transforms winograd_2x2; /* maps of 2x2 pixels, whole */
+    winograd_transforms winograd_2x2; /* whole maps of 2x2 pixels */
 };
 
 /* The widest table that cpu_detect() allows. */
 const simd_kernels *simd_kernels_select(void);
 
-/* That of bfloat16 pairs; NULL where the processor has no products of them. */
+/* The table of bfloat16 pairs; NULL where the processor does not multiply them. */
 const simd_kernels *simd_kernels_select_bf16(void);
 
 extern const simd_kernels simd_kernels_avx512;

@@ -7,13 +7,15 @@
 typedef struct {
     const char *name;
     const char *good_when;
+    /* Fills the flat buffer of model_flat_count() floats: the same bits on every rank for the same seed. */
     void (*fill)(uint64_t seed, float *weights);
 } initializer;
 
-/* Ended by a row whose name is NULL. he: kernels ~ N(0, 2/fan_in) (He et al., arXiv:1502.01852); glorot: kernels uniform in
- * +-sqrt(6/(fan_in+fan_out)) (Glorot & Bengio 2010, Keras' default). Biases and padding are zero. `weights` is the flat
- * buffer of model_flat_count() floats. The same bits on every rank for the same seed. */
+/* Ended by a row whose name is NULL. he: kernels normal with variance 2 / fan_in (He et al., arXiv:1502.01852); glorot: kernels
+ * uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, Keras' default). Biases and padding are zero. */
 extern const initializer initializers[];
+
+/* The row of that name; NULL if there is none. */
 const initializer *initializer_find(const char *name);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct {
 
 extern const layer_row model_layers[MODEL_LAYERS];
 
-/* A view into the flat buffer. Tensor 2*i is layer i's kernel, (3,3,in,out) or (in,out); tensor 2*i+1 its bias, (out). */
+/* A view into the flat buffer. Tensor 2*i is the kernel of layer i, (3,3,in,out) or (in,out); tensor 2*i+1 is its bias, (out). */
 typedef struct {
     char name[16]; /* "conv1.kernel" */
     size_t offset; /* in floats, a multiple of 16 */
@@ -36,10 +36,10 @@ typedef struct {
     bool kernel;
 } tensor_view;
 
-/* The table of all tensors in flat order: conv1.kernel, conv1.bias, ... fc4.bias. Static; never freed. */
+/* The table of all tensors in the order of the flat buffer: conv1.kernel, conv1.bias, ... fc4.bias. Static; never freed. */
 const tensor_view *model_tensors(void);
 
-/* Floats in the flat buffer, padding between tensors included (padding is always zero). A multiple of 16. */
+/* Floats in the flat buffer, including the padding between tensors, which is always zero. A multiple of 16. */
 size_t model_flat_count(void);
 
 #endif

@@ -17,8 +17,9 @@ typedef struct {
     uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES]; /* [label][prediction] */
 } evaluation;
 
-/* Each sample counts exactly once whatever the number of ranks. `net` has been prepared with `weights`; batches of its
- * capacity `batch`, at least 1. The same result on all ranks. VGG_UNAVAILABLE on all ranks where one has no memory. */
+/* Evaluates `weights` on all samples of `set`, each of which counts once whatever the number of ranks. `net` must have been
+ * prepared with `weights`; `batch` is its capacity, at least 1. The same result on all ranks; VGG_UNAVAILABLE on all ranks if one
+ * has no memory. */
 vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
                         evaluation *result);
 

@@ -21,25 +21,26 @@ typedef struct {
     int threads;
 } optimizer_config;
 
-/* What clipping does in one step. */
+/* The clipping of one step. */
 typedef struct {
-    float scale[MODEL_TENSORS];
-    double norm; /* L2 over all tensors, before clipping; NaN or Inf if a gradient is */
+    float scale[MODEL_TENSORS]; /* factor of each tensor's gradient, 1 where it is not clipped */
+    double norm;                /* L2 norm over all tensors, before clipping; NaN or Inf if a gradient is */
     double smallest_scale;
 } clip_result;
 
-/* From the sums of squares of each tensor's mean gradient. The same bits everywhere for the same sums. */
+/* Computes the factors of clipping from the sums of squares of each tensor's mean gradient: the same bits on all ranks for the same
+ * sums. */
 void optimizer_clip(const optimizer_config *config, const double square_sums[MODEL_TENSORS], clip_result *result);
 
 typedef struct {
     float *weights;
     float *velocity;
     const float *gradient;
-    const factor_batch *factors; /* or NULL, or one without a set: where the kernels that it holds have their gradient */
+    const factor_batch *factors; /* has the gradients of some kernels instead; NULL, or a batch without a set, for none */
 } optimizer_buffers;
 
-/* Updates weights and velocity on `owned`, and of kernels in factors on the caller's factor_rows() instead. OpenMP-parallel; each
- * element depends on its own inputs alone. */
+/* Updates weights and velocity on `owned` or, of kernels whose gradients are in factors, on this rank's factor_rows().
+ * OpenMP-parallel; how the work is cut changes no bit. */
 void optimizer_update(const optimizer_config *config, const clip_result *clip, float lr, vgg_range owned,
                       const optimizer_buffers *buffers);
 

@@ -7,7 +7,7 @@
 typedef struct {
     const char *name;
     const char *good_when;
-    /* Factor of the base rate at `progress` in 0..1 through the steps after warm-up. */
+    /* Factor of the base rate at `progress`, 0..1, through the steps after warm-up. */
     double (*factor)(double progress);
 } schedule_shape;
 
@@ -15,8 +15,8 @@ typedef struct {
 extern const schedule_shape schedule_shapes[];
 const schedule_shape *schedule_find(const char *name);
 
-/* Rate of step `step` (0 for the first) out of `steps`: linear from base/warmup to base over `warmup` steps (Goyal et al.,
- * arXiv:1706.02677), then the shape; beyond `steps` what it ends in. */
+/* Learning rate of step `step` (0 for the first) of `steps`: linear from base / warmup to base over `warmup` steps (Goyal et al.,
+ * arXiv:1706.02677), then base times the shape's factor; from step `steps` on, the rate at which the shape ends. */
 double schedule_rate(const schedule_shape *shape, double base, uint64_t warmup, uint64_t steps, uint64_t step);
 
 #endif

@@ -15,8 +15,8 @@ typedef struct {
     uint64_t digest;         /* dataset_digest() of all of it */
 } shared_dataset;
 
-/* Collective; all ranks get the same status: VGG_DISAGREE if nodes read other images or labels. `directory` as dataset_locate() gives
- * it. */
+/* Collective; the same status on all ranks: VGG_DISAGREE if nodes read other images or labels. directory is NULL or a folder, as for
+ * dataset_locate(); limit is a number of samples, 0 for all. shared_dataset_close() frees. */
 vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split split, uint32_t limit, const char *resize,
                                bool resize_bug, shared_dataset *out);
 void shared_dataset_close(shared_dataset *shared);

@@ -3,7 +3,7 @@
  *   training_step_begin()                     a batch of so many images over all ranks
  *   for each micro-batch of this rank:
  *       fill network_input(step->net) and step->labels with training_step_images()
- *       training_step_forward_backward()      its gradient; what is final of it goes to the exchange
+ *       training_step_forward_backward()      its gradient, of which each range goes to the exchange as soon as it is final
  *   training_step_allreduce()                 the mean gradient over all ranks
  *   training_step_update()                    norm, clipping, Nesterov's update, new weights for the next forward
  */
@@ -17,27 +17,27 @@
 #include "vgg11/train/optimizer.h"
 
 typedef struct {
-    network_config network;        /* but batch_capacity, training, node_ranks and agreement, which are the step's to set */
-    exchange_config exchange;      /* but threads, count, segments, excluded and node_scratch_bytes, likewise */
-    const char *recorded_exchange; /* a row's name, taken instead of exchange.name where it is to be had; or NULL */
-    bool factors;                  /* keep the dense kernels' gradients as factors, where that is faster and can be */
+    network_config network;        /* without batch_capacity, training, node_ranks and agreement, which the step sets */
+    exchange_config exchange;      /* without threads, count, segments, excluded and node_scratch_bytes, which the step sets */
+    const char *recorded_exchange; /* a row's name, taken instead of exchange.name where it opens; or NULL */
+    bool factors;                  /* keep the dense kernels' gradients as factors, where that is possible and faster */
     size_t batch_size;             /* most images in a batch, over all ranks */
 } training_step_config;
 
 /* Seconds of a step on this rank. */
 typedef struct {
     double forward_s;
-    double backward_s; /* less the exchange within it */
-    double exchange_s; /* what of it is not hidden behind the backward pass, waiting for other ranks included */
-    double update_s;   /* norm and update */
-    double prepare_s;  /* what plans keep of the new weights */
+    double backward_s; /* with the loss; without the exchange within it */
+    double exchange_s; /* the part that the backward pass does not hide, with waiting for other ranks */
+    double update_s;   /* norm, update and publication of the weights */
+    double prepare_s;  /* packing of the new weights */
     double step_s;     /* from begin to the end of the update */
 } training_step_times;
 
 typedef struct {
     comm *c;
     exchange *ex;
-    factor_set *f; /* NULL: whole gradients */
+    factor_set *f; /* NULL: all gradients are whole */
     network *net;
     int threads;
     int capacity;              /* most images in a micro-batch of this rank, at least 1 */
@@ -54,31 +54,32 @@ typedef struct {
 /* Most images in one micro-batch of a rank, at least 1. */
 int training_step_capacity(const comm *c, const training_step_config *config);
 
-/* Collective; status as exchange_create() and network_create(), the same on all ranks. training_step_close() frees, also after a
- * failure. */
+/* Collective; the same status on all ranks, which is that of exchange_create() or network_create(). training_step_close() frees,
+ * also after a failure. */
 vgg_status training_step_open(comm *c, const training_step_config *config, training_step *step);
 void training_step_close(training_step *step);
 
-/* Collective. Without a network: for allreduce and update alone. */
+/* Collective. Opens a step without a network, for training_step_allreduce() and training_step_update() alone. */
 vgg_status training_step_open_exchange(comm *c, const training_step_config *config, training_step *step);
 
-/* Micro-batches of this rank, and the images of one of them within the batch; may be none. */
+/* How many micro-batches this rank has, and the images of one of them within the batch, of which there may be none. */
 int training_step_micro_batches(const training_step *step);
 vgg_range training_step_images(const training_step *step, int index);
 
-/* Collective. */
+/* Collective. Begins a step over a batch of `images` images. */
 void training_step_begin(training_step *step, size_t images);
 
-/* Of this rank's micro-batches in order. The sum of its images' losses; their gradient is scaled by one over the batch. */
+/* Computes the gradient of micro-batch `index`, scaled by 1 / images of the batch; to be called for this rank's micro-batches in
+ * order. Returns the sum of the losses of its images. */
 loss_result training_step_forward_backward(training_step *step, int index);
 
-/* Collective. */
+/* Collective. Waits until the gradient is summed over all ranks. */
 void training_step_allreduce(training_step *step);
 
-/* Collective. Updates what this rank owns and publishes it. Weights stay as they were if the norm is not finite. */
+/* Collective. Updates the weights that this rank owns and publishes them. Weights stay as they were if the norm is not finite. */
 clip_result training_step_update(training_step *step, const optimizer_config *optimizer, double lr);
 
-/* For networks whose algorithms all ranks choose together. */
+/* The agreement by which all ranks of `c` choose their networks' algorithms together. */
 conv_agreement training_step_agreement(comm *c);
 
 #endif

@@ -4,12 +4,13 @@
 
 #include <stdbool.h>
 
-/* Installs the handler and lets the signal through, also one that came while it was blocked; puts back what was there before.
- * The calls may be nested: the outermost pair counts. To be called from the main thread. */
+/* stop_signal_watch() installs the handler and unblocks the signal, so that one sent while it was blocked counts, too;
+ * stop_signal_unwatch() restores what was there before. Calls may be nested: the outermost pair counts. For the main thread
+ * only. */
 void stop_signal_watch(void);
 void stop_signal_unwatch(void);
 
-/* Has this process got one since the outermost stop_signal_watch()? */
+/* Whether this process has received one since the outermost stop_signal_watch(). */
 bool stop_signal_seen(void);
 
 #endif

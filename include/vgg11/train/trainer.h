@@ -1,4 +1,4 @@
-/* The training run: the loop of DESIGN's step, evaluation, checkpoints, stopping. Collective throughout. */
+/* The training run: steps (see step.h), evaluation, checkpoints, stopping. */
 #ifndef VGG11_TRAIN_TRAINER_H
 #define VGG11_TRAIN_TRAINER_H
 
@@ -15,8 +15,8 @@ typedef struct {
     const char *directory;  /* NULL: where dataset_locate() finds it */
     uint32_t train_samples; /* 0: all */
     uint32_t test_samples;
-    const char *resize; /* a row's name of each table */
-    const char *normalize;
+    const char *resize;    /* name of a row of resize.h's table */
+    const char *normalize; /* name of a row of batch.h's table */
     bool resize_bug;
 } data_config;
 
@@ -24,29 +24,30 @@ typedef struct {
     data_config data;
     const char *init;
     uint64_t seed;
-    training_step_config step; /* but recorded_exchange, batch_size and network.plan, which the run knows for itself */
+    training_step_config step; /* without recorded_exchange, batch_size and network.plan, which the run sets */
     uint32_t epochs;
-    uint64_t max_steps;  /* where the run stops, if the epochs do not end before; 0: with them. No matter to the schedule */
+    uint64_t max_steps;  /* steps after which the run ends, if its epochs do not end before; 0: no limit. Not for the schedule */
     uint32_t batch_size; /* global */
     double lr;
     optimizer_config optimizer;
     const char *schedule;
-    uint64_t schedule_steps; /* its length, warm-up included; 0: that of all epochs */
+    uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;
     bool shuffle;
-    uint64_t check_every;      /* steps between checks of what ranks hold; 0: only before evaluations and checkpoints */
-    const char *output;        /* run folder, exists; NULL: write nothing */
-    uint32_t checkpoint_every; /* epochs; 0 for none */
-    uint64_t checkpoint_steps; /* 0 for none */
-    uint32_t keep;
-    const char *resume;            /* NULL: from the start; a checkpoint file; or a folder, whose newest valid one is taken */
-    const char *config_json;       /* goes into checkpoints; the caller's */
+    uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
+    const char *output;            /* run folder, which exists; NULL: write nothing */
+    uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
+    uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
+    uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
+    const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
+    const char *config_json;       /* stored in checkpoints; belongs to the caller */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
 } train_config;
 
-/* Runs it. VGG_STOPPED after SIGUSR1 (saved first). The same status on all ranks. Watches for the signal while it
- * runs, see stop_signal.h. */
+/* Collective; the same status on all ranks. VGG_STOPPED after SIGUSR1, with a checkpoint saved; VGG_DIVERGED if the loss or a norm
+ * is not finite or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signal while it runs, see
+ * stop_signal.h. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif
