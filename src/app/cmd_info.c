@@ -11,7 +11,7 @@
 #include "app/command.h"
 #include "vgg11/base/cpu.h"
 
-enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128 };
+enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128, SOURCE_BYTES = 32 };
 
 typedef struct {
     char host[HOST_BYTES];
@@ -19,6 +19,7 @@ typedef struct {
     char processors[LIST_BYTES];
     int node;
     int threads;
+    char threads_from[SOURCE_BYTES];
     int cores;
     cpu_features features;
     uint64_t memory_bytes;
@@ -54,6 +55,7 @@ static rank_info describe_rank(comm *c, const thread_plan *plan)
                       .threads = plan->threads,
                       .features = *cpu_detect(),
                       .memory_bytes = cpu_memory_available_bytes()};
+    snprintf(mine.threads_from, sizeof mine.threads_from, "%s", plan->source);
     processor_mask cores = threads_allowed_cores();
     mine.cores = threads_union(&cores, 1);
     snprintf(mine.host, sizeof mine.host, "%s", comm_host(c));
@@ -73,10 +75,10 @@ static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int
     json_t *list = json_array(), *found = json_object();
     for (int i = 0; i < count; i++) {
         const rank_info *r = &ranks[i];
-        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host, "node",
-                                              r->node, "threads", r->threads, "cores", r->cores, "processors", r->processors,
-                                              "model", r->model, "features", features_json(&r->features), "memory_available_bytes",
-                                              (json_int_t)r->memory_bytes));
+        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host,
+                                              "node", r->node, "threads", r->threads, "threads_from", r->threads_from, "cores",
+                                              r->cores, "processors", r->processors, "model", r->model, "features",
+                                              features_json(&r->features), "memory_available_bytes", (json_int_t)r->memory_bytes));
     }
     for (const library_info *library = libraries; library->name; library++) {
         const char *version = loaded_version(library);
@@ -102,6 +104,7 @@ static void print_info(const char *mpi, const rank_info *ranks, int count, int n
     }
     printf("\nprocessor of rank 0: %s\n", ranks[0].model);
     print_features(&ranks[0].features);
+    printf("threads of rank 0: %d, by %s\n", ranks[0].threads, ranks[0].threads_from);
     printf("memory available on %s: %.1f GB\n", ranks[0].host, (double)ranks[0].memory_bytes / 1e9);
     printf("%d %s on %d %s\n\n%6s %6s %-24s %8s %6s  %s\n", count, count == 1 ? "rank" : "ranks", nodes,
            nodes == 1 ? "node" : "nodes", "rank", "node", "host", "threads", "cores", "may use processors");

@@ -4,60 +4,46 @@
 
 #include "app/commands.h"
 #include "app/plan_cache.h"
+#include "app/run_files.h"
 #include "app/run_folder.h"
 #include "app/step_config.h"
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
-#include "vgg11/report/progress.h"
-#include "vgg11/report/recorder.h"
-#include "vgg11/report/trace.h"
 #include "vgg11/train/trainer.h"
 
-enum { OBSERVERS_MAX = 4 };
-
-/* What listens to a run; on rank 0 alone. */
-typedef struct {
-    recorder *recorder;
-    progress *progress;
-    trace *trace;
-    run_observer list[OBSERVERS_MAX];
-    int count;
-} listeners;
-
-/* For the configuration file, once the run knows how its gradients travel and what computes them. */
-typedef struct {
-    const options *options;
-    const run_folder *folder;
-} config_writer;
-
-static void write_config(void *context, const run_start_event *event)
+/* Rank 0's, for free(); "" of a checkpoint that holds none. */
+static vgg_status read_options(const char *path, char **json)
 {
-    const config_writer *writer = context;
-    vgg_status status = run_folder_write_config(writer->folder, writer->options, event->ranks, event->threads, event);
-    if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
+    checkpoint_state state = {0};
+    VGG_TRY(checkpoint_read_state(path, &state));
+    *json = strdup(state.config_json ? state.config_json : "");
+    checkpoint_state_clear(&state);
+    return *json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options of %s", path);
 }
 
-static vgg_status open_listeners(const options *o, const run_folder *folder, const char *config_json, config_writer *writer,
-                                 listeners *all)
+/* Collective. The options that the checkpoint was made with, on all ranks; for free(), NULL if the run begins afresh. */
+static vgg_status share_options(comm *c, const run_folder *folder, char **json)
 {
-    VGG_TRY(recorder_open(folder->path, folder->resume_step, config_json, &all->recorder));
-    all->list[all->count++] = recorder_observer(all->recorder);
-    VGG_TRY(progress_open(o->quiet ? "none" : o->progress, &all->progress));
-    all->list[all->count++] = progress_observer(all->progress);
-    if (o->trace) {
-        VGG_TRY(trace_open(o->trace, &all->trace));
-        all->list[all->count++] = trace_observer(all->trace);
-    }
-    all->list[all->count++] = (run_observer){.context = writer, .start = write_config};
+    bool first = comm_rank(c) == 0;
+    if (!*folder->resume) return VGG_OK;
+    VGG_TRY(comm_agree(c, first ? read_options(folder->resume, json) : VGG_OK));
+    uint64_t bytes = first ? strlen(*json) + 1 : 0;
+    comm_broadcast(c, &bytes, sizeof bytes, 0);
+    if (!first) *json = malloc(bytes);
+    VGG_TRY(comm_agree(c, *json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options of %s", folder->resume)));
+    comm_broadcast(c, *json, bytes, 0);
     return VGG_OK;
 }
 
-static void close_listeners(listeners *all)
+/* Collective. `o` completed by what the checkpoint says of the training. */
+static vgg_status complete_options(comm *c, const options *o, const run_folder *folder, options *complete)
 {
-    progress_close(all->progress);
-    trace_close(all->trace);
-    recorder_close(all->recorder);
+    char *json = NULL;
+    vgg_status status = share_options(c, folder, &json);
+    if (status == VGG_OK) status = comm_agree(c, options_resume(o, folder->resume, json, complete));
+    free(json);
+    return status;
 }
 
 static train_config make_config(const options *o, const run_folder *folder, int threads, const char *plan_cache)
@@ -84,36 +70,30 @@ static train_config make_config(const options *o, const run_folder *folder, int 
                       .threads = threads},
         .schedule = o->schedule,
         .schedule_steps = o->schedule_steps,
-        .warmup_steps = o->warmup_steps,
+        .warmup_steps = o->warmup_steps == OPTION_AUTO ? SCHEDULE_WARMUP_AUTO : o->warmup_steps,
         .shuffle = !o->no_shuffle,
         .check_every = o->check_every,
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,
         .checkpoint_steps = o->checkpoint_steps,
         .keep = (uint32_t)o->keep,
+        .spared = {folder->spared, folder->spared_count},
         .resume = *folder->resume ? folder->resume : NULL,
     };
 }
 
-static vgg_status run(comm *c, const options *o, const run_folder *folder, const thread_plan *plan, const char *config_json)
+static vgg_status run(comm *c, const options *o, const run_folder *folder, int threads, const char *config_json)
 {
-    listeners all = {0};
-    config_writer writer = {o, folder};
-    vgg_status status = VGG_OK;
-    if (comm_rank(c) == 0) {
-        status = run_folder_write_config(folder, o, comm_size(c), plan->threads, NULL);
-        if (status == VGG_OK) status = open_listeners(o, folder, config_json, &writer, &all);
-    }
-    status = comm_agree(c, status);
-    if (status == VGG_OK) {
-        char plan_cache[OPTION_TEXT_MAX];
-        train_config config = make_config(o, folder, plan->threads, plan_cache_path(o, plan_cache));
-        config.config_json = config_json;
-        config.observers = all.list;
-        config.observer_count = all.count;
-        status = train_run(c, &config);
-    }
-    close_listeners(&all);
+    char plan_cache[OPTION_TEXT_MAX];
+    run_files files = {.options = o, .folder = folder, .config_json = config_json};
+    train_config config = make_config(o, folder, threads, plan_cache_path(o, plan_cache));
+    config.config_json = config_json;
+    config.observers = files.list;
+    config.observer_count = RUN_FILES_OBSERVERS;
+    config.begin = run_files_begin;
+    config.begin_context = &files;
+    vgg_status status = train_run(c, &config);
+    run_files_close(&files);
     return status;
 }
 
@@ -135,9 +115,13 @@ vgg_status cmd_train(comm *c, const options *o)
     VGG_TRY(run_folder_open(c, o, &folder));
     tell_binding(&plan);
     vgg_log(VGG_LOG_INFO, "run folder %s", folder.path);
-    char *config_json = options_json(o, SCOPE_RESULT);
-    vgg_status status = comm_agree(c, config_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
-    if (status == VGG_OK) status = run(c, o, &folder, &plan, config_json);
+    options complete = {0};
+    vgg_status status = complete_options(c, o, &folder, &complete);
+    char *config_json = status == VGG_OK ? options_json(&complete, SCOPE_PART) : NULL;
+    if (status == VGG_OK)
+        status = comm_agree(c, config_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
+    if (status == VGG_OK) status = run(c, &complete, &folder, plan.threads, config_json);
     free(config_json);
+    options_clear(&complete);
     return status;
 }

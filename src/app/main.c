@@ -44,6 +44,7 @@ static vgg_status run(comm *c, const options *o)
     VGG_TRY(options_agree(c, o)); /* before any is looked at: ranks that were asked for unlike things would wait for each other */
     if (o->help || o->version) return print_text(c, o);
     vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
+    options_tell(o);
     if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
     return o->command->run(c, o);
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,10 @@
 
 #include "app/build_info.h"
 #include "app/command.h"
+#include "vgg11/base/log.h"
 
 enum { ATTEMPTS = 1000, TIME_BYTES = 32 };
+#define ABANDONED "abandoned" /* folder in a run folder, of what the run does not go on with */
 
 static vgg_status make_folders(const char *path)
 {
@@ -42,20 +45,20 @@ static vgg_status check_writable(const char *path)
     return VGG_OK;
 }
 
-/* Another run may have begun in the same second. */
-static vgg_status make_default(char path[CHECKPOINT_PATH_MAX])
+/* Another may have been made in the same second. */
+static vgg_status make_timed(const char *parent, char *path, size_t bytes)
 {
     char when[TIME_BYTES];
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
-    VGG_TRY(make_folders("runs"));
+    VGG_TRY(make_folders(parent));
     for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        snprintf(path, CHECKPOINT_PATH_MAX, attempt == 1 ? "runs/%s" : "runs/%s-%d", when, attempt);
+        snprintf(path, bytes, attempt == 1 ? "%s/%s" : "%s/%s-%d", parent, when, attempt);
         if (mkdir(path, 0777) == 0) return VGG_OK;
         if (errno != EEXIST) break;
     }
-    return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the run folder", path);
+    return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
 }
 
 static bool has_checkpoints(const char *path)
@@ -129,29 +132,68 @@ static vgg_status place(const options *o, resume_request request, run_folder *fo
     } else if (request.wanted && !request.in_output) {
         folder_of(o->resume, folder->path);
     } else if (request.wanted) {
-        return vgg_fail(VGG_BAD_OPTION, "--resume: expected the run folder in --output DIR, or a checkpoint as --resume=PATH");
+        return vgg_fail(VGG_BAD_OPTION,
+                        "--resume: expected a run folder or a checkpoint behind it, or the run folder in --output DIR");
     } else {
-        return make_default(folder->path);
+        return make_timed("runs", folder->path, sizeof folder->path);
     }
     return VGG_OK;
+}
+
+/* "checkpoint-00000004.safetensors" and the like; false for another name. */
+static bool is_checkpoint_of(const char *path, uint64_t step)
+{
+    char expected[CHECKPOINT_PATH_MAX];
+    checkpoint_path("", step, expected);
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, expected + 1) == 0;
+}
+
+static void spare(run_folder *folder, uint64_t step)
+{
+    for (size_t i = 0; i < folder->spared_count; i++)
+        if (folder->spared[i] == step) return;
+    if (folder->spared_count == RUN_FOLDER_SPARED_MAX)
+        memmove(folder->spared, folder->spared + 1, --folder->spared_count * sizeof *folder->spared);
+    folder->spared[folder->spared_count++] = step;
+}
+
+/* Those that earlier parts of the run were told to go on from; of later steps none is left. */
+static void read_spared(run_folder *folder)
+{
+    char path[CHECKPOINT_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/config.json", folder->path);
+    json_t *root = json_load_file(path, 0, NULL), *steps = json_object_get(root, "spared_steps"), *step;
+    size_t i;
+    json_array_foreach(steps, i, step)
+    {
+        json_int_t number = json_integer_value(step);
+        if (number > 0 && (uint64_t)number <= folder->resume_step) spare(folder, (uint64_t)number);
+    }
+    json_decref(root);
 }
 
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
 {
     if (!request.wanted) return refuse_other_run(folder->path);
     if (request.automatic && !has_checkpoints(folder->path)) return VGG_OK;
+    bool in_folder = true;
     if (request.in_output) {
         VGG_TRY(checkpoint_find_newest(folder->path, folder->resume));
     } else {
         char from[CHECKPOINT_PATH_MAX];
         folder_of(o->resume, from);
-        if (!same_folder(from, folder->path)) VGG_TRY(refuse_other_run(folder->path));
+        in_folder = same_folder(from, folder->path);
+        if (!in_folder) VGG_TRY(refuse_other_run(folder->path));
         VGG_TRY(find_named(o->resume, folder->resume));
     }
     checkpoint_state state = {0};
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
     folder->resume_step = state.position.step;
     checkpoint_state_clear(&state);
+    read_spared(folder);
+    bool named = !request.in_output && !is_folder(o->resume) && is_checkpoint_of(folder->resume, folder->resume_step);
+    if (named && in_folder) spare(folder, folder->resume_step);
     return VGG_OK;
 }
 
@@ -175,15 +217,39 @@ vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
     return VGG_OK;
 }
 
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, int ranks, int threads, const run_start_event *start)
+vgg_status run_folder_open_aside(const run_folder *folder, char aside[RUN_FOLDER_ASIDE_MAX])
+{
+    char parent[CHECKPOINT_PATH_MAX + 32];
+    snprintf(parent, sizeof parent, "%s/" ABANDONED, folder->path);
+    return make_timed(parent, aside, RUN_FOLDER_ASIDE_MAX);
+}
+
+void run_folder_close_aside(const run_folder *folder, const char *aside)
+{
+    char parent[CHECKPOINT_PATH_MAX + 32];
+    if (rmdir(aside) != 0)
+        vgg_log(VGG_LOG_INFO, "what the run folder had of steps after %" PRIu64 " is set aside in %s", folder->resume_step, aside);
+    snprintf(parent, sizeof parent, "%s/" ABANDONED, folder->path);
+    rmdir(parent); /* succeeds if it is empty */
+}
+
+static json_t *spared_json(const run_folder *folder)
+{
+    json_t *steps = json_array();
+    for (size_t i = 0; i < folder->spared_count; i++) json_array_append_new(steps, json_integer((json_int_t)folder->spared[i]));
+    return steps;
+}
+
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start)
 {
     char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
     snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
     char *text = options_json(o, SCOPE_RUN);
-    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o}", "version", VGG11_VERSION, "command", o->command->name,
-                             "ranks", ranks, "threads", threads, "exchange", start ? start->exchange : NULL, "algorithms",
-                             start ? start->algorithms : NULL, "options", text ? json_loads(text, 0, NULL) : NULL);
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o, s:o}", "version", VGG11_VERSION, "command", o->command->name,
+                             "ranks", start->ranks, "threads", start->threads, "exchange", start->exchange, "algorithms",
+                             start->algorithms, "spared_steps", spared_json(folder), "options",
+                             text ? json_loads(text, 0, NULL) : NULL);
     free(text);
     errno = ENOMEM;
     int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;

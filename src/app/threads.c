@@ -165,6 +165,16 @@ static void warn_if_crowded(comm *c, const thread_plan *plan)
     vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads", excess);
 }
 
+/* "4", or "4,2", where the rest is of loops within loops; 0 for none, and what OpenMP would not take either. */
+static int threads_of_environment(void)
+{
+    const char *text = getenv("OMP_NUM_THREADS");
+    char *end;
+    long count = text ? strtol(text, &end, 10) : 0;
+    bool alone = text && end != text && (end[strspn(end, " \t")] == '\0' || end[strspn(end, " \t")] == ',');
+    return alone && count > 0 && count <= THREADS_MASK_BITS ? (int)count : 0;
+}
+
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
 {
     int count = comm_node_size(c);
@@ -176,7 +186,9 @@ vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
         return status;
     }
     comm_node_gather_all(c, &mine, sizeof mine, masks);
-    plan->threads = asked ? (int)asked : share_of_node(c, masks);
+    int wished = threads_of_environment();
+    plan->threads = asked ? (int)asked : wished ? wished : share_of_node(c, masks);
+    plan->source = asked ? "--threads" : wished ? "OMP_NUM_THREADS" : "its share of the cores";
     plan->node_cores = threads_union(masks, count);
     plan->node_online = count_online();
     free(masks);

@@ -27,13 +27,14 @@ int threads_share(const processor_mask *masks, int count, int index);
 int threads_union(const processor_mask *masks, int count);
 
 typedef struct {
-    int threads;      /* of this rank, >= 1 */
-    int node_threads; /* of all ranks of the node together */
-    int node_cores;   /* that the ranks of the node may use together */
-    int node_online;  /* cores that the node has */
+    int threads;        /* of this rank, >= 1 */
+    const char *source; /* what says so */
+    int node_threads;   /* of all ranks of the node together */
+    int node_cores;     /* that the ranks of the node may use together */
+    int node_online;    /* cores that the node has */
 } thread_plan;
 
-/* Collective. `asked` threads, or this rank's fair share if it is 0; sets OpenMP to it. Warns, on rank 0, where some node
+/* Collective. `asked` threads, or if it is 0 $OMP_NUM_THREADS, or without that this rank's fair share; sets OpenMP to it. Warns, on rank 0, where some node
  * has more threads than cores. VGG_UNAVAILABLE without memory. */
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan);
 

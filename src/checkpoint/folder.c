@@ -92,17 +92,58 @@ static void remove_temporaries(const char *folder)
     if (stream) closedir(stream);
 }
 
-vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare)
+static bool is_among(uint64_t step, checkpoint_steps steps)
+{
+    bool found = false;
+    for (size_t i = 0; i < steps.count; i++) found |= steps.steps[i] == step;
+    return found;
+}
+
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared)
 {
     step_list list = {0};
     vgg_status status = list_steps(folder, &list);
     for (size_t i = keep; status == VGG_OK && keep > 0 && i < list.count; i++) {
         char path[CHECKPOINT_PATH_MAX];
         checkpoint_path(folder, list.steps[i], path);
-        bool spared = spare && strcmp(path, spare) == 0;
-        if (!spared && unlink(path) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be removed", path);
+        bool stays = is_among(list.steps[i], spared) || (spare && strcmp(path, spare) == 0);
+        if (!stays && unlink(path) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be removed", path);
     }
     free(list.steps);
     remove_temporaries(folder);
     return status;
+}
+
+static vgg_status move_to(const char *aside, const char *path)
+{
+    char moved[CHECKPOINT_PATH_MAX];
+    int length = snprintf(moved, sizeof moved, "%s%s", aside, strrchr(path, '/'));
+    if (length >= (int)sizeof moved) return vgg_fail(VGG_IO_ERROR, "%s: name is too long", aside);
+    if (rename(path, moved) != 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be moved into %s", path, aside);
+    VGG_TRY(checkpoint_sync_folder(moved));
+    return checkpoint_sync_folder(path);
+}
+
+/* One that cannot be read belongs to no step. */
+static vgg_status set_best_aside(const char *folder, uint64_t step, const char *aside)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_state state = {0};
+    int length = snprintf(path, sizeof path, "%s/best.safetensors", folder);
+    bool later = length < (int)sizeof path && checkpoint_read_state(path, &state) == VGG_OK && state.position.step > step;
+    checkpoint_state_clear(&state);
+    return later ? move_to(aside, path) : VGG_OK;
+}
+
+vgg_status checkpoint_set_aside(const char *folder, uint64_t step, const char *aside)
+{
+    step_list list = {0};
+    vgg_status status = list_steps(folder, &list);
+    for (size_t i = list.count; status == VGG_OK && i-- > 0;) {
+        char path[CHECKPOINT_PATH_MAX];
+        checkpoint_path(folder, list.steps[i], path);
+        if (list.steps[i] > step) status = move_to(aside, path);
+    }
+    free(list.steps);
+    return status == VGG_OK ? set_best_aside(folder, step, aside) : status;
 }

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* Nine digits tell any two floats apart. */
-enum { REAL_DIGITS = 9 };
+enum { REAL_DIGITS = 9, PATH_BYTES = 4300 };
 
 json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
@@ -55,20 +56,42 @@ static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
     return kept;
 }
 
+static bool copy_rest(int from, off_t first, off_t end, int to)
+{
+    while (first < end) {
+        ssize_t copied = sendfile(to, from, &first, (size_t)(end - first));
+        if (copied <= 0 && errno != EINTR) return false;
+    }
+    return fsync(to) == 0;
+}
+
+/* All that is to be cut off, before it is: a device has nothing to keep. */
+static bool keep_rest(int descriptor, off_t first, const char *aside)
+{
+    char path[PATH_BYTES];
+    struct stat status;
+    if (first < 0 || fstat(descriptor, &status) != 0) return false;
+    if (!S_ISREG(status.st_mode) || status.st_size <= first) return true;
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", aside) >= (int)sizeof path) return false;
+    int kept = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    bool good = kept >= 0 && copy_rest(descriptor, first, status.st_size, kept);
+    return (kept < 0 || close(kept) == 0) && good;
+}
+
 static bool cut(int descriptor, off_t kept)
 {
     struct stat status;
     return kept >= 0 && fstat(descriptor, &status) == 0 && (status.st_size == kept || ftruncate(descriptor, kept) == 0);
 }
 
-vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step)
+vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step, const char *aside)
 {
     memset(file, 0, sizeof *file);
     file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file->descriptor < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot open", path);
     file->whole_bytes = bytes_to_keep(file->descriptor, resume_step);
-    if (!cut(file->descriptor, file->whole_bytes)) {
-        vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot cut off what the resumed run will repeat", path);
+    if (!keep_rest(file->descriptor, file->whole_bytes, aside) || !cut(file->descriptor, file->whole_bytes)) {
+        vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot set aside what it has of later steps", path);
         close(file->descriptor);
         return status;
     }

@@ -16,8 +16,9 @@ typedef struct {
 } metrics_file;
 
 /* Opens or creates `path`. With resume_step == 0 it is emptied; otherwise everything from the first line of a later step
- * on, and a last line that is torn, is cut off. VGG_IO_ERROR names the path. */
-vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step);
+ * on, and a last line that is torn, is cut off. What is cut off goes into a new file metrics.jsonl of the folder `aside`, which
+ * exists. VGG_IO_ERROR names the path. */
+vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step, const char *aside);
 
 /* Appends one line, in one write, and drops the reference to `object` (NULL counts as a lost line). A line that cannot be
  * written whole is counted as lost and leaves no part of itself behind. */

@@ -8,6 +8,7 @@
 #include "report/metrics_file.h"
 #include "report/plots.h"
 #include "report/summary.h"
+#include "report/totals.h"
 #include "vgg11/base/log.h"
 
 enum { PATH_BYTES = 4200 };
@@ -21,16 +22,20 @@ struct recorder {
     char message[VGG_MESSAGE_MAX];
     char exchange[VGG_MESSAGE_MAX];
     bool ended;
+    run_totals totals;
 };
 
-static vgg_status open_metrics(recorder *r, uint64_t resume_step)
+/* The sums of the lines that stay are those of the processes before this one. */
+static vgg_status open_metrics(recorder *r, uint64_t resume_step, const char *aside)
 {
     if (!r->folder || !r->config_json) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
     char path[PATH_BYTES];
     if (snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder) >= (int)sizeof path) {
         return vgg_fail(VGG_IO_ERROR, "%s: name of the run folder is too long", r->folder);
     }
-    return metrics_file_open(&r->metrics, path, resume_step);
+    VGG_TRY(metrics_file_open(&r->metrics, path, resume_step, aside));
+    r->totals = totals_read(path);
+    return VGG_OK;
 }
 
 static void free_recorder(recorder *r)
@@ -40,13 +45,13 @@ static void free_recorder(recorder *r)
     free(r);
 }
 
-vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *config_json, recorder **out)
+vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *aside, const char *config_json, recorder **out)
 {
     recorder *r = calloc(1, sizeof *r);
     if (!r) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
     r->folder = strdup(folder);
     r->config_json = strdup(config_json ? config_json : "");
-    vgg_status status = open_metrics(r, resume_step);
+    vgg_status status = open_metrics(r, resume_step, aside);
     if (status != VGG_OK)
         free_recorder(r);
     else
@@ -61,6 +66,7 @@ static void on_start(void *context, const run_start_event *event)
     snprintf(r->exchange, sizeof r->exchange, "%s", event->exchange ? event->exchange : "");
     r->start.exchange = r->exchange;
     r->start.algorithms = NULL; /* the trainer's; only now */
+    totals_add_start(&r->totals);
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
                                   "step", (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs",
@@ -87,6 +93,7 @@ static void on_step(void *context, const run_step_event *event)
 static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
+    totals_add_eval(&r->totals, event);
     metrics_file_append(
         &r->metrics, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
                                (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
@@ -108,6 +115,7 @@ static void on_end(void *context, const run_end_event *event)
     recorder *r = context;
     r->end = *event;
     r->ended = true;
+    totals_add_end(&r->totals, event->step - r->start.step, event);
     snprintf(r->message, sizeof r->message, "%s", event->message ? event->message : "");
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status",
@@ -134,7 +142,7 @@ void recorder_close(recorder *r)
                 (unsigned long long)r->metrics.lines_lost, strerror(r->metrics.first_error));
     }
     if (r->ended) {
-        vgg_status status = summary_write(r->folder, &r->start, &r->end, r->message, r->config_json);
+        vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json);
         if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
         plots_draw(r->folder);
     }

@@ -18,26 +18,30 @@ static json_t *run_object(const run_start_event *start)
                      metrics_real(start->startup_s));
 }
 
-static json_t *summary_object(const run_start_event *start, const run_end_event *end, const char *message, const char *config_json)
+static json_t *summary_object(const run_start_event *start, const run_end_event *end, const run_totals *totals, const char *message,
+                              const char *config_json)
 {
-    double rate = end->train_s > 0 ? (double)end->images / end->train_s : 0;
+    double rate = totals->train_s > 0 ? (double)totals->images / totals->train_s : 0;
+    double steps = totals->steps > 0 ? (double)totals->steps : 1;
     json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
-    return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o*}", "status", end->status,
-                     "message", message, "step", (json_int_t)end->step, "final_accuracy", metrics_real(end->final_accuracy),
-                     "final_loss", metrics_real(end->final_loss), "best_accuracy", metrics_real(end->best_accuracy), "wall_s",
-                     metrics_real(end->wall_s), "train_s", metrics_real(end->train_s), "step_s", metrics_real(end->step_s),
-                     "exchange_s", metrics_real(end->exchange_s), "images_per_second", metrics_real(rate), "images",
-                     (json_int_t)end->images, "memory_peak_bytes", (json_int_t)end->memory_peak_bytes, "run", run_object(start),
-                     "config", config);
+    return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:o*}", "status",
+                     end->status, "message", message, "step", (json_int_t)end->step, "final_accuracy",
+                     metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
+                     metrics_real(end->best_accuracy), "wall_s", metrics_real(totals->wall_s), "train_s",
+                     metrics_real(totals->train_s), "step_s", metrics_real(totals->train_s / steps), "exchange_s",
+                     metrics_real(totals->exchange_s / steps), "images_per_second", metrics_real(rate), "images",
+                     (json_int_t)totals->images, "evaluations", (json_int_t)totals->evaluations, "eval_s",
+                     metrics_real(totals->eval_s), "processes", (json_int_t)totals->processes, "memory_peak_bytes",
+                     (json_int_t)totals->memory_peak_bytes, "run", run_object(start), "config", config);
 }
 
-vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const char *message,
-                         const char *config_json)
+vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const run_totals *totals,
+                         const char *message, const char *config_json)
 {
     char path[PATH_BYTES], temporary[PATH_BYTES];
     snprintf(path, sizeof path, "%s/summary.json", folder);
     snprintf(temporary, sizeof temporary, "%s/.summary.json.tmp", folder);
-    json_t *object = summary_object(start, end, message, config_json);
+    json_t *object = summary_object(start, end, totals, message, config_json);
     if (!object) return vgg_fail(VGG_IO_ERROR, "%s: not enough memory", path);
     int failed = json_dump_file(object, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
     json_decref(object);

@@ -26,6 +26,13 @@ const schedule_shape *schedule_find(const char *name)
     return NULL;
 }
 
+uint64_t schedule_warmup(uint64_t asked, uint64_t steps)
+{
+    static const uint64_t usual = 100;
+    if (asked != SCHEDULE_WARMUP_AUTO) return asked;
+    return steps / 10 < usual ? steps / 10 : usual;
+}
+
 double schedule_rate(const schedule_shape *shape, double base, uint64_t warmup, uint64_t steps, uint64_t step)
 {
     if (step < warmup) return base * (double)(step + 1) / (double)warmup;

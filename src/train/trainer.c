@@ -99,8 +99,7 @@ static vgg_status check_step(trainer *t, const clip_result *clip)
 static vgg_status train_step(trainer *t, bool *stop)
 {
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->position.epoch_step);
-    step_report report = {
-        .lr = schedule_rate(t->schedule, t->config->lr, t->config->warmup_steps, t->schedule_steps, t->position.step)};
+    step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->warmup_steps, t->schedule_steps, t->position.step)};
 
     training_step_begin(&t->step, batch.count);
     for (int i = 0; i < training_step_micro_batches(&t->step); i++) {
@@ -194,8 +193,10 @@ static vgg_status train_epoch(trainer *t)
     return VGG_OK;
 }
 
-static void tell_start(trainer *t)
+/* Nothing has been written until here, so that a run that was refused has changed nothing. */
+static vgg_status begin(trainer *t)
 {
+    const train_config *config = t->config;
     run_start_event event = {.step = t->position.step,
                              .epoch = t->position.epoch,
                              .epochs = t->config->epochs,
@@ -209,7 +210,10 @@ static void tell_start(trainer *t)
                              .exchange = exchange_reason(t->step.ex),
                              .algorithms = t->algorithms,
                              .startup_s = clock_process_age_s()};
+    bool asked = comm_rank(t->c) == 0 && config->begin;
+    VGG_TRY(comm_agree(t->c, asked ? config->begin(config->begin_context, &event) : VGG_OK));
     TRAINER_TELL(t, start, &event);
+    return VGG_OK;
 }
 
 /* Tells the observers, and returns `status` with its message, which a failure of an observer may have overwritten. */
@@ -239,12 +243,23 @@ static vgg_status tell_end(trainer *t, vgg_status status)
 static vgg_status train_epochs(trainer *t)
 {
     vgg_status status = VGG_OK;
-    tell_start(t);
+    VGG_TRY(begin(t));
     while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
-    bool nothing_to_do = status == VGG_OK && t->last_eval.samples == 0;
-    bool best = false;
-    if (nothing_to_do) status = evaluate(t, &best);
     return tell_end(t, status);
+}
+
+/* A batch system starts a run again that ended a moment before its job did. */
+static bool is_complete(const trainer *t)
+{
+    const train_config *config = t->config;
+    if (t->position.step < t->steps_total) return false;
+    if (t->position.epoch >= config->epochs)
+        vgg_log(VGG_LOG_INFO, "nothing to do: %s has all %u epochs of the run; a larger --epochs would go on", t->resumed_from.path,
+                config->epochs);
+    else
+        vgg_log(VGG_LOG_INFO, "nothing to do: %s is of step %llu, and --max-steps %llu ends the run", t->resumed_from.path,
+                (unsigned long long)t->position.step, (unsigned long long)config->max_steps);
+    return true;
 }
 
 vgg_status train_run(comm *c, const train_config *config)
@@ -252,7 +267,7 @@ vgg_status train_run(comm *c, const train_config *config)
     trainer t = {.c = c, .config = config, .started_s = clock_now_s()};
     stop_signal_watch();
     vgg_status status = trainer_open(&t);
-    if (status == VGG_OK) status = train_epochs(&t);
+    if (status == VGG_OK && !is_complete(&t)) status = train_epochs(&t);
     trainer_close(&t);
     stop_signal_unwatch();
     return status;

@@ -93,7 +93,7 @@ static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char 
     VGG_TRY(checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), &bytes));
     run_checkpoint_event event = {t->position.step, path, bytes, clock_now_s() - start};
     TRAINER_TELL(t, checkpoint, &event);
-    return checkpoint_prune(t->config->output, t->config->keep, path);
+    return checkpoint_prune(t->config->output, t->config->keep, path, t->config->spared);
 }
 
 static vgg_status save_best(trainer *t, const checkpoint_state *state, const char *same)

@@ -47,6 +47,7 @@ typedef struct {
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */
     uint64_t schedule_steps;
+    uint64_t warmup_steps;
     run_position position;
     evaluation last_eval;
     char data_fingerprint[DATA_FINGERPRINT_MAX];

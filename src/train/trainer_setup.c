@@ -27,6 +27,11 @@ static void count_steps(trainer *t)
     t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
     t->schedule_steps = config->schedule_steps > 0 ? config->schedule_steps : t->steps_total;
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
+    t->warmup_steps = schedule_warmup(config->warmup_steps, t->schedule_steps);
+    if (t->warmup_steps > t->schedule_steps)
+        vgg_log(VGG_LOG_WARNING,
+                "--warmup-steps %" PRIu64 " is longer than the schedule of %" PRIu64 " steps: the rate never rises to --lr",
+                t->warmup_steps, t->schedule_steps);
 }
 
 /* Completes the step's configuration: the largest batch, and the exchange and algorithms that a resumed run takes again. */

@@ -8,7 +8,7 @@
 #include "app/command.h"
 #include "app/options/options.h"
 
-enum { WORDS_MAX = 16, TEXT_BYTES = 512 };
+enum { WORDS_MAX = 24, TEXT_BYTES = 512 };
 
 /* Parses "vgg11_dist" and the words up to NULL. */
 static vgg_status parse(options *o, const char *const *words)
@@ -216,9 +216,90 @@ START_TEST(resume_takes_an_optional_value)
     accept(&o, WORDS("--resume", "--lr", "0.5"));
     ck_assert_str_eq(o.resume, option_find("resume")->bare);
     options_clear(&o);
+    const char *const *const forms[] = {WORDS("--resume=a/run"), WORDS("--resume", "a/run"), WORDS("train", "--resume", "a/run"),
+                                        WORDS("--quiet", "--resume", "a/run", "--lr", "0.5")};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        accept(&o, forms[i]);
+        ck_assert_str_eq(o.resume, "a/run");
+        ck_assert_ptr_eq(o.command, command_find("train"));
+        options_clear(&o);
+    }
     accept(&o, WORDS("--resume=auto"));
     ck_assert_str_eq(o.resume, "auto");
     options_clear(&o);
+    accept(&o, WORDS("--output", "x", "--resume"));
+    ck_assert_str_eq(o.resume, option_find("resume")->bare);
+    options_clear(&o);
+    refuse(WORDS("--resume", "a/run", "another"), WORDS("'another'"));
+    refuse(WORDS("--resume", ""), WORDS("--resume ''"));
+}
+END_TEST
+
+START_TEST(warm_up_may_be_left_to_the_program)
+{
+    options o;
+    accept(&o, WORDS("--quiet"));
+    ck_assert_uint_eq(o.warmup_steps, OPTION_AUTO);
+    options_clear(&o);
+    accept(&o, WORDS("--warmup-steps", "0", "--warmup-steps", "auto"));
+    ck_assert_uint_eq(o.warmup_steps, OPTION_AUTO);
+    options_clear(&o);
+    refuse(WORDS("--epochs", "auto"), WORDS("--epochs 'auto'"));
+    refuse(WORDS("--warmup-steps", "automatic"), WORDS("--warmup-steps 'automatic'", "or auto"));
+}
+END_TEST
+
+/* To the last bit: the files keep fifteen digits of it. */
+START_TEST(a_resumed_run_has_the_training_of_its_checkpoint)
+{
+    options first, second, resumed;
+    accept(&first, WORDS("--batch-size", "17", "--weight-decay", "0.12345678901234567", "--epochs", "9", "--no-nesterov", "--keep",
+                         "7", "--schedule", "constant", "--max-steps", "3", "--threads", "2", "--data", "some/where"));
+    char *json = options_json(&first, SCOPE_PART);
+    accept(&second, WORDS("--epochs", "10", "--momentum", "0.9", "--output", "x"));
+    ck_assert_int_eq(options_resume(&second, "file", json, &resumed), VGG_OK);
+    ck_assert(memcmp(&resumed.lr, &first.lr, sizeof first.lr) == 0);
+    ck_assert(memcmp(&resumed.weight_decay, &first.weight_decay, sizeof first.weight_decay) == 0);
+    ck_assert_uint_eq(resumed.batch_size, 17);
+    ck_assert_uint_eq(resumed.epochs, 10);
+    ck_assert(resumed.no_nesterov);
+    ck_assert_uint_eq(resumed.keep, 7);
+    ck_assert_uint_eq(resumed.warmup_steps, OPTION_AUTO);
+    ck_assert_str_eq(resumed.schedule, "constant");
+    ck_assert_str_eq(resumed.data, "some/where");
+    ck_assert_uint_eq(resumed.max_steps, 0);
+    ck_assert_uint_eq(resumed.threads, 0);
+    ck_assert_str_eq(resumed.output, "x");
+    options_clear(&resumed);
+    options_clear(&second);
+    options_clear(&first);
+    free(json);
+}
+END_TEST
+
+static vgg_status resume_with(const char *const *words, const char *json)
+{
+    options o, resumed;
+    accept(&o, words);
+    vgg_status status = options_resume(&o, "a file", json, &resumed);
+    options_clear(&resumed);
+    options_clear(&o);
+    return status;
+}
+
+/* Of an older program, a newer one, or of somebody who means no good. */
+START_TEST(options_of_a_checkpoint_are_not_trusted)
+{
+    ck_assert_int_eq(resume_with(WORDS("--quiet"), NULL), VGG_OK);
+    ck_assert_int_eq(resume_with(WORDS("--quiet"), ""), VGG_OK);
+    ck_assert_int_eq(resume_with(WORDS("--quiet"), "{\"bogus\": [1], \"trace\": \"/etc/x\", \"slices\": 4}"), VGG_OK);
+    ck_assert_int_eq(resume_with(WORDS("--lr", "1"), "{\"lr\": -1}"), VGG_OK);
+    static const char *const bad[] = {
+        "{\"lr\": -1}", "{\"lr\": [1]}", "{\"epochs\": 0}", "{\"init\": \"no-such\"}", "[]", "{", "{\"data\": \"a\\nb\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ck_assert_msg(resume_with(WORDS("--quiet"), bad[i]) == VGG_BAD_CHECKPOINT, "%s is taken", bad[i]);
+        ck_assert_ptr_nonnull(strstr(vgg_message(), "a file: "));
+    }
 }
 END_TEST
 
@@ -301,6 +382,30 @@ START_TEST(a_file_may_serve_several_commands)
 }
 END_TEST
 
+/* It may be anybody's, and files are written as its user. */
+START_TEST(json_says_not_where_files_are)
+{
+    options o;
+    accept(&o,
+           WORDS("--config", write_config("{\"options\": {\"trace\": \"t\", \"lr\": 0.5, \"output\": \"o\", \"plan-cache\": \"p\", "
+                                          "\"resume\": \"r\", \"data\": \"d\"}}")));
+    ck_assert_ptr_null(o.trace);
+    ck_assert_ptr_null(o.output);
+    ck_assert_ptr_null(o.plan_cache);
+    ck_assert_ptr_null(o.resume);
+    ck_assert_str_eq(o.data, "d");
+    ck_assert_double_eq(o.lr, 0.5);
+    ck_assert_str_eq(o.passed_over, "trace, output, plan-cache, resume");
+    options_clear(&o);
+    accept(&o, WORDS("--config", write_config("trace = t\noutput = o\nplan-cache = p\n")));
+    ck_assert_str_eq(o.trace, "t");
+    ck_assert_str_eq(o.output, "o");
+    ck_assert_str_eq(o.plan_cache, "p");
+    ck_assert_str_eq(o.passed_over, "");
+    options_clear(&o);
+}
+END_TEST
+
 /* What config.json says brings the same run about. */
 START_TEST(the_json_comes_back_as_a_configuration)
 {
@@ -327,12 +432,12 @@ END_TEST
 START_TEST(checkpoints_keep_what_changes_weights)
 {
     options o;
-    accept(&o, WORDS("--keep", "7"));
-    char *json = options_json(&o, SCOPE_RESULT);
+    accept(&o, WORDS("--progress", "none"));
+    char *json = options_json(&o, SCOPE_PART);
     json_t *root = json_loads(json, 0, NULL);
     ck_assert_ptr_nonnull(json_object_get(root, "lr"));
     ck_assert_ptr_nonnull(json_object_get(root, "resize"));
-    ck_assert_ptr_null(json_object_get(root, "keep"));
+    ck_assert_ptr_null(json_object_get(root, "progress"));
     ck_assert_ptr_null(json_object_get(root, "output"));
     json_decref(root);
     free(json);
@@ -353,7 +458,7 @@ START_TEST(help_has_each_option_and_choice)
         for (const option_row *row = option_table; row->name; row++) {
             char word[TEXT_BYTES];
             option_choice choice;
-            snprintf(word, sizeof word, "\n  --%s%s", row->name, !row->argument ? "" : row->bare ? "[=" : " ");
+            snprintf(word, sizeof word, "\n  --%s%s", row->name, !row->argument ? "" : row->bare ? " [" : " ");
             ck_assert_msg((strstr(text, word) != NULL) == ((row->commands & command->bit) != 0), "%s: --%s", command->name,
                           row->name);
             for (size_t i = 0; row->choices && (row->commands & command->bit) && row->choices(i, &choice); i++) {
@@ -405,6 +510,10 @@ int main(void)
     tcase_add_test(cases, messages_are_short_and_printable);
     tcase_add_test(cases, text_must_be_one_line_of_utf8);
     tcase_add_test(cases, resume_takes_an_optional_value);
+    tcase_add_test(cases, warm_up_may_be_left_to_the_program);
+    tcase_add_test(cases, a_resumed_run_has_the_training_of_its_checkpoint);
+    tcase_add_test(cases, options_of_a_checkpoint_are_not_trusted);
+    tcase_add_test(cases, json_says_not_where_files_are);
     tcase_add_test(cases, a_preset_gives_way_to_what_is_named);
     tcase_add_test(cases, the_rate_follows_the_batch_unless_named);
     tcase_add_test(cases, a_file_of_lines_is_read);

@@ -481,14 +481,44 @@ START_TEST(old_ones_and_leftovers_are_pruned)
     snprintf(mine, sizeof mine, "%s/notes.txt", other);
     fclose(fopen(stale, "w")), fclose(fopen(mine, "w"));
     checkpoint_path(other, 1, path);
-    ck_assert_int_eq(checkpoint_prune(other, 2, path), VGG_OK);
-    const bool stays[] = {true, false, false, true, true};
+    ck_assert_int_eq(checkpoint_prune(other, 2, path, (checkpoint_steps){(const uint64_t[]){7, 3}, 2}), VGG_OK);
+    const bool stays[] = {true, false, true, true, true};
     for (uint64_t step = 1; step <= 5; step++) {
         checkpoint_path(other, step, path);
         ck_assert_int_eq(access(path, F_OK) == 0, stays[step - 1]);
     }
     ck_assert_int_ne(access(stale, F_OK), 0);
     ck_assert_int_eq(access(mine, F_OK), 0);
+    support_remove_folder(other);
+    free(other);
+}
+END_TEST
+
+static bool has_step(const char *holder, uint64_t step)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(holder, step, path);
+    return access(path, F_OK) == 0;
+}
+
+/* The second cannot be moved, as if the process had ended there: the newest is still the newest, and once more is enough. */
+START_TEST(later_ones_are_set_aside_the_newest_last)
+{
+    char *other = support_make_folder(), path[CHECKPOINT_PATH_MAX], aside[CHECKPOINT_PATH_MAX], obstacle[CHECKPOINT_PATH_MAX];
+    for (uint64_t step = 1; step <= 5; step++) {
+        checkpoint_path(other, step, path);
+        fclose(fopen(path, "w"));
+    }
+    snprintf(aside, sizeof aside, "%s/aside", other);
+    checkpoint_path(aside, 4, obstacle);
+    ck_assert_int_eq(mkdir(aside, 0700), 0);
+    ck_assert_int_eq(mkdir(obstacle, 0700), 0);
+    ck_assert_int_eq(checkpoint_set_aside(other, 2, aside), VGG_IO_ERROR);
+    ck_assert(has_step(aside, 3) && !has_step(other, 3) && has_step(other, 4) && has_step(other, 5));
+    ck_assert_int_eq(rmdir(obstacle), 0);
+    ck_assert_int_eq(checkpoint_set_aside(other, 2, aside), VGG_OK);
+    for (uint64_t step = 1; step <= 5; step++)
+        ck_assert(has_step(other, step) == (step <= 2) && has_step(aside, step) == (step > 2));
     support_remove_folder(other);
     free(other);
 }
@@ -528,6 +558,7 @@ int main(void)
     tcase_add_test(tests, failed_save_leaves_the_old_one);
     tcase_add_test(tests, newest_sound_one_is_found);
     tcase_add_test(tests, old_ones_and_leftovers_are_pruned);
+    tcase_add_test(tests, later_ones_are_set_aside_the_newest_last);
     tcase_add_test(tests, alias_replaces_the_old_one);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

@@ -128,7 +128,10 @@ static const char *event_of(const json_t *object) { return json_string_value(jso
 static void record(uint64_t resume_step, uint64_t first, uint64_t last, bool end)
 {
     recorder *r;
-    ck_assert_int_eq(recorder_open(support_folder, resume_step, "{\"lr\":0.05}", &r), VGG_OK);
+    char *aside = support_make_folder();
+    ck_assert_int_eq(recorder_open(support_folder, resume_step, aside, "{\"lr\":0.05}", &r), VGG_OK);
+    support_remove_folder(aside);
+    free(aside);
     emit_steps(recorder_observer(r), first, last);
     if (end) emit_end(recorder_observer(r));
     recorder_close(r);
@@ -160,7 +163,7 @@ START_TEST(each_line_is_there_at_once)
 {
     recorder *r;
     json_t *lines[LINES_MAX];
-    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
     emit_steps(recorder_observer(r), 1, 3);
     int count = read_metrics(lines);
     ck_assert_int_eq(count, 4);
@@ -172,7 +175,7 @@ END_TEST
 START_TEST(numbers_that_are_not_finite_become_null)
 {
     recorder *r;
-    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
     run_step_event event = step_event(1);
     event.loss = NAN;
     event.grad_norm = INFINITY;
@@ -212,6 +215,34 @@ START_TEST(resuming_cuts_off_what_will_be_repeated)
 }
 END_TEST
 
+START_TEST(what_is_cut_off_is_kept)
+{
+    recorder *r;
+    char kept[PATH_BYTES], *aside = support_make_folder(), text[4096] = "";
+    record(0, 1, 6, false);
+    append_text("{\"event\":\"step\",\"st");
+    ck_assert_int_eq(recorder_open(support_folder, 4, aside, NULL, &r), VGG_OK);
+    recorder_close(r);
+    snprintf(kept, sizeof kept, "%s/metrics.jsonl", aside);
+    FILE *file = fopen(kept, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_gt(fread(text, 1, sizeof text - 1, file), 0);
+    fclose(file);
+    ck_assert_int_eq(strncmp(text, "{\"event\":\"step\",\"step\":5,", 25), 0);
+    ck_assert_ptr_nonnull(strstr(text, "}\n{\"event\":\"step\",\"step\":6,"));
+    ck_assert_ptr_nonnull(strstr(text, "}\n{\"event\":\"step\",\"st"));
+    ck_assert_str_eq(strrchr(text, '\n') + 1, "{\"event\":\"step\",\"st");
+    /* There it is already, and nobody may lose it: the file of the run stays as it is. */
+    ck_assert_int_eq(recorder_open(support_folder, 2, aside, NULL, &r), VGG_IO_ERROR);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines);
+    ck_assert_int_eq(count, 5);
+    forget(lines, count);
+    support_remove_folder(aside);
+    free(aside);
+}
+END_TEST
+
 START_TEST(a_torn_line_alone_is_cut_off)
 {
     record(0, 1, 4, false);
@@ -248,7 +279,7 @@ END_TEST
 START_TEST(a_folder_that_is_missing_is_an_error)
 {
     recorder *r = NULL;
-    ck_assert_int_eq(recorder_open(in_folder("nowhere"), 0, NULL, &r), VGG_IO_ERROR);
+    ck_assert_int_eq(recorder_open(in_folder("nowhere"), 0, support_folder, NULL, &r), VGG_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(vgg_message(), "nowhere/metrics.jsonl"));
     recorder_close(NULL);
 }
@@ -267,6 +298,24 @@ START_TEST(the_summary_has_the_outcome)
     ck_assert_double_eq(number(root, "step_s"), 0.25);
     ck_assert_double_eq(number(root, "exchange_s"), 0.0625);
     ck_assert_int_ne(access(in_folder(".summary.json.tmp"), F_OK), 0);
+    json_decref(root);
+}
+END_TEST
+
+/* The first process is killed after its third step, which the second repeats. */
+START_TEST(the_summary_is_of_all_processes)
+{
+    record(0, 1, 3, false);
+    record(2, 3, 8, true);
+    record(8, 9, 10, true);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    ck_assert_double_eq(number(root, "processes"), 3);
+    ck_assert_double_eq(number(root, "evaluations"), 2);
+    ck_assert_double_eq(number(root, "images"), 8 * 16 + 128); /* by the lines of steps, and as the last process' end has it */
+    ck_assert_double_eq_tol(number(root, "train_s"), 8 * 0.25 + 2, 1e-9);
+    ck_assert_double_eq_tol(number(root, "wall_s"), 2 * 0.25 + 2 * 3, 1e-9);
+    ck_assert_double_eq(number(root, "memory_peak_bytes"), 1000);
     json_decref(root);
 }
 END_TEST
@@ -345,7 +394,7 @@ START_TEST(a_line_cut_short_leaves_nothing_behind)
 {
     metrics_file file;
     struct rlimit before, tight;
-    ck_assert_int_eq(metrics_file_open(&file, in_folder("metrics.jsonl"), 0), VGG_OK);
+    ck_assert_int_eq(metrics_file_open(&file, in_folder("metrics.jsonl"), 0, support_folder), VGG_OK);
     metrics_file_append(&file, json_pack("{s:i}", "step", 1));
     getrlimit(RLIMIT_FSIZE, &before);
     tight = before;
@@ -403,11 +452,13 @@ int main(void)
     tcase_add_test(cases, each_line_is_there_at_once);
     tcase_add_test(cases, numbers_that_are_not_finite_become_null);
     tcase_add_test(cases, resuming_cuts_off_what_will_be_repeated);
+    tcase_add_test(cases, what_is_cut_off_is_kept);
     tcase_add_test(cases, a_torn_line_alone_is_cut_off);
     tcase_add_test(cases, a_fresh_run_empties_the_file);
     tcase_add_test(cases, resuming_without_a_file_begins_one);
     tcase_add_test(cases, a_folder_that_is_missing_is_an_error);
     tcase_add_test(cases, the_summary_has_the_outcome);
+    tcase_add_test(cases, the_summary_is_of_all_processes);
     tcase_add_test(cases, no_end_no_summary);
     tcase_add_test(cases, plots_are_drawn);
     tcase_add_test(cases, without_gnuplot_there_are_no_plots);

@@ -156,10 +156,10 @@ START_TEST(a_stop_leaves_the_schedule_alone)
 }
 END_TEST
 
-/* The first step, in mid-epoch, the edge of an epoch, and the end, where nothing is left to do. */
+/* The first step, the edge of an epoch, and in mid-epoch. */
 START_TEST(goes_on_to_the_same_bits)
 {
-    static const int stops[] = {1, STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH - 1, STEPS};
+    static const int stops[] = {1, STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH - 1};
     int from = stops[_i];
     run_record record;
     char start[CHECKPOINT_PATH_MAX];
@@ -171,7 +171,59 @@ START_TEST(goes_on_to_the_same_bits)
     expect(config, &record, VGG_OK, start);
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || same_tail(&record, from), "steps after resuming");
-    ranks_assert(!first || from == STEPS || runs_same_file(whole, config.output, STEPS), "files at the end");
+    ranks_assert(!first || runs_same_file(whole, config.output, STEPS), "files at the end");
+}
+END_TEST
+
+static vgg_status count_beginning(void *context, const run_start_event *event)
+{
+    (void)event;
+    ++*(int *)context;
+    return VGG_OK;
+}
+
+static vgg_status refuse_beginning(void *context, const run_start_event *event)
+{
+    (void)context;
+    return vgg_fail(VGG_IO_ERROR, "no room after step %d", (int)event->step);
+}
+
+static bool is_empty(const char *folder)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    snprintf(path, sizeof path, "%s/best.safetensors", folder);
+    bool empty = access(path, F_OK) != 0;
+    for (uint64_t step = 0; step <= STEPS; step++) empty = empty && access(path_of(folder, step), F_OK) != 0;
+    return empty;
+}
+
+/* Neither by its epochs nor by its steps is anything left: nothing begins, nobody is told, nothing is written. */
+START_TEST(a_run_that_is_complete_is_left_alone)
+{
+    run_record record;
+    int begun = 0;
+    train_config config = config_of();
+    config.resume = path_of(whole, _i ? STEPS : 2 * STEPS_PER_EPOCH);
+    if (_i == 0) config.epochs = 2, config.max_steps = 0;
+    config.begin = count_beginning;
+    config.begin_context = &begun;
+    config.output = runs_fresh_folder();
+    config.checkpoint_every = 1;
+    expect(config, &record, VGG_OK, "complete");
+    bool nothing = begun == 0 && record.ends == 0 && record.step_count == 0 && record.eval_count == 0 && record.start_step == 0;
+    ranks_assert(nothing && is_empty(config.output), "nothing is done");
+}
+END_TEST
+
+/* What cannot be written to is found out on one rank, and all end. */
+START_TEST(a_beginning_that_fails_ends_all)
+{
+    run_record record;
+    train_config config = config_of();
+    config.resume = path_of(whole, 2);
+    config.begin = refuse_beginning;
+    expect(config, &record, VGG_IO_ERROR, "refused by its caller");
+    ranks_assert(strstr(vgg_message(), "no room after step 2") && record.ends == 0 && record.step_count == 0, vgg_message());
 }
 END_TEST
 
@@ -218,7 +270,11 @@ START_TEST(another_recipe_is_refused)
     train_config config = config_of();
     config.resume = path_of(whole, 2);
     misfits[_i].change(&config);
+    int begun = 0;
+    config.begin = count_beginning;
+    config.begin_context = &begun;
     runs_expect(&config, VGG_BAD_CHECKPOINT, misfits[_i].asked);
+    ranks_assert(begun == 0, "it has not begun");
     ranks_assert(strstr(vgg_message(), misfits[_i].saved) && strstr(vgg_message(), misfits[_i].asked), vgg_message());
 }
 END_TEST
@@ -297,7 +353,9 @@ static Suite *make_suite(void)
     tcase_add_test(tests, the_rate_follows_the_schedules_own_length);
     tcase_add_test(tests, an_epochs_line_is_the_mean_over_its_steps);
     tcase_add_test(tests, a_stop_leaves_the_schedule_alone);
-    tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, 4);
+    tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, 3);
+    tcase_add_loop_test(tests, a_run_that_is_complete_is_left_alone, 0, 2);
+    tcase_add_test(tests, a_beginning_that_fails_ends_all);
     tcase_add_loop_test(tests, goes_on_to_the_same_bits_in_bf16, 0, sizeof bf16_rows / sizeof bf16_rows[0]);
     tcase_add_loop_test(tests, another_recipe_is_refused, 0, sizeof misfits / sizeof misfits[0]);
     tcase_add_loop_test(tests, a_state_that_contradicts_itself_is_refused, 0, sizeof contradictions / sizeof contradictions[0]);

@@ -36,6 +36,16 @@ START_TEST(edges_stay_in_range)
 }
 END_TEST
 
+START_TEST(a_short_run_warms_up_for_a_tenth)
+{
+    static const uint64_t lengths[][2] = {{0, 0}, {9, 0}, {47, 4}, {999, 99}, {1000, 100}, {100000, 100}};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+        ck_assert_uint_eq(schedule_warmup(SCHEDULE_WARMUP_AUTO, lengths[i][0]), lengths[i][1]);
+    ck_assert_uint_eq(schedule_warmup(500, 47), 500);
+    ck_assert_uint_eq(schedule_warmup(0, 1000), 0);
+}
+END_TEST
+
 START_TEST(names_are_found)
 {
     for (const schedule_shape *shape = schedule_shapes; shape->name; shape++) ck_assert_ptr_eq(schedule_find(shape->name), shape);
@@ -50,6 +60,7 @@ int main(void)
     tcase_add_test(tests, warm_up_is_linear);
     tcase_add_test(tests, cosine_falls_to_zero);
     tcase_add_test(tests, edges_stay_in_range);
+    tcase_add_test(tests, a_short_run_warms_up_for_a_tenth);
     tcase_add_test(tests, names_are_found);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

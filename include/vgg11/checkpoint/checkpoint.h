@@ -70,8 +70,17 @@ void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PAT
  * not. VGG_BAD_CHECKPOINT if there is none. */
 vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX]);
 
+typedef struct {
+    const uint64_t *steps;
+    size_t count;
+} checkpoint_steps;
+
 /* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and temporary
- * files of interrupted saves. Never the file named `spare` (may be NULL). */
-vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare);
+ * files of interrupted saves. Never the file named `spare` (may be NULL), nor those of the steps `spared`. */
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared);
+
+/* Moves the files checkpoint-*.safetensors of `folder` that are of later steps than `step` into the folder `aside`, and then
+ * best.safetensors if it is: the newest checkpoint last, so that it stays the newest until all others are gone. */
+vgg_status checkpoint_set_aside(const char *folder, uint64_t step, const char *aside);
 
 #endif

@@ -11,8 +11,9 @@
 typedef struct recorder recorder;
 
 /* Opens <folder>/metrics.jsonl. With `resume_step` > 0 it is continued: lines of later steps, and a torn last line, are
- * cut off first (they are going to be repeated). VGG_IO_ERROR if that fails. `config_json` goes into the summary. */
-vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *config_json, recorder **out);
+ * cut off first, and kept in <aside>/metrics.jsonl; with 0 all lines are. VGG_IO_ERROR if that fails. `config_json` goes into the
+ * summary. */
+vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *aside, const char *config_json, recorder **out);
 
 /* Flushes and closes; warns once if any write failed. Writes summary.json if the run's end was seen, and plots/ (SVG, by
  * gnuplot where it is installed; silently not otherwise). NULL is fine. */

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#define SCHEDULE_WARMUP_AUTO UINT64_MAX
+
 typedef struct {
     const char *name;
     const char *good_when;
@@ -14,6 +16,10 @@ typedef struct {
 /* Ended by a row whose name is NULL: cosine (Loshchilov & Hutter, arXiv:1608.03983, one cycle to zero), constant. */
 extern const schedule_shape schedule_shapes[];
 const schedule_shape *schedule_find(const char *name);
+
+/* The steps of warm-up that were asked for; for SCHEDULE_WARMUP_AUTO 100, but no more than a tenth of `steps`: a short run would
+ * end before its rate has risen. */
+uint64_t schedule_warmup(uint64_t asked, uint64_t steps);
 
 /* Learning rate of step `step` (0 for the first) of `steps`: linear from base / warmup to base over `warmup` steps (Goyal et al.,
  * arXiv:1706.02677), then base times the shape's factor; from step `steps` on, the rate at which the shape ends. */

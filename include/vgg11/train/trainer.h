@@ -7,8 +7,10 @@
 
 #include "vgg11/base/run_events.h"
 #include "vgg11/base/status.h"
+#include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/comm/comm.h"
 #include "vgg11/train/optimizer.h"
+#include "vgg11/train/schedule.h"
 #include "vgg11/train/step.h"
 
 typedef struct {
@@ -32,22 +34,28 @@ typedef struct {
     optimizer_config optimizer;
     const char *schedule;
     uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
-    uint64_t warmup_steps;
+    uint64_t warmup_steps;   /* or SCHEDULE_WARMUP_AUTO */
     bool shuffle;
     uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
     const char *output;            /* run folder, which exists; NULL: write nothing */
     uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
     uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
     uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
+    checkpoint_steps spared;       /* checkpoints in `output` that are never removed */
     const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
     const char *config_json;       /* stored in checkpoints; belongs to the caller */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
+    /* Called once, on rank 0, when nothing is left that could refuse the run: the data is read, the checkpoint accepted, the memory
+     * there. Before it nothing is changed in `output`, and no observer is called: it may still fill in their functions. The run
+     * fails if it fails. NULL for nothing to do. */
+    vgg_status (*begin)(void *context, const run_start_event *event);
+    void *begin_context;
 } train_config;
 
 /* Collective; the same status on all ranks. VGG_STOPPED after SIGUSR1, with a checkpoint saved; VGG_DIVERGED if the loss or a norm
  * is not finite or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signal while it runs, see
- * stop_signal.h. */
+ * stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif

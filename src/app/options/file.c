@@ -7,6 +7,7 @@
 
 #include "app/options/assignment.h"
 #include "app/options/value.h"
+#include "vgg11/base/log.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, WHERE_BYTES = OPTION_TEXT_MAX + 128 };
 
@@ -91,6 +92,15 @@ static bool plain_text(const json_t *value, char text[OPTION_TEXT_MAX])
     return true;
 }
 
+/* Of an option that says, for one call, where to write or what to go on from. */
+static bool names_a_place(const option_row *row) { return row && row->type == OPTION_TEXT && row->scope == SCOPE_CALL; }
+
+static void pass_over(assignment_list *list, const option_row *row)
+{
+    size_t used = strlen(list->passed_over), room = sizeof list->passed_over - used;
+    snprintf(list->passed_over + used, room, "%s%s", used ? ", " : "", row->name);
+}
+
 static vgg_status read_object(const char *path, const json_t *object, assignment_list *list)
 {
     char where[WHERE_BYTES], text[OPTION_TEXT_MAX];
@@ -99,7 +109,12 @@ static vgg_status read_object(const char *path, const json_t *object, assignment
     json_t *value;
     json_object_foreach((json_t *)object, name, value)
     {
+        const option_row *row = option_find(name);
         if (json_is_null(value)) continue;
+        if (belongs_in_file(row) && names_a_place(row)) {
+            pass_over(list, row);
+            continue;
+        }
         if (!plain_text(value, text)) return vgg_fail(VGG_BAD_OPTION, "%s\"%.40s\": expected a single value", where, name);
         VGG_TRY(add(list, where, name, text));
     }
@@ -124,5 +139,33 @@ vgg_status option_file_read(const char *path, assignment_list *list)
     char *first = text + strspn(text, " \t\r\n");
     vgg_status status = *first == '{' ? read_json(path, text, list) : read_lines(path, text, list);
     free(text);
+    return status;
+}
+
+void options_tell(const options *o)
+{
+    if (*o->passed_over)
+        vgg_log(VGG_LOG_WARNING, "%s: a run's own file may not say where files are; passed over: %s", o->config, o->passed_over);
+}
+
+vgg_status option_training_read(const char *path, const char *text, unsigned command, assignment_list *list)
+{
+    char where[WHERE_BYTES], written[OPTION_TEXT_MAX];
+    json_error_t error;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error), *value;
+    vgg_status status = json_is_object(root) ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: its options are no JSON object", path);
+    const char *name;
+    json_object_foreach(root, name, value)
+    {
+        const option_row *row = option_find(name);
+        bool wanted = row && row->scope == SCOPE_TRAINING && (row->commands & command) && !json_is_null(value);
+        if (!wanted || status != VGG_OK) continue;
+        snprintf(where, sizeof where, "%.3900s: %s", path, row->name);
+        if (plain_text(value, written))
+            status = assignment_add(list, row, written, where);
+        else
+            status = vgg_fail(VGG_BAD_CHECKPOINT, "%s: expected a single value", where);
+    }
+    json_decref(root);
     return status;
 }

@@ -43,7 +43,7 @@ static void print_option(const option_row *row, FILE *out)
 {
     char text[TEXT_BYTES];
     snprintf(text, sizeof text, row->fallback ? "%s (default %s)" : "%s", row->help, row->fallback);
-    const char *form = !row->argument ? "  --%s" : row->bare ? "  --%s[=%s]" : "  --%s %s";
+    const char *form = !row->argument ? "  --%s" : row->bare ? "  --%s [%s]" : "  --%s %s";
     char head[LINE_BYTES];
     snprintf(head, sizeof head, form, row->name, row->argument);
     int at = fprintf(out, "%s", head);

@@ -11,7 +11,9 @@
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 
-enum { OPTION_ROWS_MAX = 64, OPTION_TEXT_MAX = 4000 };
+enum { OPTION_ROWS_MAX = 64, OPTION_TEXT_MAX = 4000, OPTION_PASSED_OVER_MAX = 128 };
+
+#define OPTION_AUTO UINT64_MAX /* value of a count that was left to the program: "auto" */
 
 struct command_row;
 
@@ -21,7 +23,8 @@ typedef struct {
     char **words;     /* owned; point into argv */
     char **arguments; /* what follows the command, within words */
     int argument_count;
-    bool given[OPTION_ROWS_MAX]; /* by row: named by the user, in a file or by a preset */
+    bool given[OPTION_ROWS_MAX];              /* by row: named by the user, in a file or by a preset */
+    char passed_over[OPTION_PASSED_OVER_MAX]; /* "output, trace": in a file that may not name them */
 
     char *data;
     uint64_t train_samples;
@@ -82,8 +85,9 @@ typedef struct {
 
 typedef enum { OPTION_FLAG, OPTION_COUNT, OPTION_REAL, OPTION_CHOICE, OPTION_TEXT } option_type;
 
-/* What an option can change: the weights (kept in checkpoints), else the run (kept in config.json), else this call alone. */
-typedef enum { SCOPE_RESULT, SCOPE_RUN, SCOPE_CALL } option_scope;
+/* What an option describes: the training (kept in checkpoints, from which a resumed run takes it), else how this call computes its
+ * part of it (kept there to be seen), else the run (kept in config.json), else this call alone. */
+typedef enum { SCOPE_TRAINING, SCOPE_PART, SCOPE_RUN, SCOPE_CALL } option_scope;
 
 /* A row of a table whose names an option takes. */
 typedef struct {
@@ -101,8 +105,9 @@ typedef struct {
     option_type type;
     size_t offset;          /* in options */
     const char *fallback;   /* default, as a user would write it; NULL for none */
-    const char *bare;       /* value of --name without =VALUE; NULL if a value must follow */
+    const char *bare;       /* value of --name where no value follows; NULL if one must */
     uint64_t least, most;   /* OPTION_COUNT */
+    bool automatic;         /* OPTION_COUNT: "auto" will do */
     double low, high;       /* OPTION_REAL */
     option_choices choices; /* OPTION_CHOICE: the values; OPTION_TEXT: those that --help explains */
     int group;              /* index of option_groups */
@@ -122,6 +127,14 @@ const option_row *option_find(const char *name);
  * nothing. options_clear() frees in any case. */
 vgg_status options_parse(int argc, char **argv, options *o);
 void options_clear(options *o);
+
+/* The options of a run that goes on from the checkpoint `path`, whose own options are the JSON text `config_json` (NULL for none):
+ * those of SCOPE_TRAINING that `o` was not given come from there, and of those that it was, one line says what they were.
+ * VGG_BAD_CHECKPOINT if a value is none of its option's. `resumed` is cleared in any case, and must not outlive `o`. */
+vgg_status options_resume(const options *o, const char *path, const char *config_json, options *resumed);
+
+/* Says what of a configuration file was passed over. */
+void options_tell(const options *o);
 
 /* Whether the user named the option that fills the member at `offset`. */
 bool options_given(const options *o, size_t offset);

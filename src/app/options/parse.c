@@ -1,6 +1,5 @@
 /* The command line. */
 #include <argp.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +27,8 @@ static error_t take(int key, char *value, struct argp_state *state)
     if (key == ARGP_KEY_ERROR) line->stop = state->next;
     if (key < KEY_FIRST || key >= KEY_FIRST + OPTION_ROWS_MAX) return ARGP_ERR_UNKNOWN;
     const option_row *row = &option_table[key - KEY_FIRST];
+    bool follows = !value && row->bare && state->next < state->argc && *state->argv[state->next] != '-';
+    if (follows) value = state->argv[state->next++]; /* argp takes such a value behind '=' only */
     char where[WHERE_BYTES];
     snprintf(where, sizeof where, "--%s", row->name);
     const char *otherwise = row->type == OPTION_FLAG ? "true" : row->bare;
@@ -185,14 +186,6 @@ static vgg_status set_defaults(options *o)
     return VGG_OK;
 }
 
-/* A rate that was not given, or given as 0, follows the batch size by its square root, which keeps the noise of the steps alike
- * (Krizhevsky, arXiv:1404.5997, section 5); 0.05 was found by trial at 128. */
-static void derive_rate(options *o)
-{
-    enum { REFERENCE_BATCH = 128 };
-    if (o->lr == 0) o->lr = 0.05 * sqrt((double)o->batch_size / REFERENCE_BATCH);
-}
-
 static vgg_status apply_all(options *o, const assignment_list *line, assignment_list *file)
 {
     const char *config = assignment_last(line, "config");
@@ -202,7 +195,7 @@ static vgg_status apply_all(options *o, const assignment_list *line, assignment_
     if (o->command->bit & option_find("preset")->commands) VGG_TRY(apply_preset(o, name, 0));
     VGG_TRY(apply(o, file, false));
     VGG_TRY(apply(o, line, true));
-    derive_rate(o);
+    option_derive_rate(o);
     return VGG_OK;
 }
 
@@ -222,6 +215,7 @@ vgg_status options_parse(int argc, char **argv, options *o)
     if (runs) status = set_defaults(o);
     if (runs && status == VGG_OK) status = apply_all(o, &line.list, &file);
     if (runs && status == VGG_OK) status = check_arguments(o);
+    strcpy(o->passed_over, file.passed_over);
     assignment_free(&line.list);
     assignment_free(&file);
     return status;

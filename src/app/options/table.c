@@ -133,7 +133,7 @@ const option_row option_table[] = {
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
     {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
-    {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
+    {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN), .scope = SCOPE_PART,
      .help = "stop after N steps, as if interrupted there: the schedule of the rate stays that of all epochs; 0: no limit"},
     {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL | BENCH),
      .help = "images whose mean gradient makes one step, over all ranks together"},
@@ -150,11 +150,11 @@ const option_row option_table[] = {
     {CHOICE("schedule", schedule, walk_schedule), .fallback = "cosine", IN(STEP, TRAIN), .help = "learning rate after warm-up"},
     {COUNT("schedule-steps", schedule_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
      .help = "length of the schedule, warm-up included, after which the rate stays what it has become; 0: that of all epochs"},
-    {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .fallback = "100", IN(STEP, TRAIN),
-     .help = "steps of rising learning rate at the start"},
+    {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .automatic = true, .fallback = "auto", IN(STEP, TRAIN),
+     .help = "steps of rising learning rate at the start; auto: 100, but at most a tenth of the schedule"},
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN), .help = "samples in the files' order"},
 
-    {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH),
+    {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH), .scope = SCOPE_PART,
      .help = "how ranks add their gradients; exchange_s in metrics.jsonl and summary.json is the part of a step's time that it "
              "did not hide behind computing"},
     {CHOICE("wire", wire, option_wires), .fallback = "fp32", IN(PARALLEL, TRAIN | BENCH),
@@ -162,15 +162,16 @@ const option_row option_table[] = {
     {COUNT("micro-batches", micro_batches, 0, 65536), .former_name = "slices", .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
      .help = "cut each batch into N parts that are added in a fixed order, so that results do not depend on the number of "
              "ranks; 0: as many as ranks"},
-    {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH),
+    {COUNT("bucket", bucket, 0, 1024), .fallback = "0", IN(PARALLEL, TRAIN | BENCH), .scope = SCOPE_PART,
      .help = "MiB that --exchange overlap sends at once; 0: timed at the start, or, where nothing is timed, 4"},
     {FLAG("no-factors", no_factors), IN(PARALLEL, TRAIN | BENCH),
      .help =
          "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
          "of the large ones stay products of two thin matrices until weights are updated with them"},
-    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
-     .help = "threads of each rank; 0: the cores that this rank may use, shared with the node's other ranks"},
-    {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN), .scope = SCOPE_RUN,
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH), .scope = SCOPE_PART,
+     .help = "threads of each rank; 0: $OMP_NUM_THREADS, or else the cores that this rank may use, shared with the node's other "
+             "ranks"},
+    {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN),
      .help =
          "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
          "and those that the last update left; 0: only before evaluations and checkpoints"},
@@ -183,16 +184,19 @@ const option_row option_table[] = {
      .help = "draw layers.svg and roofline.svg there, with gnuplot"},
 
     {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
-    {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+    {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN),
      .help = "epochs between checkpoints; 0: none"},
-    {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+    {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN),
      .help = "steps between checkpoints as well; 0: none"},
-    {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
-     .help = "checkpoints that stay, besides the best; 0: all"},
-    {TEXT("resume", resume, "PATH|auto"), .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
-     .help = "go on from a checkpoint: that file, the newest in that folder, or without PATH the newest in --output; "
-             "auto: as without PATH, or from the start if there is none. Exchange and algorithms stay those of the checkpoint "
-             "unless named otherwise"},
+    {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN),
+     .help = "checkpoints that stay, besides the best and those that --resume named; 0: all"},
+    {TEXT("resume", resume, "RUN|auto"), .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help =
+         "go on from a checkpoint: RUN is that file, or a run folder, whose newest is taken, and unless --output says otherwise "
+         "the run goes on there; without RUN the newest in --output; auto: likewise, or from the start if there is none. What "
+         "describes the training is as in the checkpoint unless named: all of Data, Model and Training but --plan-cache "
+         "and --max-steps; --wire, --micro-batches, --no-factors, --check-every, --checkpoint-*, --keep; and the exchange and "
+         "the algorithms that were chosen. What the folder holds of later steps is set aside in its folder abandoned/"},
     {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
@@ -206,7 +210,8 @@ const option_row option_table[] = {
     {CHOICE("preset", preset, walk_preset), IN(GENERAL, TRAIN), .scope = SCOPE_CALL,
      .help = "a set of options; those named beside it win"},
     {TEXT("config", config, "FILE"), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
-     .help = "read options from lines `name = value`, or from the config.json of a run; the command line wins"},
+     .help = "read options from lines `name = value`, or from the config.json of a run, which may not say where files are "
+             "written; the command line wins"},
     {FLAG("help", help), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
      .help = "print this text (COMMAND --help: that of a command)"},
     {FLAG("version", version), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL, .help = "print the version"},

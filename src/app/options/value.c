@@ -2,13 +2,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/options/value.h"
 #include "app/command.h"
 
-enum { SHOWN_MOST = 60 };
+enum { SHOWN_MOST = 60, REAL_DIGITS = 15 }; /* what any decimal that a user writes survives */
 
 const char *option_shown(const char *value, char shown[OPTION_SHOWN_BYTES])
 {
@@ -34,11 +35,30 @@ static bool set_flag(options *o, const option_row *row, const char *value)
 /* Digits alone: strtoull() would also take spaces, signs and 0x. */
 static bool set_count(options *o, const option_row *row, const char *value)
 {
+    if (row->automatic && strcmp(value, "auto") == 0) {
+        *(uint64_t *)member(o, row) = OPTION_AUTO;
+        return true;
+    }
     if (*value == '\0' || value[strspn(value, "0123456789")] != '\0') return false;
     errno = 0;
     uint64_t number = strtoull(value, NULL, 10);
     *(uint64_t *)member(o, row) = number;
     return errno == 0 && number >= row->least && number <= row->most;
+}
+
+/* As files keep it, so that a run that goes on by what they say computes with the same bits. */
+static double as_kept(double number)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.*g", REAL_DIGITS, number);
+    return strtod(text, NULL);
+}
+
+/* The square root keeps the noise of the steps alike (Krizhevsky, arXiv:1404.5997, section 5); 0.05 was found by trial at 128. */
+void option_derive_rate(options *o)
+{
+    enum { REFERENCE_BATCH = 128 };
+    if (o->lr == 0) o->lr = as_kept(0.05 * sqrt((double)o->batch_size / REFERENCE_BATCH));
 }
 
 /* Decimal notation alone: strtod() would also take spaces, hexadecimal, inf and nan. */
@@ -48,7 +68,7 @@ static bool set_real(options *o, const option_row *row, const char *value)
     char *end;
     errno = 0;
     double number = strtod(value, &end);
-    *(double *)member(o, row) = number;
+    *(double *)member(o, row) = as_kept(number);
     return errno == 0 && *end == '\0' && number >= row->low && number <= row->high;
 }
 
@@ -88,7 +108,8 @@ static void expect_flag(const option_row *row, char *text, size_t bytes) { (void
 
 static void expect_count(const option_row *row, char *text, size_t bytes)
 {
-    snprintf(text, bytes, "a whole number from %" PRIu64 " to %" PRIu64, row->least, row->most);
+    snprintf(text, bytes, "a whole number from %" PRIu64 " to %" PRIu64 "%s", row->least, row->most,
+             row->automatic ? ", or auto" : "");
 }
 
 static void expect_real(const option_row *row, char *text, size_t bytes)
@@ -110,7 +131,14 @@ static void expect_text(const option_row *row, char *text, size_t bytes)
 
 static void print_flag(const void *value, char *text) { strcpy(text, *(const bool *)value ? "true" : "false"); }
 
-static void print_count(const void *value, char *text) { snprintf(text, OPTION_TEXT_MAX, "%" PRIu64, *(const uint64_t *)value); }
+static void print_count(const void *value, char *text)
+{
+    uint64_t count = *(const uint64_t *)value;
+    if (count == OPTION_AUTO)
+        strcpy(text, "auto");
+    else
+        snprintf(text, OPTION_TEXT_MAX, "%" PRIu64, count);
+}
 
 /* The shortest that reads back as the same number. */
 static void print_real(const void *value, char *text)
@@ -155,12 +183,14 @@ void option_value_text(const options *o, const option_row *row, char text[OPTION
     kinds[row->type].print(const_member(o, row), text);
 }
 
+static json_t *count_json(uint64_t count) { return count == OPTION_AUTO ? json_string("auto") : json_integer((json_int_t)count); }
+
 static json_t *value_json(const options *o, const option_row *row)
 {
     const void *value = const_member(o, row);
     switch (row->type) {
     case OPTION_FLAG: return json_boolean(*(const bool *)value);
-    case OPTION_COUNT: return json_integer((json_int_t) * (const uint64_t *)value);
+    case OPTION_COUNT: return count_json(*(const uint64_t *)value);
     case OPTION_REAL: return json_real(*(const double *)value);
     default: return *(char *const *)value ? json_string(*(char *const *)value) : json_null();
     }
@@ -168,7 +198,6 @@ static json_t *value_json(const options *o, const option_row *row)
 
 char *options_json(const options *o, option_scope widest)
 {
-    enum { REAL_DIGITS = 15 }; /* what any decimal that a user writes survives */
     json_t *object = json_object();
     for (const option_row *row = option_table; object && row->name; row++) {
         if (row->scope <= widest && (row->commands & o->command->bit)) json_object_set_new(object, row->name, value_json(o, row));

@@ -9,6 +9,9 @@ enum { OPTION_SHOWN_BYTES = 64 };
 /* Checks `value` and puts it into `o`. `where` begins the message of VGG_BAD_OPTION: "--lr", or "run.conf:3: lr". */
 vgg_status option_set(options *o, const option_row *row, const char *value, const char *where);
 
+/* A rate of 0 becomes what follows from the batch size. */
+void option_derive_rate(options *o);
+
 /* "a whole number from 1 to 8". */
 void option_expected(const option_row *row, char *text, size_t bytes);
 

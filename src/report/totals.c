@@ -1,0 +1,109 @@
+#include "report/totals.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static double number_of(const json_t *line, const char *field)
+{
+    return json_number_value(json_object_get(line, field)); /* 0 if it is none */
+}
+
+static uint64_t count_of(const json_t *line, const char *field)
+{
+    json_int_t count = json_integer_value(json_object_get(line, field));
+    return count > 0 ? (uint64_t)count : 0;
+}
+
+/* A process that was killed has no line of its end: what it told of is then all that is known. */
+static void end_process(run_totals *totals, double wall_s)
+{
+    totals->wall_s += wall_s;
+    totals->unended_s = 0;
+}
+
+static void add_start(run_totals *totals, const json_t *line)
+{
+    (void)line;
+    totals_add_start(totals);
+}
+
+static void add_step(run_totals *totals, const json_t *line)
+{
+    double step_s = number_of(line, "step_s");
+    totals->steps++;
+    totals->images += count_of(line, "samples");
+    totals->train_s += step_s;
+    totals->exchange_s += number_of(line, "exchange_s");
+    totals->unended_s += step_s;
+}
+
+static void add_eval(run_totals *totals, const json_t *line)
+{
+    totals->evaluations++;
+    totals->eval_s += number_of(line, "eval_s");
+    totals->unended_s += number_of(line, "eval_s");
+}
+
+static void add_checkpoint(run_totals *totals, const json_t *line) { totals->unended_s += number_of(line, "save_s"); }
+
+static void add_end(run_totals *totals, const json_t *line)
+{
+    uint64_t peak = count_of(line, "memory_peak_bytes");
+    end_process(totals, number_of(line, "wall_s"));
+    if (peak > totals->memory_peak_bytes) totals->memory_peak_bytes = peak;
+}
+
+static const struct {
+    const char *event;
+    void (*add)(run_totals *totals, const json_t *line);
+} kinds[] = {{"start", add_start}, {"step", add_step}, {"eval", add_eval}, {"checkpoint", add_checkpoint}, {"end", add_end}};
+
+static void add_line(run_totals *totals, const json_t *line)
+{
+    const char *event = json_string_value(json_object_get(line, "event"));
+    for (size_t i = 0; event && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].event, event) == 0) kinds[i].add(totals, line);
+}
+
+run_totals totals_read(const char *path)
+{
+    run_totals totals = {0};
+    struct stat status; /* a device would never end */
+    FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
+    char *text = NULL;
+    size_t capacity = 0;
+    while (file && getline(&text, &capacity, file) > 0) {
+        json_t *line = json_loads(text, 0, NULL);
+        add_line(&totals, line);
+        json_decref(line);
+    }
+    free(text);
+    if (file) fclose(file);
+    return totals;
+}
+
+void totals_add_start(run_totals *totals)
+{
+    end_process(totals, totals->unended_s);
+    totals->processes++;
+}
+
+void totals_add_eval(run_totals *totals, const run_eval_event *event)
+{
+    totals->evaluations++;
+    totals->eval_s += event->eval_s;
+}
+
+void totals_add_end(run_totals *totals, uint64_t steps, const run_end_event *event)
+{
+    end_process(totals, event->wall_s);
+    totals->steps += steps;
+    totals->images += event->images;
+    totals->train_s += event->train_s;
+    totals->exchange_s += event->exchange_s * (double)steps;
+    if (event->memory_peak_bytes > totals->memory_peak_bytes) totals->memory_peak_bytes = event->memory_peak_bytes;
+}

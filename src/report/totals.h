@@ -1,0 +1,30 @@
+/* Private to report: a run's sums over all processes that had a part in it, from metrics.jsonl. */
+#ifndef VGG11_REPORT_TOTALS_H
+#define VGG11_REPORT_TOTALS_H
+
+#include <stdint.h>
+
+#include "vgg11/base/run_events.h"
+
+typedef struct {
+    uint64_t processes; /* that began */
+    uint64_t steps;
+    uint64_t images;
+    uint64_t evaluations;
+    double train_s;
+    double exchange_s; /* exposed, in all steps */
+    double eval_s;
+    double wall_s;    /* of processes that came to their end; of others what they told of */
+    double unended_s; /* told of by a process whose end has not come */
+    uint64_t memory_peak_bytes;
+} run_totals;
+
+/* Sums up the lines of `path`, so far as they can be read. */
+run_totals totals_read(const char *path);
+
+/* Adds a process that begins, evaluates, and ends after `steps` steps. */
+void totals_add_start(run_totals *totals);
+void totals_add_eval(run_totals *totals, const run_eval_event *event);
+void totals_add_end(run_totals *totals, uint64_t steps, const run_end_event *event);
+
+#endif
