@@ -34,7 +34,7 @@ typedef struct {
 } thread_plan;
 
 /* Collective. `asked` threads, or this rank's fair share if it is 0; sets OpenMP to it. Warns, on rank 0, where some node
- * has more threads than cores. VGG_UNAVAILABLE without memory. */
+ * has more threads than cores, or has them bound to fewer cores than threads. VGG_UNAVAILABLE without memory. */
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan);
 
 #endif
