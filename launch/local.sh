@@ -15,7 +15,8 @@ Runs vgg11_dist under mpirun on this machine. All further words go to vgg11_dist
   --help        print this text (for that of the program: vgg11_dist --help)
 
 Environment: VGG11_DIST (the program), MPIRUN (default mpirun), MPIRUN_FLAGS (further words for it).
-Ranks are bound to cores of their own where there are enough, and not at all otherwise.
+Ranks are bound to cores of their own where they use all cores of the machine, and not at all otherwise: mpirun would take the
+first cores, whatever this shell may use (taskset) and whoever else works there.
 END
 }
 
@@ -44,8 +45,12 @@ threads=$(positive "${threads:-$share}" --threads) || exit 2
 
 program=$(find_program)
 
-binding=(--map-by "slot:PE=$threads" --bind-to core)
-if [ $((ranks * threads)) -gt "$cores" ]; then binding=(--oversubscribe --bind-to none); fi
+binding=(--bind-to none)
+if [ $((ranks * threads)) -gt "$cores" ]; then
+    binding=(--oversubscribe --bind-to none)
+elif [ $((ranks * threads)) -eq "$(count_machine_cores)" ]; then
+    binding=(--map-by "slot:PE=$threads" --bind-to core)
+fi
 read -r -a flags <<<"${MPIRUN_FLAGS:-}"
 command=("${MPIRUN:-mpirun}" -np "$ranks" "${binding[@]}" "${flags[@]}" "$program" --threads "$threads" "$@")
 if [ $dry_run = yes ]; then

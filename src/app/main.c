@@ -1,7 +1,9 @@
 /* vgg11_dist: reads the options, opens the communicator, runs the command, prints the one error line. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "app/build_info.h"
@@ -18,6 +20,19 @@ static void reserve_standard_files(void)
     do descriptor = open("/dev/null", O_RDWR);
     while (descriptor >= 0 && descriptor <= STDERR_FILENO);
     if (descriptor > STDERR_FILENO) close(descriptor);
+}
+
+/* Where MPI could not start, ranks cannot agree on who says so: the first of a node that leaves a file in mpirun's own folder, which goes
+ * with the job. */
+static bool is_first_to_tell(void)
+{
+    const char *folder = getenv("PMIX_SERVER_TMPDIR");
+    char path[4096];
+    if (!folder) return true;
+    snprintf(path, sizeof path, "%s/vgg11_dist-told", folder);
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file >= 0) close(file);
+    return file >= 0 || errno != EEXIST;
 }
 
 static vgg_status print_text(comm *c, const options *o)
@@ -53,13 +68,14 @@ int main(int argc, char **argv)
 {
     reserve_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a training */
+    signal(SIGXFSZ, SIG_IGN); /* nor a limit on the size of files (ulimit -f): writing fails, and that is told */
     options o;
     vgg_status parsed = options_parse(argc, argv, &o);
     if (parsed == VGG_OK && o.command->bit == COMMAND_TRAIN) stop_signal_watch(); /* first: it may come while MPI starts */
     comm *c;
     vgg_status status = comm_open(&argc, &argv, &c);
     if (status != VGG_OK) {
-        vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
+        if (is_first_to_tell()) vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
         options_clear(&o);
         return status;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vgg11/base/cpu.h"
 #include "vgg11/base/log.h"
 
 enum { PATH_BYTES = 4300, LINE_BYTES = 4096 };
@@ -82,46 +83,11 @@ static int count_online(void)
     return threads_union(&cores, 1);
 }
 
-/* "200000 100000" is two processors; "max 100000" is no limit. */
-static double read_quota(const char *group)
-{
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-    FILE *file = fopen(path, "re");
-    if (!file) return INT_MAX;
-    double quota, period;
-    bool limited = fscanf(file, "%lf %lf", &quota, &period) == 2 && period > 0;
-    fclose(file);
-    return limited ? quota / period : INT_MAX;
-}
-
-/* This process' group in the unified hierarchy, as /proc names it: "" for the root. */
-static void find_group(char group[LINE_BYTES])
-{
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    *group = '\0';
-    char line[LINE_BYTES];
-    while (file && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::", 3) != 0) continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(group, LINE_BYTES, "%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
-    }
-    if (file) fclose(file);
-}
-
 int threads_quota(void)
 {
-    char group[LINE_BYTES];
-    find_group(group);
-    double least = INT_MAX;
-    for (;;) {
-        double quota = read_quota(group);
-        if (quota < least) least = quota;
-        char *slash = strrchr(group, '/');
-        if (!slash) break;
-        *slash = '\0';
-    }
-    return least < 1 ? 1 : (int)least;
+    double quota = cpu_quota();
+    if (quota >= INT_MAX) return INT_MAX;
+    return quota < 1 ? 1 : (int)quota;
 }
 
 int threads_share(const processor_mask *masks, int count, int index)
@@ -157,12 +123,36 @@ static int share_of_node(comm *c, const processor_mask *masks)
     return share < allowed ? share : allowed;
 }
 
-/* Nodes may differ: the worst is told. */
-static void warn_if_crowded(comm *c, const thread_plan *plan)
+/* Cores to which OpenMP has bound the threads of this rank, or all it may use. Ranks that may use the same cores are bound to the same
+ * ones: each begins with the first. */
+static processor_mask bound_cores(int threads)
+{
+    processor_mask bound = {0};
+    if (omp_get_proc_bind() == omp_proc_bind_false) return threads_allowed_cores();
+#pragma omp parallel num_threads(threads)
+    {
+        processor_mask mine = {0};
+        sched_getaffinity(0, sizeof mine, (cpu_set_t *)&mine);
+#pragma omp critical
+        for (int i = 0; i < THREADS_MASK_BITS; i++)
+            if (has(&mine, i)) add(&bound, i);
+    }
+    return cores_of(&bound);
+}
+
+/* Nodes may differ: the worst is told. `bound`: cores that the node's threads are bound to. */
+static void warn_if_crowded(comm *c, const thread_plan *plan, int bound)
 {
     double excess = comm_max(c, (double)plan->node_threads / plan->node_cores);
-    if (excess <= 1) return;
-    vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads", excess);
+    double excess_bound = comm_max(c, (double)plan->node_threads / bound);
+    if (excess > 1)
+        vgg_log(VGG_LOG_WARNING, "%.3g threads for each core: ranks will wait for each other; use fewer ranks or --threads",
+                excess);
+    else if (excess_bound > 1)
+        vgg_log(VGG_LOG_WARNING,
+                "OpenMP binds %.3g threads to each core it uses, and leaves others idle: ranks will wait for each other; unset "
+                "OMP_PROC_BIND and OMP_PLACES, or let mpirun give each rank cores of its own (--map-by slot:PE=N)",
+                excess_bound);
 }
 
 /* "4", or "4,2", where the rest is of loops within loops; 0 for none, and what OpenMP would not take either. */
@@ -191,11 +181,14 @@ vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan)
     plan->source = asked ? "--threads" : wished ? "OMP_NUM_THREADS" : "its share of the cores";
     plan->node_cores = threads_union(masks, count);
     plan->node_online = count_online();
+    omp_set_num_threads(plan->threads);
+    mine = bound_cores(plan->threads);
+    comm_node_gather_all(c, &mine, sizeof mine, masks);
+    int bound = threads_union(masks, count);
     free(masks);
     uint64_t sum = (uint64_t)plan->threads;
     comm_node_sum_u64(c, &sum, 1);
     plan->node_threads = (int)sum;
-    omp_set_num_threads(plan->threads);
-    warn_if_crowded(c, plan);
+    warn_if_crowded(c, plan, bound);
     return VGG_OK;
 }

@@ -34,8 +34,9 @@ typedef struct {
     int node_online;    /* cores that the node has */
 } thread_plan;
 
-/* Collective. `asked` threads, or if it is 0 $OMP_NUM_THREADS, or without that this rank's fair share; sets OpenMP to it. Warns, on rank 0, where some node
- * has more threads than cores. VGG_UNAVAILABLE without memory. */
+/* Collective. `asked` threads, or if it is 0 $OMP_NUM_THREADS, or without that this rank's fair share; sets OpenMP to it. Warns, on
+ * rank 0, where some node has more threads than cores, or has them bound to fewer cores than threads. VGG_UNAVAILABLE without
+ * memory. */
 vgg_status threads_plan(comm *c, uint64_t asked, thread_plan *plan);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,11 +209,23 @@ size_t cpu_cache_bytes(int level)
     return 0;
 }
 
+#define CGROUP_FOLDERS "/proc", "/sys/fs/cgroup"
+
+double cpu_quota(void) { return cgroup_cpu_quota(CGROUP_FOLDERS); }
+
 size_t cpu_memory_available_bytes(void)
 {
     size_t machine = (size_t)proc_read_number("/proc/meminfo", "MemAvailable:", 0) << 10;
-    size_t group = cgroup_memory_left_bytes("/proc", "/sys/fs/cgroup");
+    size_t group = cgroup_memory_left_bytes(CGROUP_FOLDERS);
     return group < machine ? group : machine;
+}
+
+size_t cpu_address_space_left_bytes(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    size_t used = (size_t)proc_read_number("/proc/self/status", "VmSize:", 0) << 10;
+    return used < limit.rlim_cur ? limit.rlim_cur - used : 0;
 }
 
 /* VmHWM rather than getrusage(): ru_maxrss of a program started by a larger one begins at that one's size. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "vgg11/base/cpu.h"
+
 enum { SMALL_PAGE_BYTES = 4096, HUGE_PAGE_BYTES = 2 << 20 };
 
 /* What a request really maps. A whole number of huge pages, so that the tail of a large buffer gets one as well. */
@@ -33,15 +35,27 @@ static void *map_huge_pages(size_t bytes)
     return aligned;
 }
 
+const char *vgg_limit_text(char text[VGG_LIMIT_TEXT_MAX])
+{
+    int before = errno;
+    size_t left = cpu_address_space_left_bytes();
+    *text = '\0';
+    if (left < SIZE_MAX) snprintf(text, VGG_LIMIT_TEXT_MAX, " (ulimit -v leaves it %zu MiB of address space)", left >> 20);
+    errno = before;
+    return text;
+}
+
 vgg_status vgg_map(size_t bytes, void **out)
 {
+    char limit[VGG_LIMIT_TEXT_MAX];
     *out = NULL;
     if (bytes == 0) return VGG_OK;
     errno = ENOMEM;
     if (bytes <= SIZE_MAX - 2 * (size_t)HUGE_PAGE_BYTES)
         *out = bytes >= HUGE_PAGE_BYTES ? map_huge_pages(mapped_bytes(bytes)) : map_pages(mapped_bytes(bytes));
-    if (!*out) return vgg_fail_errno(VGG_UNAVAILABLE, "no memory for a buffer of %.1f MiB", (double)bytes / (1 << 20));
-    return VGG_OK;
+    if (*out) return VGG_OK;
+    return vgg_fail_errno(VGG_UNAVAILABLE, "no memory for a buffer of %.1f MiB%s", (double)bytes / (1 << 20),
+                          vgg_limit_text(limit));
 }
 
 void vgg_unmap(void *pointer, size_t bytes)

@@ -37,6 +37,7 @@ vgg_status vgg_fail(vgg_status status, const char *format, ...)
 vgg_status vgg_fail_errno(vgg_status status, const char *format, ...)
 {
     char text[128];
+    if (errno == ENOMEM) status = VGG_UNAVAILABLE;
     const char *reason = strerror_r(errno, text, sizeof text);
     va_list arguments;
     va_start(arguments, format);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vgg11/base/cpu.h"
+
 void mpi_check(int code, const char *call)
 {
     if (code == MPI_SUCCESS) return;
@@ -40,6 +42,23 @@ vgg_status comm_check_launcher(const comm *c)
     return VGG_OK;
 }
 
+/* Where it is short of address space, Open MPI 4.1 crashes in MPI_Init() or waits for ever in MPI_Finalize(). It takes some 200 MiB,
+ * much of it for its threads, and maps 4 MiB of each rank of the node. */
+static vgg_status check_address_space(void)
+{
+    enum { OWN_MIB = 240, RANK_MIB = 5 };
+    const char *ranks = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    size_t left = cpu_address_space_left_bytes() >> 20, needed = OWN_MIB + RANK_MIB * (ranks ? (size_t)atoi(ranks) : 1);
+    char host[256] = "?";
+    gethostname(host, sizeof host - 1);
+    if (left >= needed) return VGG_OK;
+    return vgg_fail(
+        VGG_UNAVAILABLE,
+        "%s: a rank needs %zu MiB more of address space to start MPI, and its limit (ulimit -v) leaves %zu MiB; raise the "
+        "limit",
+        host, needed, left);
+}
+
 static void read_library_version(comm *c)
 {
     int length = 0;
@@ -67,6 +86,7 @@ static vgg_status open_world(comm *c, int thread_level)
 vgg_status comm_open(int *argc, char ***argv, comm **out)
 {
     *out = NULL;
+    VGG_TRY(check_address_space());
     comm *c = calloc(1, sizeof *c);
     if (!c) return vgg_fail(VGG_UNAVAILABLE, "no memory for the communicator");
     c->world = c->node = MPI_COMM_NULL;

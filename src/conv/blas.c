@@ -57,7 +57,7 @@ static vgg_status plan_dense(conv_plan *plan)
     static void (*const runs[CONV_PASSES])(const conv_plan *, const conv_arguments *) = {run_forward, run_input_gradient,
                                                                                          run_weight_gradient};
     if (plan->problem.kernel != 1 || plan->problem.side != 1) return vgg_fail(VGG_DECLINED, "multiplies dense layers only");
-    blas_single_threaded();
+    VGG_TRY(blas_open());
     plan->run = runs[plan->pass];
     return VGG_OK;
 }

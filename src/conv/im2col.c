@@ -192,7 +192,7 @@ static vgg_status plan_im2col(conv_plan *plan)
     static void (*const runs[CONV_PASSES])(const conv_plan *, const conv_arguments *) = {run_forward, run_input_gradient,
                                                                                          run_weight_gradient};
     if (plan->problem.kernel != TAPS) return vgg_fail(VGG_DECLINED, "unrolls 3x3 kernels only");
-    blas_single_threaded();
+    VGG_TRY(blas_open());
     unrolling c = unrolling_for(plan);
     plan->run = runs[plan->pass];
     plan->workspace_bytes = (size_t)plan->problem.threads * tile_floats(&c) * sizeof(float);

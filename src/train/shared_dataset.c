@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/data/batch.h"
 
-/* Decodes this rank's part of the samples: the ranks of a node together decode the whole set once. */
-static vgg_status decode_part(comm *c, const dataset_source *source, const char *resize, bool resize_bug, uint8_t *images,
+/* Decodes samples `part` of the source. */
+static vgg_status decode_part(const dataset_source *source, const char *resize, bool resize_bug, vgg_range part, uint8_t *images,
                               uint8_t *labels, shared_dataset *out)
 {
-    vgg_range part = range_part(source->count, (size_t)comm_node_size(c), (size_t)comm_node_rank(c));
     if (part.count == 0) return VGG_OK;
     uint8_t *my_images = images + part.first * DATASET_PIXELS;
     VGG_TRY(dataset_decode(source, resize_find(resize), resize_bug, part, my_images, labels + part.first));
@@ -20,15 +20,37 @@ static vgg_status decode_part(comm *c, const dataset_source *source, const char 
     return VGG_OK;
 }
 
+/* Shared, or else this rank's own. */
+static vgg_status open_memory(comm *c, size_t bytes, shared_dataset *out, void **memory)
+{
+    vgg_status status = comm_shared_open(c, bytes, &out->memory);
+    if (status == VGG_OK) *memory = comm_shared_memory(out->memory);
+    if (status != VGG_UNAVAILABLE) return status;
+    snprintf(out->refused, sizeof out->refused, "%s", vgg_message());
+    out->copy_bytes = bytes;
+    status = vgg_map(bytes, &out->copy);
+    *memory = out->copy;
+    return comm_agree(c, status);
+}
+
+/* Of memory that a node shares, the part of this rank among those of its node: each node decodes the whole set once. */
+static vgg_range own_part(const comm *c, const shared_dataset *shared, size_t count)
+{
+    if (!shared->memory) return (vgg_range){0, count};
+    return range_part(count, (size_t)comm_node_size(c), (size_t)comm_node_rank(c));
+}
+
 static vgg_status share(comm *c, const dataset_source *source, const char *resize, bool resize_bug, shared_dataset *out)
 {
     size_t image_bytes = vgg_round_up((size_t)source->count * DATASET_PIXELS, VGG_ALIGNMENT_BYTES);
-    VGG_TRY(comm_shared_open(c, image_bytes + source->count, &out->memory));
-    uint8_t *images = comm_shared_memory(out->memory), *labels = images + image_bytes;
+    void *memory = NULL;
+    VGG_TRY(open_memory(c, image_bytes + source->count, out, &memory));
+    uint8_t *images = memory, *labels = images + image_bytes;
     out->set = (dataset){images, labels, source->count};
-    vgg_status status = comm_agree(c, decode_part(c, source, resize, resize_bug, images, labels, out));
+    vgg_range part = own_part(c, out, source->count);
+    VGG_TRY(comm_agree(c, decode_part(source, resize, resize_bug, part, images, labels, out)));
+    if (!out->memory) return VGG_OK;
     comm_shared_sync(c, out->memory);
-    if (status != VGG_OK) return status;
     comm_node_sum_u64(c, out->histogram, 256);
     comm_node_sum_u64(c, &out->digest, 1);
     return VGG_OK;
@@ -60,8 +82,14 @@ vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split spl
     return status;
 }
 
+void shared_dataset_tell_copy(const shared_dataset *shared)
+{
+    if (*shared->refused) vgg_log(VGG_LOG_WARNING, "%s; each rank keeps a copy of the images for itself", shared->refused);
+}
+
 void shared_dataset_close(shared_dataset *shared)
 {
     comm_shared_close(shared->memory);
+    vgg_unmap(shared->copy, shared->copy_bytes);
     memset(shared, 0, sizeof *shared);
 }

@@ -16,6 +16,7 @@ static vgg_status open_data(trainer *t)
     VGG_TRY(
         shared_dataset_open(t->c, data->directory, DATASET_TRAIN, data->train_samples, data->resize, data->resize_bug, &t->train));
     VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TEST, data->test_samples, data->resize, data->resize_bug, &t->test));
+    shared_dataset_tell_copy(*t->train.refused ? &t->train : &t->test);
     normalization_find(data->normalize)->fill(&t->pixels, t->train.histogram);
     return VGG_OK;
 }
@@ -43,11 +44,12 @@ static void configure_step(trainer *t)
     t->step_config.network.plan = trainer_recorded_algorithms(t);
 }
 
+enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
+
 /* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations. What is refused here
  * would not have fitted; what passes may still not. */
 static vgg_status check_memory(trainer *t)
 {
-    enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
     size_t flat_bytes = model_flat_count() * sizeof(float), available = cpu_memory_available_bytes();
     int capacity = training_step_capacity(t->c, &t->step_config);
     size_t rank_bytes = 2 * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
@@ -57,6 +59,19 @@ static vgg_status check_memory(trainer *t)
         VGG_UNAVAILABLE,
         "%s: %d ranks with %d images each need at least %zu MiB of memory, and %zu MiB are free; use fewer ranks or a smaller --batch-size",
         comm_host(t->c), comm_node_size(t->c), capacity, needed >> 20, available >> 20);
+}
+
+/* Of one rank: what it maps itself and what it shares count alike, and so do the libraries' own needs while they run. */
+static vgg_status check_address_space(trainer *t)
+{
+    enum { LIBRARIES_BYTES = 64 << 20 };
+    size_t left = cpu_address_space_left_bytes(), needed = LIBRARIES_BYTES + 4 * model_flat_count() * sizeof(float);
+    needed += (size_t)training_step_capacity(t->c, &t->step_config) * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
+    if (needed <= left) return VGG_OK;
+    return vgg_fail(
+        VGG_UNAVAILABLE,
+        "rank %d on %s needs at least %zu MiB more of address space, and its limit (ulimit -v) leaves %zu MiB; raise the limit",
+        comm_rank(t->c), comm_host(t->c), needed >> 20, left >> 20);
 }
 
 static void log_plan(void *context, const char *line)
@@ -111,6 +126,7 @@ vgg_status trainer_open(trainer *t)
     VGG_TRY(trainer_find_resume(t));
     configure_step(t);
     VGG_TRY(comm_agree(t->c, check_memory(t)));
+    VGG_TRY(comm_agree(t->c, check_address_space(t)));
     VGG_TRY(open_step(t));
     VGG_TRY(comm_agree(t->c, open_buffers(t)));
     VGG_TRY(trainer_start_weights(t));

@@ -1,5 +1,6 @@
 #include "vgg11/base/cpu.h"
 
+#include <math.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -130,56 +131,113 @@ static void write_file(const char *root, const char *name, const char *text)
     fclose(file);
 }
 
+/* /proc/self/cgroup, and what lies in the groups' folders. */
+typedef struct {
+    const char *cgroup;
+    const char *files[6][2];
+} cgroup_files;
+
 typedef struct {
     const char *name;
-    const char *cgroup; /* /proc/self/cgroup */
-    const char *files[6][2];
+    cgroup_files found;
     size_t left;
 } cgroup_case;
 
 static const cgroup_case cgroup_cases[] = {
-    {"no limit, version 2", "0::/a/b\n", {{"a/b/memory.max", "max\n"}, {"a/b/memory.current", "5000\n"}}, SIZE_MAX},
-    {"version 2", "0::/a/b\n", {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "5000\n"}}, 4000},
+    {"no limit, version 2", {"0::/a/b\n", {{"a/b/memory.max", "max\n"}, {"a/b/memory.current", "5000\n"}}}, SIZE_MAX},
+    {"version 2", {"0::/a/b\n", {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "5000\n"}}}, 4000},
     {"dropped pages count",
-     "0::/a\n",
-     {{"a/memory.max", "9000\n"}, {"a/memory.current", "5000\n"}, {"a/memory.stat", "anon 1\ninactive_file 700\nx 2\n"}},
+     {"0::/a\n",
+      {{"a/memory.max", "9000\n"}, {"a/memory.current", "5000\n"}, {"a/memory.stat", "anon 1\ninactive_file 700\nx 2\n"}}},
      4700},
+    {"so do lately used ones",
+     {"0::/a\n",
+      {{"a/memory.max", "9000\n"}, {"a/memory.current", "8000\n"}, {"a/memory.stat", "inactive_file 700\nactive_file 5000\n"}}},
+     6700},
+    {"more of them than is used",
+     {"0::/a\n",
+      {{"a/memory.max", "9000\n"}, {"a/memory.current", "500\n"}, {"a/memory.stat", "inactive_file 700\nactive_file 5000\n"}}},
+     9000},
     {"the group above is tighter",
-     "0::/a/b\n",
-     {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "10\n"}, {"a/memory.max", "600\n"}, {"a/memory.current", "100\n"}},
+     {"0::/a/b\n",
+      {{"a/b/memory.max", "9000\n"}, {"a/b/memory.current", "10\n"}, {"a/memory.max", "600\n"}, {"a/memory.current", "100\n"}}},
      500},
-    {"container: own root only", "0::/not/visible\n", {{"memory.max", "800\n"}, {"memory.current", "300\n"}}, 500},
-    {"used up", "0::/a\n", {{"a/memory.max", "100\n"}, {"a/memory.current", "200\n"}}, 0},
+    {"container: own root only", {"0::/not/visible\n", {{"memory.max", "800\n"}, {"memory.current", "300\n"}}}, 500},
+    {"used up", {"0::/a\n", {{"a/memory.max", "100\n"}, {"a/memory.current", "200\n"}}}, 0},
     {"version 1",
-     "12:cpu,cpuacct:/c\n4:memory:/a\n0::/\n",
-     {{"memory/a/memory.limit_in_bytes", "1000\n"},
-      {"memory/a/memory.usage_in_bytes", "400\n"},
-      {"memory/a/memory.stat", "cache 3\ntotal_inactive_file 50\n"}},
-     650},
+     {"12:cpu,cpuacct:/c\n4:memory:/a\n0::/\n",
+      {{"memory/a/memory.limit_in_bytes", "1000\n"},
+       {"memory/a/memory.usage_in_bytes", "400\n"},
+       {"memory/a/memory.stat", "cache 3\ninactive_file 7\ntotal_inactive_file 50\ntotal_active_file 300\n"}}},
+     950},
     {"version 1, shared hierarchy",
-     "4:cpuset,memory:/a\n",
-     {{"memory/a/memory.limit_in_bytes", "1000\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}},
+     {"4:cpuset,memory:/a\n", {{"memory/a/memory.limit_in_bytes", "1000\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}}},
      600},
     {"version 1, no limit",
-     "4:memory:/a\n",
-     {{"memory/a/memory.limit_in_bytes", "9223372036854771712\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}},
+     {"4:memory:/a\n", {{"memory/a/memory.limit_in_bytes", "9223372036854771712\n"}, {"memory/a/memory.usage_in_bytes", "400\n"}}},
      SIZE_MAX},
-    {"nonsense", "x\n:\n::\n7:memoryless:/a\n", {{"memory/a/memory.limit_in_bytes", "1\n"}}, SIZE_MAX},
-    {"empty", "", {{NULL, NULL}}, SIZE_MAX},
+    {"nonsense", {"x\n:\n::\n7:memoryless:/a\n", {{"memory/a/memory.limit_in_bytes", "1\n"}}}, SIZE_MAX},
+    {"empty", {"", {{NULL, NULL}}}, SIZE_MAX},
 };
 enum { CGROUP_CASES = sizeof cgroup_cases / sizeof *cgroup_cases };
+
+/* A folder that stands in for both /proc and /sys/fs/cgroup, for remove_groups(). */
+static char *make_groups(const cgroup_files *found)
+{
+    char *folder = support_make_folder();
+    write_file(folder, "self/cgroup", found->cgroup);
+    for (int i = 0; i < 6 && found->files[i][0]; i++) write_file(folder, found->files[i][0], found->files[i][1]);
+    return folder;
+}
+
+static void remove_groups(char *folder)
+{
+    support_remove_folder(folder);
+    free(folder);
+}
 
 START_TEST(limits_of_control_groups_are_found)
 {
     const cgroup_case *row = &cgroup_cases[_i];
-    char *folder = support_make_folder();
-    write_file(folder, "self/cgroup", row->cgroup);
-    for (int i = 0; i < 6 && row->files[i][0]; i++) write_file(folder, row->files[i][0], row->files[i][1]);
+    char *folder = make_groups(&row->found);
     size_t left = cgroup_memory_left_bytes(folder, folder);
     ck_assert_msg(left == row->left, "%s: %zu, expected %zu", row->name, left, row->left);
     ck_assert_uint_eq(cgroup_memory_left_bytes("/nonexistent", folder), SIZE_MAX);
-    support_remove_folder(folder);
-    free(folder);
+    remove_groups(folder);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    cgroup_files found;
+    double quota;
+} quota_cases[] = {
+    {"version 2", {"0::/a/b\n", {{"a/b/cpu.max", "150000 100000\n"}}}, 1.5},
+    {"version 2, no quota", {"0::/a/b\n", {{"a/b/cpu.max", "max 100000\n"}}}, INFINITY},
+    {"the group above is tighter", {"0::/a/b\n", {{"a/b/cpu.max", "400000 100000\n"}, {"a/cpu.max", "200000 100000\n"}}}, 2},
+    {"container: own root only", {"0::/not/visible\n", {{"cpu.max", "300000 100000\n"}}}, 3},
+    {"version 1",
+     {"4:memory:/m\n2:cpu,cpuacct:/a\n0::/\n", {{"cpu/a/cpu.cfs_quota_us", "250000\n"}, {"cpu/a/cpu.cfs_period_us", "100000\n"}}},
+     2.5},
+    {"version 1, no quota",
+     {"2:cpu:/a\n", {{"cpu/a/cpu.cfs_quota_us", "-1\n"}, {"cpu/a/cpu.cfs_period_us", "100000\n"}}},
+     INFINITY},
+    {"version 1, container: own root only",
+     {"2:cpuacct,cpu:/not/visible\n", {{"cpu/cpu.cfs_quota_us", "50000\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}},
+     0.5},
+    {"the set of processors is another controller",
+     {"2:cpuset:/a\n", {{"cpu/a/cpu.cfs_quota_us", "50000\n"}, {"cpu/a/cpu.cfs_period_us", "100000\n"}}},
+     INFINITY},
+    {"empty", {"", {{NULL, NULL}}}, INFINITY},
+};
+enum { QUOTA_CASES = sizeof quota_cases / sizeof *quota_cases };
+
+START_TEST(quotas_of_control_groups_are_found)
+{
+    char *folder = make_groups(&quota_cases[_i].found);
+    double quota = cgroup_cpu_quota(folder, folder), expected = quota_cases[_i].quota;
+    ck_assert_msg(quota == expected, "%s: %g, expected %g", quota_cases[_i].name, quota, expected);
+    remove_groups(folder);
 }
 END_TEST
 
@@ -193,6 +251,7 @@ int main(void)
     tcase_add_test(tests, the_machine_is_described);
     tcase_add_test(tests, the_peak_grows_with_what_is_touched);
     tcase_add_loop_test(tests, limits_of_control_groups_are_found, 0, CGROUP_CASES);
+    tcase_add_loop_test(tests, quotas_of_control_groups_are_found, 0, QUOTA_CASES);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

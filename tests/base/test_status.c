@@ -22,6 +22,15 @@ START_TEST(fail_errno_adds_the_reason)
 }
 END_TEST
 
+/* Whoever asked for what: an option, a file. */
+START_TEST(without_memory_nothing_else_is_blamed)
+{
+    errno = ENOMEM;
+    ck_assert_int_eq(vgg_fail_errno(VGG_BAD_DATA, "cannot open %s", "x"), VGG_UNAVAILABLE);
+    ck_assert_str_eq(vgg_message(), "cannot open x: Cannot allocate memory");
+}
+END_TEST
+
 START_TEST(a_message_may_be_built_from_the_one_before)
 {
     vgg_fail(VGG_ERROR, "inner");
@@ -109,6 +118,7 @@ int main(void)
     TCase *tests = tcase_create("status");
     tcase_add_test(tests, fail_records_the_line_and_returns_its_status);
     tcase_add_test(tests, fail_errno_adds_the_reason);
+    tcase_add_test(tests, without_memory_nothing_else_is_blamed);
     tcase_add_test(tests, a_message_may_be_built_from_the_one_before);
     tcase_add_test(tests, a_long_message_is_cut);
     tcase_add_test(tests, a_message_is_one_line_whatever_a_file_is_called);

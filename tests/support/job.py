@@ -98,8 +98,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     job = Job()
     folder = tempfile.mkdtemp(prefix="vgg11-job-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-    shared = {name: os.environ.get(name, folder) for name in
-              ["OMPI_MCA_btl_vader_backing_directory", "OMPI_MCA_osc_sm_backing_directory"]}
+    name = "OMPI_MCA_btl_vader_backing_directory"
+    shared = {name: os.environ.get(name, folder)}
     try:
         status = wait(job, sys.argv[1:], job.environment(**shared), float(os.environ["VGG11_TEST_LIMIT_S"]))
         status = check_nothing_left(job, status, folder)

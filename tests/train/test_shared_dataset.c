@@ -42,14 +42,17 @@ static const struct {
     {DATASET_TRAIN, 1001, "bilinear", false}, {DATASET_TEST, 303, "pad", false},    {DATASET_TRAIN, 50, "nearest", true},
 };
 
-START_TEST(is_what_one_process_decodes)
+static void compare_with_one_process(int i, bool shares)
 {
     shared_dataset shared;
-    vgg_status status = shared_dataset_open(ranks, VGG_TEST_DATA, cases[_i].split, cases[_i].limit, cases[_i].resize,
-                                            cases[_i].resize_bug, &shared);
+    if (!shares) ranks_refuse_shared_memory();
+    vgg_status status = shared_dataset_open(ranks, VGG_TEST_DATA, cases[i].split, cases[i].limit, cases[i].resize,
+                                            cases[i].resize_bug, &shared);
+    if (!shares) ranks_allow_shared_memory();
     ranks_assert(status == VGG_OK, vgg_message());
-    decoded alone = decode_alone(cases[_i].split, cases[_i].limit, cases[_i].resize, cases[_i].resize_bug);
-    bool counts = shared.set.count == cases[_i].limit && alone.count == cases[_i].limit;
+    bool alone_on_nodes = comm_node_count(ranks) == comm_size(ranks), is_copy = *shared.refused;
+    decoded alone = decode_alone(cases[i].split, cases[i].limit, cases[i].resize, cases[i].resize_bug);
+    bool counts = shared.set.count == cases[i].limit && alone.count == cases[i].limit;
     bool images = counts && memcmp(shared.set.images, alone.images, (size_t)alone.count * DATASET_PIXELS) == 0;
     bool labels = counts && memcmp(shared.set.labels, alone.labels, alone.count) == 0;
     bool histogram = memcmp(shared.histogram, alone.histogram, sizeof alone.histogram) == 0;
@@ -60,7 +63,13 @@ START_TEST(is_what_one_process_decodes)
     ranks_assert(images, "images");
     ranks_assert(labels, "labels");
     ranks_assert(histogram, "histogram");
+    ranks_assert(is_copy == !(shares || alone_on_nodes), "a copy only where it has to be");
 }
+
+START_TEST(is_what_one_process_decodes) { compare_with_one_process(_i, true); }
+END_TEST
+
+START_TEST(is_that_without_shared_memory) { compare_with_one_process(_i, false); }
 END_TEST
 
 static void cut(const char *folder, const char *name, long bytes)
@@ -159,6 +168,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(tests, 0);
     tcase_add_checked_fixture(tests, NULL, runs_remove_folders);
     tcase_add_loop_test(tests, is_what_one_process_decodes, 0, sizeof cases / sizeof cases[0]);
+    tcase_add_loop_test(tests, is_that_without_shared_memory, 0, sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(tests, damage_is_told_on_all_ranks, 0, sizeof damages / sizeof damages[0]);
     tcase_add_loop_test(tests, other_pixels_on_one_node_are_told, 0, 2);
     tcase_add_test(tests, too_many_samples_are_refused);

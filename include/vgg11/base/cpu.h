@@ -26,6 +26,12 @@ void cpu_allowed_list(char *text, size_t text_bytes);
 /* Sizes in bytes of the caches of processor 0; 0 if unknown. */
 size_t cpu_cache_bytes(int level);
 
+/* Processors that this process may keep busy by the quotas of its control groups, e.g. 1.5; INFINITY without one. */
+double cpu_quota(void);
+
+/* Address space that this process may still map, bytes; SIZE_MAX where nothing limits it (ulimit -v). */
+size_t cpu_address_space_left_bytes(void);
+
 /* MemAvailable of the machine, bounded by the cgroup's limit, in bytes; 0 if unknown. */
 size_t cpu_memory_available_bytes(void);
 

@@ -14,6 +14,10 @@ enum { VGG_ALIGNMENT_BYTES = 64 };
 vgg_status vgg_map(size_t bytes, void **out);
 void vgg_unmap(void *pointer, size_t bytes);
 
+/* " (ulimit -v leaves it 712 MiB of address space)" into `text`, or "" where nothing limits that: for messages. Leaves errno alone. */
+enum { VGG_LIMIT_TEXT_MAX = 96 };
+const char *vgg_limit_text(char text[VGG_LIMIT_TEXT_MAX]);
+
 /* Rounds up to a multiple of `unit` (a power of two). */
 static inline size_t vgg_round_up(size_t value, size_t unit) { return (value + unit - 1) & ~(unit - 1); }
 

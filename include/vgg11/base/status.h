@@ -31,7 +31,8 @@ enum { VGG_MESSAGE_MAX = 1024 };
 /* Records the formatted line (no newline, at most VGG_MESSAGE_MAX - 1 bytes) for this thread and returns `status`. */
 vgg_status vgg_fail(vgg_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* As vgg_fail(), with ": strerror(errno)" added. */
+/* As vgg_fail(), with ": strerror(errno)" added. Without memory (ENOMEM) it is VGG_UNAVAILABLE, whatever `status` says: the file that
+ * was to be opened is no worse for it. */
 vgg_status vgg_fail_errno(vgg_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The line of this thread's last vgg_fail(); "" if there was none. Valid until the next vgg_fail(). */

@@ -14,7 +14,8 @@
 
 typedef struct comm comm;
 
-/* Collective. VGG_UNAVAILABLE if MPI does not give the thread level that is needed. */
+/* Collective. VGG_UNAVAILABLE if MPI does not give the thread level that is needed; before it is started, on this rank alone, if memory or
+ * address space is short. */
 vgg_status comm_open(int *argc, char ***argv, comm **out);
 
 /* VGG_UNAVAILABLE if this process is one of several tasks of a launcher that this MPI does not understand (srun without a matching

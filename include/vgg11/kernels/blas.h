@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vgg11/base/status.h"
+
 /* Row-major matrix: element (i, j) is at data[i * stride + j]; or at data[j * stride + i] if it is transposed. */
 typedef struct {
     const float *data;
@@ -12,9 +14,8 @@ typedef struct {
     bool transposed;
 } blas_matrix;
 
-/* Makes the library use the calling thread only, whatever its environment variables say. To be called once before
- * blas_multiply(). */
-void blas_single_threaded(void);
+/* Once before blas_multiply(): VGG_DECLINED where the library is not to be had. */
+vgg_status blas_open(void);
 
 /* c[m][n] = a[m][k] b[k][n], added to what c holds if `add`. Any number of threads may call it at the same time. */
 void blas_multiply(size_t m, size_t n, size_t k, blas_matrix a, blas_matrix b, bool add, float *c, size_t c_stride);
