@@ -52,6 +52,7 @@ int main(int argc, char **argv)
 {
     reserve_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a training */
+    signal(SIGXFSZ, SIG_IGN); /* nor a file that may not grow: the write fails, and is told */
     options o;
     vgg_status parsed = options_parse(argc, argv, &o);
     if (parsed == VGG_OK && o.command->bit == COMMAND_TRAIN) stop_signal_watch(); /* first: it may come while MPI starts */

@@ -1,7 +1,6 @@
 #include "report/metrics_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "vgg11/base/file.h"
 
 /* Nine digits tell any two floats apart. */
 enum { REAL_DIGITS = 9 };
@@ -41,8 +42,7 @@ static off_t find_cut(FILE *file, uint64_t resume_step)
 
 static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
 {
-    struct stat status; /* a device would never end */
-    if (resume_step == 0 || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    if (resume_step == 0) return 0;
     int copy = dup(descriptor);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
     if (!file) {
@@ -64,8 +64,7 @@ static bool cut(int descriptor, off_t kept)
 vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step)
 {
     memset(file, 0, sizeof *file);
-    file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file->descriptor < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot open", path);
+    VGG_TRY(file_open_own(path, &file->descriptor));
     file->whole_bytes = bytes_to_keep(file->descriptor, resume_step);
     if (!cut(file->descriptor, file->whole_bytes)) {
         vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot cut off what the resumed run will repeat", path);

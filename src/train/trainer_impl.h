@@ -55,6 +55,8 @@ typedef struct {
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* of the network */
     resume_record resumed_from;                      /* if config->resume */
     divergence_watch divergence;
+    double best_before; /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
+    size_t passed_over; /* files that are only named like checkpoints, as far as told */
     double started_s;
     double train_s;
     double exchange_s; /* exposed, in all steps */
@@ -83,8 +85,9 @@ vgg_status trainer_start_weights(trainer *t);
 /* Collective. VGG_DISAGREE on all ranks if exchange_check() finds something, or a rank's plans keep weights that are not these. */
 vgg_status trainer_check(trainer *t);
 
-/* Collective. Saves checkpoint-<step> and prunes; with `best`, best.safetensors too. With `periodic` false only the best. */
-vgg_status trainer_save(trainer *t, bool periodic, bool best);
+/* Collective. Saves checkpoint-<step> and prunes; with `best`, best.safetensors too. With `periodic` false only the best. A file that
+ * cannot be written is an error where it is the `last`, and otherwise a warning. */
+vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);
 
 /* Calls one member of all observers, on rank 0. */
 #define TRAINER_TELL(t, member, event)                                                                   \

@@ -68,8 +68,12 @@ void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PAT
  * not. VGG_BAD_CHECKPOINT if there is none. */
 vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX]);
 
-/* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and temporary
- * files of interrupted saves. Never the file named `spare` (may be NULL). */
-vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare);
+/* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and never the file named
+ * `spare` (may be NULL). Only files whose size and header are those of a checkpoint count; of others that are named like one,
+ * *passed_over says how many there are. VGG_IO_ERROR names a file that could not be removed; the others are. */
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, size_t *passed_over);
+
+/* VGG_IO_ERROR, with the sizes, if the file system of `folder` has no room now for `count` more checkpoints. */
+vgg_status checkpoint_check_room(const char *folder, int count);
 
 #endif
