@@ -142,6 +142,7 @@ static vgg_status save_as(const char *path, uint64_t step)
     checkpoint_state state = {.position.step = step,
                               .config_json = "{}",
                               .data_fingerprint = "",
+                              .data_digest = "",
                               .tuning_fingerprint = "",
                               .exchange = "",
                               .algorithms = "",
