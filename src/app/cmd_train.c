@@ -139,5 +139,6 @@ vgg_status cmd_train(comm *c, const options *o)
     vgg_status status = comm_agree(c, config_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
     if (status == VGG_OK) status = run(c, o, &folder, &plan, config_json);
     free(config_json);
+    run_folder_close(&folder);
     return status;
 }
