@@ -123,5 +123,6 @@ vgg_status cmd_train(comm *c, const options *o)
     if (status == VGG_OK) status = run(c, &complete, &folder, plan.threads, config_json);
     free(config_json);
     options_clear(&complete);
+    run_folder_close(&folder);
     return status;
 }

@@ -14,6 +14,8 @@
 
 #include "app/build_info.h"
 #include "app/command.h"
+#include "app/run_lock.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
 enum { ATTEMPTS = 1000, TIME_BYTES = 32 };
@@ -30,18 +32,22 @@ static vgg_status make_folders(const char *path)
     return VGG_OK;
 }
 
-/* Found out now rather than at the first checkpoint. */
-static vgg_status check_writable(const char *path)
+static vgg_status check_folder(const char *path)
 {
     struct stat status;
     if (stat(path, &status) != 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot use as run folder", path);
-    if (!S_ISDIR(status.st_mode)) return vgg_fail(VGG_IO_ERROR, "%s: is not a folder; --output expects one", path);
+    if (S_ISDIR(status.st_mode)) return VGG_OK;
+    return vgg_fail(VGG_IO_ERROR, "%s: is not a folder; --output expects one", path);
+}
+
+/* Found out now rather than at the first checkpoint. */
+static vgg_status check_writable(const char *path)
+{
     char probe[CHECKPOINT_PATH_MAX + 32];
-    snprintf(probe, sizeof probe, "%s/.probe-%d", path, (int)getpid());
-    FILE *file = fopen(probe, "wxe");
-    if (!file) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot write into the run folder", path);
-    fclose(file);
-    unlink(probe);
+    file_replacement file;
+    snprintf(probe, sizeof probe, "%s/probe", path);
+    VGG_TRY(file_replace_begin(probe, &file));
+    file_replace_cancel(&file);
     return VGG_OK;
 }
 
@@ -61,15 +67,29 @@ static vgg_status make_timed(const char *parent, char *path, size_t bytes)
     return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
 }
 
-static bool has_checkpoints(const char *path)
+/* Is there a file in the folder whose name fits one of the patterns (NULL ends them)? */
+static bool has_file(const char *path, const char *const patterns[])
 {
     DIR *folder = opendir(path);
     bool found = false;
     for (const struct dirent *entry; folder && !found && (entry = readdir(folder));) {
-        found = fnmatch("checkpoint-*.safetensors", entry->d_name, 0) == 0;
+        for (int i = 0; patterns[i] && !found; i++) found = fnmatch(patterns[i], entry->d_name, 0) == 0;
     }
     if (folder) closedir(folder);
     return found;
+}
+
+#define CHECKPOINTS "checkpoint-*.safetensors"
+#define BEST "best.safetensors"
+
+static bool has_checkpoints(const char *path) { return has_file(path, (const char *const[]){CHECKPOINTS, NULL}); }
+
+static bool has_metrics(const char *path)
+{
+    char metrics[CHECKPOINT_PATH_MAX + 32];
+    struct stat status;
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", path);
+    return lstat(metrics, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 }
 
 static bool is_folder(const char *path)
@@ -84,12 +104,28 @@ static bool same_folder(const char *a, const char *b)
     return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
-/* Checkpoints of two runs in one folder could not be told apart later. */
+/* What two runs leave in one folder could not be told apart later, and the second would write over the first's. A run that was refused
+ * before its first step leaves no results: config.json, or metrics without a line, are in nobody's way. */
 static vgg_status refuse_other_run(const char *path)
 {
-    if (!has_checkpoints(path)) return VGG_OK;
+    if (has_checkpoints(path))
+        return vgg_fail(VGG_BAD_OPTION,
+                        "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
+                        path);
+    if (has_metrics(path) || has_file(path, (const char *const[]){BEST, "summary.json", NULL}))
+        return vgg_fail(VGG_BAD_OPTION, "--output %s: holds the results of another run; name another folder", path);
+    return VGG_OK;
+}
+
+/* --resume=auto where there is no checkpoint begins, also over what an attempt left that was ended before its first one. The best
+ * weights of a run are more than that. */
+static vgg_status refuse_to_lose_best(const char *path)
+{
+    if (!has_file(path, (const char *const[]){BEST, NULL})) return VGG_OK;
     return vgg_fail(VGG_BAD_OPTION,
-                    "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder", path);
+                    "--resume=auto: %s holds " BEST " and no other checkpoint; go on from it by --resume=%s/" BEST
+                    ", or name another folder",
+                    path, path);
 }
 
 static void folder_of(const char *path, char folder[CHECKPOINT_PATH_MAX])
@@ -176,7 +212,7 @@ static void read_spared(run_folder *folder)
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
 {
     if (!request.wanted) return refuse_other_run(folder->path);
-    if (request.automatic && !has_checkpoints(folder->path)) return VGG_OK;
+    if (request.automatic && !has_checkpoints(folder->path)) return refuse_to_lose_best(folder->path);
     bool in_folder = true;
     if (request.in_output) {
         VGG_TRY(checkpoint_find_newest(folder->path, folder->resume));
@@ -197,7 +233,32 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
     return VGG_OK;
 }
 
-static vgg_status open_here(const options *o, run_folder *folder)
+/* What interrupted writing left. */
+static void tidy(const char *path)
+{
+    char plots[CHECKPOINT_PATH_MAX + 32];
+    snprintf(plots, sizeof plots, "%s/plots", path);
+    file_remove_temporaries(path);
+    file_remove_temporaries(plots);
+}
+
+/* Two: an old one stays until the new one is whole. Others may make room, so that it is no error yet. */
+static void check_room(const options *o, const char *path)
+{
+    bool saves = o->checkpoint_every > 0 || o->checkpoint_steps > 0;
+    if (saves && checkpoint_check_room(path, 2) != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
+}
+
+static vgg_status use_locked(const options *o, resume_request request, run_folder *folder)
+{
+    VGG_TRY(check_writable(folder->path));
+    VGG_TRY(find_resume(o, request, folder));
+    tidy(folder->path);
+    check_room(o, folder->path);
+    return VGG_OK;
+}
+
+static vgg_status open_here(const options *o, const char *host, run_folder *folder)
 {
     resume_request request = read_request(o);
     if (request.wanted && !request.in_output && access(o->resume, R_OK) != 0) {
@@ -205,17 +266,25 @@ static vgg_status open_here(const options *o, run_folder *folder)
     }
     VGG_TRY(place(o, request, folder));
     VGG_TRY(make_folders(folder->path));
-    VGG_TRY(check_writable(folder->path));
-    return find_resume(o, request, folder);
+    VGG_TRY(check_folder(folder->path));
+    VGG_TRY(run_lock_take(folder->path, host, &folder->lock));
+    vgg_status status = use_locked(o, request, folder);
+    if (status != VGG_OK) run_folder_close(folder);
+    return status;
 }
 
 vgg_status run_folder_open(comm *c, const options *o, run_folder *folder)
 {
+    bool first = comm_rank(c) == 0;
     memset(folder, 0, sizeof *folder);
-    VGG_TRY(comm_agree(c, comm_rank(c) == 0 ? open_here(o, folder) : VGG_OK));
+    folder->lock = RUN_LOCK_FREE;
+    VGG_TRY(comm_agree(c, first ? open_here(o, comm_host(c), folder) : VGG_OK));
     comm_broadcast(c, folder, sizeof *folder, 0);
+    if (!first) folder->lock = RUN_LOCK_FREE;
     return VGG_OK;
 }
+
+void run_folder_close(run_folder *folder) { run_lock_release(folder->path, &folder->lock); }
 
 vgg_status run_folder_open_aside(const run_folder *folder, char aside[RUN_FOLDER_ASIDE_MAX])
 {
@@ -242,20 +311,18 @@ static json_t *spared_json(const run_folder *folder)
 
 vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start)
 {
-    char path[CHECKPOINT_PATH_MAX + 32], temporary[CHECKPOINT_PATH_MAX + 32];
+    char path[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
-    snprintf(temporary, sizeof temporary, "%s/.config.json.tmp", folder->path);
     char *text = options_json(o, SCOPE_RUN);
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o, s:o}", "version", VGG11_VERSION, "command", o->command->name,
                              "ranks", start->ranks, "threads", start->threads, "exchange", start->exchange, "algorithms",
                              start->algorithms, "spared_steps", spared_json(folder), "options",
                              text ? json_loads(text, 0, NULL) : NULL);
     free(text);
-    errno = ENOMEM;
-    int failed = root ? json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : -1;
+    text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(root);
-    if (!failed && rename(temporary, path) == 0) return VGG_OK;
-    vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot write", path);
-    unlink(temporary);
+    vgg_status status = text ? file_replace_text(path, text, strlen(text))
+                             : vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
+    free(text);
     return status;
 }

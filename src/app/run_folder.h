@@ -16,12 +16,17 @@ typedef struct {
     uint64_t resume_step;                   /* of that checkpoint */
     uint64_t spared[RUN_FOLDER_SPARED_MAX]; /* steps of checkpoints in the folder that the user once named, which stay */
     size_t spared_count;
+    int lock; /* of run_lock.h, on rank 0 */
 } run_folder;
 
 /* Collective: rank 0 looks and makes, all get the outcome. Creates the folder (and those above it) that --output names, or
- * runs/<UTC time>, and finds the checkpoint that --resume asks for. VGG_IO_ERROR if the folder cannot be made or written,
- * VGG_BAD_CHECKPOINT if there is nothing to resume, VGG_BAD_OPTION if the folder holds another run's checkpoints. */
+ * runs/<UTC time>, and finds the checkpoint that --resume asks for. Nothing is changed in the folder before it is locked against
+ * other runs. VGG_IO_ERROR if it cannot be made or written or another run writes there, VGG_BAD_CHECKPOINT if there is nothing to resume,
+ * VGG_BAD_OPTION if the folder holds another run's results. */
 vgg_status run_folder_open(comm *c, const options *o, run_folder *folder);
+
+/* Lets other runs have the folder. */
+void run_folder_close(run_folder *folder);
 
 /* A new folder <folder>/abandoned/<UTC time> for what a run that goes on leaves aside; and its removal if nothing came into it,
  * or a word on what did. Rank 0. */

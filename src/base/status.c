@@ -47,3 +47,12 @@ vgg_status vgg_fail_errno(vgg_status status, const char *format, ...)
 }
 
 const char *vgg_message(void) { return message; }
+
+vgg_kept_message vgg_keep_message(void)
+{
+    vgg_kept_message kept;
+    memcpy(kept.text, message, sizeof kept.text);
+    return kept;
+}
+
+void vgg_restore_message(const vgg_kept_message *kept) { memcpy(message, kept->text, sizeof message); }

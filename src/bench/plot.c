@@ -1,8 +1,10 @@
 /* Pictures: the time of each layer and pass with its limit, and the roofline. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bench/result.h"
 #include "vgg11/base/log.h"
@@ -104,6 +106,7 @@ static void print_script(FILE *script, const bench_config *config, const bench_r
 
 vgg_status bench_plot(const bench_config *config, const bench_result *result)
 {
+    static const char *const files[] = {"layers.svg", "roofline.svg", NULL};
     char *text = NULL;
     size_t bytes = 0;
     if (mkdir(config->plot, 0777) != 0 && errno != EEXIST)
@@ -114,8 +117,11 @@ vgg_status bench_plot(const bench_config *config, const bench_result *result)
         free(text);
         return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
     }
-    if (!gnuplot_run(config->plot, text, bytes))
-        vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures, since gnuplot is not installed or did not succeed", config->plot);
+    int folder = open(config->plot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    vgg_status status = folder >= 0 ? gnuplot_draw(folder, files, text, bytes, GNUPLOT_LIMIT_S)
+                                    : vgg_fail_errno(VGG_IO_ERROR, "cannot open the folder");
+    if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures: %s", config->plot, vgg_message());
+    if (folder >= 0) close(folder);
     free(text);
     return VGG_OK;
 }

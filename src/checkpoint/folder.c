@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "checkpoint/file.h"
+#include "checkpoint/safetensors.h"
 #include "vgg11/base/log.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -26,7 +28,7 @@ static bool parse_name(const char *name, uint64_t *step)
     size_t count = strspn(digits, "0123456789");
     if (count < STEP_DIGITS_MIN || count > STEP_DIGITS_MAX || strcmp(digits + count, SUFFIX) != 0) return false;
     *step = strtoull(digits, NULL, 10);
-    return true;
+    return count == STEP_DIGITS_MIN || digits[0] != '0'; /* otherwise there would be two names for a step */
 }
 
 typedef struct {
@@ -80,16 +82,14 @@ vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_
     return status;
 }
 
-static void remove_temporaries(const char *folder)
+/* What is only named like a checkpoint neither counts nor goes. The header tells, with the size of the file: reading all of each would
+ * take longer than to save one. */
+static bool has_sound_header(const char *path)
 {
-    DIR *stream = opendir(folder);
-    for (struct dirent *entry; stream && (entry = readdir(stream));) {
-        if (strncmp(entry->d_name, CHECKPOINT_TEMPORARY, strlen(CHECKPOINT_TEMPORARY)) != 0) continue;
-        char path[CHECKPOINT_PATH_MAX];
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        unlink(path);
-    }
-    if (stream) closedir(stream);
+    checkpoint_state state;
+    bool sound = checkpoint_read_state(path, &state) == VGG_OK;
+    checkpoint_state_clear(&state);
+    return sound;
 }
 
 static bool is_among(uint64_t step, checkpoint_steps steps)
@@ -99,18 +99,22 @@ static bool is_among(uint64_t step, checkpoint_steps steps)
     return found;
 }
 
-vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared)
+/* One that cannot be removed is passed over: the others still can. */
+static vgg_status remove_old(const char *folder, const step_list *list, uint32_t keep, const char *spare, checkpoint_steps spared,
+                             size_t *passed_over)
 {
-    step_list list = {0};
-    vgg_status status = list_steps(folder, &list);
-    for (size_t i = keep; status == VGG_OK && keep > 0 && i < list.count; i++) {
+    vgg_status status = VGG_OK;
+    uint32_t sound = 0;
+    for (size_t i = 0; i < list->count; i++) {
         char path[CHECKPOINT_PATH_MAX];
-        checkpoint_path(folder, list.steps[i], path);
-        bool stays = is_among(list.steps[i], spared) || (spare && strcmp(path, spare) == 0);
-        if (!stays && unlink(path) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be removed", path);
+        checkpoint_path(folder, list->steps[i], path);
+        if (!has_sound_header(path)) {
+            ++*passed_over;
+            continue;
+        }
+        bool kept = sound++ < keep || (spare && strcmp(path, spare) == 0) || is_among(list->steps[i], spared);
+        if (!kept && unlink(path) != 0 && status == VGG_OK) status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be removed", path);
     }
-    free(list.steps);
-    remove_temporaries(folder);
     return status;
 }
 
@@ -146,4 +150,25 @@ vgg_status checkpoint_set_aside(const char *folder, uint64_t step, const char *a
     }
     free(list.steps);
     return status == VGG_OK ? set_best_aside(folder, step, aside) : status;
+}
+
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared, size_t *passed_over)
+{
+    *passed_over = 0;
+    if (keep == 0) return VGG_OK;
+    step_list list = {0};
+    vgg_status status = list_steps(folder, &list);
+    if (status == VGG_OK) status = remove_old(folder, &list, keep, spare, spared, passed_over);
+    free(list.steps);
+    return status;
+}
+
+vgg_status checkpoint_check_room(const char *folder, int count)
+{
+    struct statvfs facts;
+    if (statvfs(folder, &facts) != 0) return VGG_OK; /* writing will tell */
+    double needed = (double)count * (double)safetensors_data_bytes(), available = (double)facts.f_bavail * (double)facts.f_frsize;
+    if (available >= needed) return VGG_OK;
+    return vgg_fail(VGG_IO_ERROR, "%s: there is room for %.0f MB, and %d checkpoints have %.0f MB", folder, available / 1e6, count,
+                    needed / 1e6);
 }

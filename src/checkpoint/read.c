@@ -1,6 +1,5 @@
 /* Reading a checkpoint: nothing of it is used before all of it has been checked. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +7,7 @@
 
 #include "checkpoint/file.h"
 #include "checkpoint/safetensors.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -39,18 +39,11 @@ static vgg_status read_all(int file, const char *path, size_t offset, void *data
     return VGG_OK;
 }
 
-/* Opened without blocking, since the name may be that of a pipe. */
 static vgg_status open_file(const char *path, int *file, size_t *file_bytes)
 {
     struct stat facts;
-    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (opened < 0) return vgg_fail_errno(VGG_BAD_CHECKPOINT, "%s: cannot be opened", path);
-    if (fstat(opened, &facts) != 0 || !S_ISREG(facts.st_mode)) {
-        close(opened);
-        return vgg_fail(VGG_BAD_CHECKPOINT, "%s: is not a regular file", path);
-    }
-    *file = opened;
-    *file_bytes = (size_t)facts.st_size;
+    if (file_open_to_read(path, file) != VGG_OK) return vgg_fail(VGG_BAD_CHECKPOINT, "%s", vgg_message());
+    *file_bytes = fstat(*file, &facts) == 0 ? (size_t)facts.st_size : 0;
     return VGG_OK;
 }
 

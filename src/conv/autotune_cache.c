@@ -9,6 +9,7 @@
 #include "conv/autotune_impl.h"
 #include "vgg11/base/build_id.h"
 #include "vgg11/base/cpu.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
 enum { KEY_MAX = 384, LINE_MAX_BYTES = 512, FILE_MAX_BYTES = 1 << 20 };
@@ -69,11 +70,12 @@ static bool complete(const autotuner *t, recorded_choice recorded[][CONV_PASSES]
 static FILE *open_cache(const autotuner *t)
 {
     struct stat status;
-    FILE *file = fopen(t->config->cache, "re");
-    if (!file) return NULL;
-    if (fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= FILE_MAX_BYTES) return file;
-    fclose(file);
-    return NULL;
+    int descriptor;
+    if (file_open_to_read(t->config->cache, &descriptor) != VGG_OK) return NULL;
+    bool credible = fstat(descriptor, &status) == 0 && status.st_size <= FILE_MAX_BYTES;
+    FILE *file = credible ? fdopen(descriptor, "r") : NULL;
+    if (!file) close(descriptor);
+    return file;
 }
 
 bool autotune_cache_load(const autotuner *t, recorded_choice recorded[][CONV_PASSES])
@@ -111,30 +113,25 @@ static void write_choices(const autotuner *t, const char *key, FILE *to)
     }
 }
 
-static bool write_all(const autotuner *t, int descriptor)
+/* The whole file as text, for free(); NULL without memory. */
+static char *make_text(const autotuner *t, size_t *bytes)
 {
-    char key[KEY_MAX];
-    FILE *file = fdopen(descriptor, "w");
-    if (!file) {
-        close(descriptor);
-        return false;
-    }
+    char key[KEY_MAX], *text = NULL;
+    FILE *file = open_memstream(&text, bytes);
+    if (!file) return NULL;
     write_key(t, key);
     copy_other_lines(t, key, file);
     write_choices(t, key, file);
-    bool written = !ferror(file);
-    return fclose(file) == 0 && written;
+    if (fclose(file) == 0) return text;
+    free(text);
+    return NULL;
 }
 
 void autotune_cache_store(const autotuner *t)
 {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.XXXXXX", t->config->cache) < 0) return;
-    int descriptor = mkostemp(temporary, 0);
-    bool stored = descriptor >= 0 && write_all(t, descriptor) && rename(temporary, t->config->cache) == 0;
-    if (!stored) {
-        if (descriptor >= 0) unlink(temporary);
-        vgg_log(VGG_LOG_DEBUG, "%s: the timed choices could not be kept", t->config->cache);
-    }
-    free(temporary);
+    size_t bytes = 0;
+    char *text = make_text(t, &bytes);
+    if (!text || file_replace_text(t->config->cache, text, bytes) != VGG_OK)
+        vgg_log(VGG_LOG_WARNING, "the timed choices could not be kept: %s", text ? vgg_message() : "no memory");
+    free(text);
 }

@@ -1,13 +1,14 @@
 #include "data/byte_stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+
+#include "vgg11/base/file.h"
 
 enum {
     INPUT_BYTES = 128 * 1024,
@@ -31,16 +32,13 @@ static vgg_status damaged(const byte_stream *stream, const char *what)
     return vgg_fail(VGG_BAD_DATA, "%s: %s; get a fresh copy of the file", stream->path, what);
 }
 
-/* Opens without blocking: a pipe that nobody writes to would otherwise wait for ever. */
 static vgg_status open_regular(byte_stream *stream)
 {
-    stream->file = open(stream->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (stream->file < 0) return vgg_fail_errno(VGG_BAD_DATA, "%s: cannot be opened", stream->path);
-    struct stat status;
-    if (fstat(stream->file, &status) != 0) return vgg_fail_errno(VGG_BAD_DATA, "%s: cannot be examined", stream->path);
-    if (!S_ISREG(status.st_mode))
-        return vgg_fail(VGG_BAD_DATA, "%s: is not a regular file; an IDX file, plain or gzipped, is wanted", stream->path);
-    stream->file_bytes = (uint64_t)status.st_size;
+    struct stat facts;
+    stream->file = -1;
+    if (file_open_to_read(stream->path, &stream->file) != VGG_OK) return vgg_fail(VGG_BAD_DATA, "%s", vgg_message());
+    if (fstat(stream->file, &facts) != 0) return vgg_fail_errno(VGG_BAD_DATA, "%s: cannot be examined", stream->path);
+    stream->file_bytes = (uint64_t)facts.st_size;
     return VGG_OK;
 }
 
@@ -109,10 +107,21 @@ static vgg_status inflate_error(const byte_stream *stream, int code)
     return vgg_fail(VGG_BAD_DATA, "%s: the gzip data is damaged (%s); get a fresh copy of the file", stream->path, reason);
 }
 
-/* After a member's trailer: another member may follow (RFC 1952, 2.2), and nothing else. */
+/* Passes over zeros, to which some tools and media fill a file up, as gzip does. */
+static vgg_status skip_padding(byte_stream *stream)
+{
+    z_stream *ahead = &stream->inflater;
+    for (;;) {
+        VGG_TRY(refill(stream));
+        if (ahead->avail_in == 0 || *ahead->next_in != 0) return VGG_OK;
+        for (; ahead->avail_in > 0 && *ahead->next_in == 0; ahead->next_in++) ahead->avail_in--;
+    }
+}
+
+/* After a member's trailer: another member may follow (RFC 1952, 2.2), or zeros, and nothing else. */
 static vgg_status next_member(byte_stream *stream)
 {
-    VGG_TRY(refill(stream));
+    VGG_TRY(skip_padding(stream));
     if (stream->inflater.avail_in == 0) return VGG_OK;
     if (*stream->inflater.next_in != 0x1f) return damaged(stream, "bytes follow the end of the gzip data");
     inflateReset(&stream->inflater);

@@ -7,26 +7,45 @@
 
 #include "data/idx_reader.h"
 
+enum { NAMINGS = 3 };
+
+/* As MNIST's files were first called, as some archives of them unpack, and as those of EMNIST's digits are. */
 static const struct {
-    const char *images, *labels, *option;
+    const char *images[NAMINGS], *labels[NAMINGS], *option;
 } split_names[] = {
-    [DATASET_TRAIN] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "--train-samples"},
-    [DATASET_TEST] = {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "--test-samples"},
+    [DATASET_TRAIN] = {{"train-images-idx3-ubyte", "train-images.idx3-ubyte", "emnist-digits-train-images-idx3-ubyte"},
+                       {"train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "emnist-digits-train-labels-idx1-ubyte"},
+                       "--train-samples"},
+    [DATASET_TEST] = {{"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte", "emnist-digits-test-images-idx3-ubyte"},
+                      {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte", "emnist-digits-test-labels-idx1-ubyte"},
+                      "--test-samples"},
 };
 
 /* Plain first: whoever unpacked the files wants them used. */
 static const char *const suffixes[] = {"", ".gz"};
 
-/* Finds directory/name, with or without .gz. */
-static vgg_status find_file(const char *directory, const char *name, char path[DATASET_PATH_MAX])
+/* Writes directory/name with the suffix, or what lies under that name in a folder of that name, as some archives unpack. */
+static vgg_status compose_path(const char *directory, const char *name, const char *suffix, char path[DATASET_PATH_MAX])
 {
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        int length = snprintf(path, DATASET_PATH_MAX, "%s/%s%s", directory, name, suffixes[i]);
-        if (length >= DATASET_PATH_MAX) return vgg_fail(VGG_BAD_DATA, "%.200s...: the path is too long", directory);
-        if (access(path, F_OK) == 0) return VGG_OK;
+    char within[DATASET_PATH_MAX];
+    int length = snprintf(path, DATASET_PATH_MAX, "%s/%s%s", directory, name, suffix);
+    if (length >= DATASET_PATH_MAX) return vgg_fail(VGG_BAD_DATA, "%.200s...: the path is too long", directory);
+    length = snprintf(within, sizeof within, "%s/%s%s/%s%s", directory, name, suffix, name, suffix);
+    if (length < DATASET_PATH_MAX && access(within, F_OK) == 0) memcpy(path, within, sizeof within);
+    return VGG_OK;
+}
+
+/* Finds the first of names[NAMINGS] in the directory, with or without .gz. */
+static vgg_status find_file(const char *directory, const char *const names[NAMINGS], char path[DATASET_PATH_MAX])
+{
+    for (int naming = 0; naming < NAMINGS; naming++) {
+        for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+            VGG_TRY(compose_path(directory, names[naming], suffixes[i], path));
+            if (access(path, F_OK) == 0) return VGG_OK;
+        }
     }
-    return vgg_fail(VGG_BAD_DATA, "%s: there is no %s or %s.gz; --data names the folder of the four IDX files", directory, name,
-                    name);
+    return vgg_fail(VGG_BAD_DATA, "%s: there is no %s or %s.gz; --data names the folder of the four IDX files", directory, names[0],
+                    names[0]);
 }
 
 static vgg_status check_limit(const char *option, uint32_t limit, const char *path, uint32_t count)

@@ -18,6 +18,31 @@ static vgg_status read_word(byte_stream *stream, uint32_t *word)
     return VGG_OK;
 }
 
+/* What often lies where an IDX file should, by how it begins: an IDX file of other numbers, or what a download left in its place. */
+static const struct {
+    uint32_t magic, mask;
+    const char *what;
+} strangers[] = {
+    {0x00000900, 0xffffff00, "IDX of signed bytes; unsigned bytes are wanted"},
+    {0x00000b00, 0xffffff00, "IDX of 16-bit integers; bytes are wanted"},
+    {0x00000c00, 0xffffff00, "IDX of 32-bit integers; bytes are wanted"},
+    {0x00000d00, 0xffffff00, "IDX of 32-bit floating-point numbers; bytes are wanted"},
+    {0x00000e00, 0xffffff00, "IDX of 64-bit floating-point numbers; bytes are wanted"},
+    {0x3c000000, 0xff000000, "an HTML or XML page, perhaps in place of the download; get the file itself"},
+    {0x76657273, 0xffffffff, "a Git LFS pointer; get the file itself with git lfs pull"},
+    {0x1f8b0000, 0xffff0000, "gzipped twice; unpack it once"},
+    {0x504b0304, 0xffffffff, "a ZIP archive; unpack it"},
+};
+
+static vgg_status refuse_magic(const char *path, const idx_kind *kind, uint32_t magic)
+{
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        if ((magic & strangers[i].mask) == strangers[i].magic)
+            return vgg_fail(VGG_BAD_DATA, "%s: begins with 0x%08x: it is %s", path, magic, strangers[i].what);
+    }
+    return vgg_fail(VGG_BAD_DATA, "%s: begins with 0x%08x, IDX %s begin with 0x%08x", path, magic, kind->items, kind->magic);
+}
+
 static vgg_status check_magic(const idx_reader *reader, const idx_kind *kind, uint32_t magic)
 {
     if (magic == kind->magic) return VGG_OK;
@@ -25,8 +50,7 @@ static vgg_status check_magic(const idx_reader *reader, const idx_kind *kind, ui
     if (magic == other->magic)
         return vgg_fail(VGG_BAD_DATA, "%s: holds %s where %s are wanted; were the two files swapped?", reader->path, other->items,
                         kind->items);
-    return vgg_fail(VGG_BAD_DATA, "%s: begins with 0x%08x, IDX %s begin with 0x%08x", reader->path, magic, kind->items,
-                    kind->magic);
+    return refuse_magic(reader->path, kind, magic);
 }
 
 static vgg_status check_bounds(const idx_reader *reader, const idx_kind *kind)

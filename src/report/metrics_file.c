@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vgg11/base/file.h"
+
 /* Nine digits tell any two floats apart. */
 enum { REAL_DIGITS = 9, PATH_BYTES = 4300 };
 
@@ -42,8 +44,7 @@ static off_t find_cut(FILE *file, uint64_t resume_step)
 
 static off_t bytes_to_keep(int descriptor, uint64_t resume_step)
 {
-    struct stat status; /* a device would never end */
-    if (resume_step == 0 || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    if (resume_step == 0) return 0;
     int copy = dup(descriptor);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
     if (!file) {
@@ -87,8 +88,7 @@ static bool cut(int descriptor, off_t kept)
 vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resume_step, const char *aside)
 {
     memset(file, 0, sizeof *file);
-    file->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file->descriptor < 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot open", path);
+    VGG_TRY(file_open_own(path, &file->descriptor));
     file->whole_bytes = bytes_to_keep(file->descriptor, resume_step);
     if (!keep_rest(file->descriptor, file->whole_bytes, aside) || !cut(file->descriptor, file->whole_bytes)) {
         vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot set aside what it has of later steps", path);

@@ -1,5 +1,6 @@
 #include "report/plots.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "report/series.h"
+#include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
 
 enum { POINTS_MOST = 1000, PATH_BYTES = 4200 };
@@ -25,11 +27,12 @@ typedef struct {
 } picture;
 
 static const picture pictures[] = {
-    {"loss", "loss", "1", 2, 2},
-    {"accuracy", "accuracy, %", "100", 3, 3},
-    {"learning-rate", "learning rate", "1", 4, 0},
-    {"throughput", "images per second", "1", 5, 0},
+    {"loss.svg", "loss", "1", 2, 2},
+    {"accuracy.svg", "accuracy, %", "100", 3, 3},
+    {"learning-rate.svg", "learning rate", "1", 4, 0},
+    {"throughput.svg", "images per second", "1", 5, 0},
 };
+enum { PICTURES = sizeof pictures / sizeof pictures[0] };
 
 static void print_series(FILE *script, const char *name, const series *rows)
 {
@@ -49,7 +52,7 @@ static void print_series(FILE *script, const char *name, const series *rows)
 
 static void print_picture(FILE *script, const picture *one, bool with_eval)
 {
-    fprintf(script, "set output 'plots/%s.svg'\nset ylabel '%s'\n", one->file, one->label);
+    fprintf(script, "set output '%s'\nset ylabel '%s'\n", one->file, one->label);
     fprintf(script, "plot $steps using 1:($%d*%s) with lines lw 1.5 lc rgb '#1f77b4' title 'training'", one->step_column,
             one->scale);
     if (with_eval && one->eval_column) {
@@ -70,12 +73,23 @@ static char *make_script(const series *steps, const series *evals, size_t *bytes
     fputs("set terminal svg size 720,420 font 'sans,12' background rgb 'white'\nset xlabel 'step'\nset grid\n"
           "set key top right\n",
           script);
-    for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) print_picture(script, &pictures[i], evals->count > 0);
+    for (int i = 0; i < PICTURES; i++) print_picture(script, &pictures[i], evals->count > 0);
     if (fclose(script) != 0) {
         free(text);
         return NULL;
     }
     return text;
+}
+
+static vgg_status draw_into(const char *plots, const char *script, size_t bytes)
+{
+    const char *files[PICTURES + 1] = {NULL};
+    for (int i = 0; i < PICTURES; i++) files[i] = pictures[i].file;
+    int folder = open(plots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return vgg_fail_errno(VGG_IO_ERROR, "cannot use it as a folder");
+    vgg_status status = gnuplot_draw(folder, files, script, bytes, GNUPLOT_LIMIT_S);
+    close(folder);
+    return status;
 }
 
 static void draw(const char *folder, const series *steps, const series *evals)
@@ -85,7 +99,8 @@ static void draw(const char *folder, const series *steps, const series *evals)
     mkdir(plots, 0777);
     size_t bytes = 0;
     char *script = make_script(steps, evals, &bytes);
-    if (script) gnuplot_run(folder, script, bytes);
+    vgg_status status = script ? draw_into(plots, script, bytes) : VGG_OK;
+    if (status != VGG_OK && status != VGG_UNAVAILABLE) vgg_log(VGG_LOG_WARNING, "%s: no pictures: %s", plots, vgg_message());
     free(script);
     rmdir(plots); /* succeeds if nothing was drawn */
 }

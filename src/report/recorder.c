@@ -136,6 +136,7 @@ run_observer recorder_observer(recorder *r)
 void recorder_close(recorder *r)
 {
     if (!r) return;
+    vgg_kept_message kept = vgg_keep_message();
     metrics_file_close(&r->metrics);
     if (r->metrics.lines_lost || r->metrics.first_error) {
         vgg_log(VGG_LOG_WARNING, "%s/metrics.jsonl: %llu lines could not be written: %s", r->folder,
@@ -146,5 +147,6 @@ void recorder_close(recorder *r)
         if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
         plots_draw(r->folder);
     }
+    vgg_restore_message(&kept);
     free_recorder(r);
 }

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vgg11/base/file.h"
 
 static double number_of(const json_t *object, const char *field)
 {
@@ -40,9 +42,13 @@ static int read_line(const char *line, const char *event, const char *const fiel
 
 vgg_status series_read(const char *path, const char *event, const char *const fields[SERIES_COLUMNS], series *rows)
 {
-    struct stat status; /* a device would never end */
-    FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
-    if (!file) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot read", path);
+    int descriptor;
+    VGG_TRY(file_open_to_read(path, &descriptor));
+    FILE *file = fdopen(descriptor, "r");
+    if (!file) {
+        close(descriptor);
+        return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot read", path);
+    }
     char *line = NULL;
     size_t capacity = 0;
     int good = 1;

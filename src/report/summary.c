@@ -3,9 +3,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "report/metrics_file.h"
+#include "vgg11/base/file.h"
 
 enum { PATH_BYTES = 4200, REAL_DIGITS = 9 };
 
@@ -38,15 +39,13 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
 vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const run_totals *totals,
                          const char *message, const char *config_json)
 {
-    char path[PATH_BYTES], temporary[PATH_BYTES];
+    char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/summary.json", folder);
-    snprintf(temporary, sizeof temporary, "%s/.summary.json.tmp", folder);
     json_t *object = summary_object(start, end, totals, message, config_json);
-    if (!object) return vgg_fail(VGG_IO_ERROR, "%s: not enough memory", path);
-    int failed = json_dump_file(object, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
-    if (!failed && rename(temporary, path) == 0) return VGG_OK;
-    vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "%s: cannot write", path);
-    unlink(temporary);
+    if (!text) return vgg_fail(VGG_IO_ERROR, "%s: not enough memory", path);
+    vgg_status status = file_replace_text(path, text, strlen(text));
+    free(text);
     return status;
 }

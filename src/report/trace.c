@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vgg11/base/clock.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
 struct trace {
@@ -14,6 +16,18 @@ struct trace {
     bool written; /* any event, so that the next needs a comma */
 };
 
+/* Emptied only once it is known what it is. */
+static vgg_status open_empty(trace *t)
+{
+    int descriptor;
+    if (file_open_own(t->path, &descriptor) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--trace %s", vgg_message());
+    t->file = ftruncate(descriptor, 0) == 0 ? fdopen(descriptor, "w") : NULL;
+    if (t->file) return VGG_OK;
+    vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "--trace %s: cannot be written", t->path);
+    close(descriptor);
+    return status;
+}
+
 vgg_status trace_open(const char *path, trace **out)
 {
     trace *t = calloc(1, sizeof *t);
@@ -22,9 +36,8 @@ vgg_status trace_open(const char *path, trace **out)
         free(t);
         return vgg_fail(VGG_UNAVAILABLE, "not enough memory for the trace");
     }
-    t->file = fopen(path, "we");
-    if (!t->file) {
-        vgg_status status = vgg_fail_errno(VGG_IO_ERROR, "--trace %s: cannot open", path);
+    vgg_status status = open_empty(t);
+    if (status != VGG_OK) {
         free(t->path);
         free(t);
         return status;

@@ -40,6 +40,14 @@ static vgg_range own_part(const comm *c, const shared_dataset *shared, size_t co
     return range_part(count, (size_t)comm_node_size(c), (size_t)comm_node_rank(c));
 }
 
+/* Collective. What fails on some nodes and not on all is a matter of one, and its line says of which. */
+static vgg_status agree(comm *c, vgg_status mine)
+{
+    if (comm_node_count(c) > 1 && comm_any(c, mine == VGG_OK) && mine != VGG_OK)
+        mine = vgg_fail(mine, "rank %d on %s: %s", comm_rank(c), comm_host(c), vgg_message());
+    return comm_agree(c, mine);
+}
+
 static vgg_status share(comm *c, const dataset_source *source, const char *resize, bool resize_bug, shared_dataset *out)
 {
     size_t image_bytes = vgg_round_up((size_t)source->count * DATASET_PIXELS, VGG_ALIGNMENT_BYTES);
@@ -48,7 +56,7 @@ static vgg_status share(comm *c, const dataset_source *source, const char *resiz
     uint8_t *images = memory, *labels = images + image_bytes;
     out->set = (dataset){images, labels, source->count};
     vgg_range part = own_part(c, out, source->count);
-    VGG_TRY(comm_agree(c, decode_part(source, resize, resize_bug, part, images, labels, out)));
+    VGG_TRY(agree(c, decode_part(source, resize, resize_bug, part, images, labels, out)));
     if (!out->memory) return VGG_OK;
     comm_shared_sync(c, out->memory);
     comm_node_sum_u64(c, out->histogram, 256);
@@ -73,7 +81,7 @@ vgg_status shared_dataset_open(comm *c, const char *directory, dataset_split spl
     memset(out, 0, sizeof *out);
     vgg_status status = dataset_locate(directory, found);
     if (status == VGG_OK) status = dataset_open(found, split, limit, &source);
-    VGG_TRY(comm_agree(c, status));
+    VGG_TRY(agree(c, status));
     if (!comm_same(c, source.count)) status = vgg_fail(VGG_DISAGREE, "%s: ranks see different numbers of samples", found);
     VGG_TRY(comm_agree(c, status));
     status = share(c, &source, resize, resize_bug, out);

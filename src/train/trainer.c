@@ -126,6 +126,7 @@ static vgg_status evaluate(trainer *t, bool *best)
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
                         (unsigned long long)t->position.step);
+    t->best_before = t->position.best_accuracy;
     *best = t->last_eval.accuracy > t->position.best_accuracy;
     if (*best) t->position.best_accuracy = t->last_eval.accuracy;
     bool within = t->position.epoch_step > 0;
@@ -177,7 +178,7 @@ static vgg_status finish_step(trainer *t, bool stop)
         VGG_TRY(trainer_check(t));
         VGG_TRY(evaluate(t, &best));
     }
-    VGG_TRY(trainer_save(t, stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0));
+    VGG_TRY(trainer_save(t, stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, stop || last));
     return stop ? say_stopped(t) : VGG_OK;
 }
 

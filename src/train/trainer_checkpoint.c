@@ -85,6 +85,18 @@ vgg_status trainer_check(trainer *t)
     return comm_agree(t->c, status);
 }
 
+/* The new checkpoint is there: what cannot be done about older ones is no reason to end. */
+static void prune(trainer *t, const char *newest)
+{
+    size_t passed_over = 0;
+    if (checkpoint_prune(t->config->output, t->config->keep, newest, t->config->spared, &passed_over) != VGG_OK)
+        vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
+    if (passed_over > t->passed_over)
+        vgg_log(VGG_LOG_WARNING, "%s: %zu are named like checkpoints and are none; --keep neither counts nor removes them",
+                t->config->output, passed_over);
+    t->passed_over = passed_over;
+}
+
 static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char path[CHECKPOINT_PATH_MAX])
 {
     double start = clock_now_s();
@@ -93,7 +105,8 @@ static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char 
     VGG_TRY(checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), &bytes));
     run_checkpoint_event event = {t->position.step, path, bytes, clock_now_s() - start};
     TRAINER_TELL(t, checkpoint, &event);
-    return checkpoint_prune(t->config->output, t->config->keep, path, t->config->spared);
+    prune(t, path);
+    return VGG_OK;
 }
 
 static vgg_status save_best(trainer *t, const checkpoint_state *state, const char *same)
@@ -105,7 +118,16 @@ static vgg_status save_best(trainer *t, const checkpoint_state *state, const cha
     return checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), NULL);
 }
 
-vgg_status trainer_save(trainer *t, bool periodic, bool best)
+/* Of what all ranks agreed on. There may be room again when the next checkpoint is due, and the older ones are untouched. */
+static vgg_status go_on_unsaved(trainer *t, vgg_status status, bool best)
+{
+    if (status != VGG_IO_ERROR) return status;
+    vgg_log(VGG_LOG_WARNING, "%s; the run goes on, and saves again when the next checkpoint is due", vgg_message());
+    if (best) t->position.best_accuracy = t->best_before;
+    return VGG_OK;
+}
+
+vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
 {
     vgg_status status = VGG_OK;
     if (!t->config->output || (!periodic && !best)) return VGG_OK;
@@ -118,5 +140,6 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best)
         if (periodic) status = save_periodic(t, &state, path);
         if (status == VGG_OK && best) status = save_best(t, &state, periodic ? path : NULL);
     }
-    return comm_agree(t->c, status);
+    status = comm_agree(t->c, status);
+    return last ? status : go_on_unsaved(t, status, best);
 }

@@ -56,6 +56,8 @@ typedef struct {
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* the network's, network_algorithms() */
     resume_record resumed_from;                      /* set if config->resume is */
     divergence_watch divergence;
+    double best_before; /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
+    size_t passed_over; /* files that are only named like checkpoints, as far as told */
     double started_s;
     double train_s;
     double exchange_s; /* the exposed exchange of all steps */
@@ -85,8 +87,9 @@ vgg_status trainer_start_weights(trainer *t);
  * weights. */
 vgg_status trainer_check(trainer *t);
 
-/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors. */
-vgg_status trainer_save(trainer *t, bool periodic, bool best);
+/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors. A file that
+ * cannot be written is an error where it is the `last`, and otherwise a warning. */
+vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);
 
 /* Calls one member of all observers, on rank 0. */
 #define TRAINER_TELL(t, member, event)                                                                   \

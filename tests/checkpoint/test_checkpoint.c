@@ -470,25 +470,70 @@ START_TEST(newest_sound_one_is_found)
 }
 END_TEST
 
-START_TEST(old_ones_and_leftovers_are_pruned)
+/* Sparse: a header and no tensors, of which nobody looks at the numbers. */
+static void make_hollow(const char *in, uint64_t step)
 {
-    char *other = support_make_folder(), path[CHECKPOINT_PATH_MAX], stale[CHECKPOINT_PATH_MAX], mine[CHECKPOINT_PATH_MAX];
-    for (uint64_t step = 1; step <= 5; step++) {
-        checkpoint_path(other, step, path);
-        fclose(fopen(path, "w"));
-    }
-    snprintf(stale, sizeof stale, "%s/.vgg11-checkpoint-0123456789abcdef", other);
-    snprintf(mine, sizeof mine, "%s/notes.txt", other);
-    fclose(fopen(stale, "w")), fclose(fopen(mine, "w"));
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(in, step, path);
+    json_t *root = good_header();
+    seal(json_object_get(root, "__metadata__"));
+    write_header(path, root);
+    json_decref(root);
+}
+
+static void make_empty(const char *in, const char *name)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", in, name);
+    fclose(fopen(path, "w"));
+}
+
+static bool is_there(const char *in, uint64_t step)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(in, step, path);
+    return access(path, F_OK) == 0;
+}
+
+START_TEST(old_ones_are_pruned)
+{
+    char *other = support_make_folder(), path[CHECKPOINT_PATH_MAX];
+    size_t passed_over;
+    for (uint64_t step = 1; step <= 5; step++) make_hollow(other, step);
+    make_empty(other, "notes.txt");
     checkpoint_path(other, 1, path);
-    ck_assert_int_eq(checkpoint_prune(other, 2, path, (checkpoint_steps){(const uint64_t[]){7, 3}, 2}), VGG_OK);
+    ck_assert_int_eq(checkpoint_prune(other, 0, path, (checkpoint_steps){0}, &passed_over), VGG_OK);
+    ck_assert(is_there(other, 2));
+    ck_assert_int_eq(checkpoint_prune(other, 2, path, (checkpoint_steps){(const uint64_t[]){7, 3}, 2}, &passed_over), VGG_OK);
     const bool stays[] = {true, false, true, true, true};
-    for (uint64_t step = 1; step <= 5; step++) {
-        checkpoint_path(other, step, path);
-        ck_assert_int_eq(access(path, F_OK) == 0, stays[step - 1]);
-    }
-    ck_assert_int_ne(access(stale, F_OK), 0);
-    ck_assert_int_eq(access(mine, F_OK), 0);
+    for (uint64_t step = 1; step <= 5; step++) ck_assert_int_eq(is_there(other, step), stays[step - 1]);
+    ck_assert_uint_eq(passed_over, 0);
+    snprintf(path, sizeof path, "%s/notes.txt", other);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    support_remove_folder(other);
+    free(other);
+}
+END_TEST
+
+/* Newer than all, older than all and in between: an empty file, a folder, a cut-off file, and two names that no checkpoint has. */
+START_TEST(what_is_only_named_like_a_checkpoint_neither_counts_nor_goes)
+{
+    char *other = support_make_folder(), path[CHECKPOINT_PATH_MAX];
+    size_t passed_over;
+    for (uint64_t step = 10; step <= 14; step++) make_hollow(other, step);
+    checkpoint_path(other, 12, path);
+    ck_assert_int_eq(truncate(path, size_of(path) - 1), 0);
+    make_empty(other, "checkpoint-99999999.safetensors");
+    make_empty(other, "checkpoint-0000000011.safetensors");
+    make_empty(other, "checkpoint-11.safetensors");
+    checkpoint_path(other, 1, path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert_int_eq(checkpoint_prune(other, 3, NULL, (checkpoint_steps){0}, &passed_over), VGG_OK);
+    ck_assert_uint_eq(passed_over, 3);
+    const uint64_t stay[] = {1, 11, 12, 13, 14, 99999999};
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+        ck_assert_msg(is_there(other, stay[i]), "%lu is gone", (unsigned long)stay[i]);
+    ck_assert(!is_there(other, 10));
     support_remove_folder(other);
     free(other);
 }
@@ -557,7 +602,8 @@ int main(void)
     tcase_add_test(tests, foreign_files_are_refused);
     tcase_add_test(tests, failed_save_leaves_the_old_one);
     tcase_add_test(tests, newest_sound_one_is_found);
-    tcase_add_test(tests, old_ones_and_leftovers_are_pruned);
+    tcase_add_test(tests, old_ones_are_pruned);
+    tcase_add_test(tests, what_is_only_named_like_a_checkpoint_neither_counts_nor_goes);
     tcase_add_test(tests, later_ones_are_set_aside_the_newest_last);
     tcase_add_test(tests, alias_replaces_the_old_one);
     suite_add_tcase(suite, tests);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/support.h"
@@ -309,6 +310,9 @@ START_TEST(cache_that_does_not_fit_is_passed_over)
     ck_assert_int_eq(calls_to_create(cache, 2), timing);
     ck_assert_int_eq(calls_to_create("/nonexistent/folder/plans", 2), timing);
     ck_assert_int_eq(calls_to_create(folder, 2), timing);
+    unlink(cache);
+    ck_assert_int_eq(mkfifo(cache, 0600), 0); /* which nobody writes to */
+    ck_assert_int_eq(calls_to_create(cache, 2), timing);
     support_remove_folder(folder);
     free(text), free(cache), free(folder);
 }

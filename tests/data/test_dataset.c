@@ -210,6 +210,38 @@ START_TEST(a_plain_file_goes_before_a_gzipped_one)
 }
 END_TEST
 
+/* A data set whose training images and labels have other names. */
+static void rename_set(const char *images, const char *labels)
+{
+    idx_write_set(folder, 10, 4, 4);
+    move("train-images-idx3-ubyte.gz", images);
+    move("train-labels-idx1-ubyte.gz", labels);
+}
+
+START_TEST(other_names_are_known)
+{
+    rename_set("train-images.idx3-ubyte", "train-labels.idx1-ubyte");
+    ck_assert_msg(dataset_open(folder, DATASET_TRAIN, 0, &source) == VGG_OK, "%s", vgg_message());
+    rename_set("emnist-digits-train-images-idx3-ubyte.gz", "emnist-digits-train-labels-idx1-ubyte.gz");
+    move("t10k-images-idx3-ubyte.gz", "emnist-digits-test-images-idx3-ubyte.gz");
+    move("t10k-labels-idx1-ubyte.gz", "emnist-digits-test-labels-idx1-ubyte.gz");
+    ck_assert_msg(dataset_open(folder, DATASET_TEST, 0, &source) == VGG_OK, "%s", vgg_message());
+    move("train-images.idx3-ubyte", "gone"), move("train-labels.idx1-ubyte", "gone");
+    ck_assert_msg(dataset_open(folder, DATASET_TRAIN, 0, &source) == VGG_OK, "%s", vgg_message());
+    ck_assert_uint_eq(source.count, 10);
+}
+END_TEST
+
+START_TEST(a_folder_of_that_name_may_hold_the_file)
+{
+    ck_assert_int_eq(mkdir(path_in(folder, "train-images-idx3-ubyte"), 0700), 0);
+    ck_assert_int_eq(mkdir(path_in(folder, "train-labels.idx1-ubyte"), 0700), 0);
+    rename_set("train-images-idx3-ubyte/train-images-idx3-ubyte", "train-labels.idx1-ubyte/train-labels.idx1-ubyte");
+    ck_assert_msg(dataset_open(folder, DATASET_TRAIN, 0, &source) == VGG_OK, "%s", vgg_message());
+    ck_assert_str_eq(source.images_path, path_in(folder, "train-images-idx3-ubyte/train-images-idx3-ubyte"));
+}
+END_TEST
+
 START_TEST(a_folder_or_a_pipe_in_place_of_a_file_is_refused)
 {
     idx_write_set(folder, 10, 4, 4);
@@ -331,6 +363,8 @@ int main(void)
     tcase_add_test(tests, swapped_files_are_seen);
     tcase_add_test(tests, counts_that_differ_are_seen);
     tcase_add_test(tests, a_plain_file_goes_before_a_gzipped_one);
+    tcase_add_test(tests, other_names_are_known);
+    tcase_add_test(tests, a_folder_of_that_name_may_hold_the_file);
     tcase_add_test(tests, a_folder_or_a_pipe_in_place_of_a_file_is_refused);
     tcase_add_test(tests, a_file_cut_off_fails_in_the_parts_that_need_it);
     tcase_add_test(tests, files_changed_after_opening_are_seen);

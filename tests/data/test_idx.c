@@ -87,8 +87,9 @@ static const bad_file bad_files[] = {
     {"labels one byte long", LABELS, {0x801, 5}, 2, 6, 0, NULL},
     {"magic zero", IMAGES, {0, 5, 3, 4}, 4, 60, 0, "0x00000000"},
     {"magic little-endian", IMAGES, {0x03080000, 5, 3, 4}, 4, 60, 0, "0x03080000"},
-    {"signed byte type", IMAGES, {0x903, 5, 3, 4}, 4, 60, 0, "0x00000903"},
-    {"float type", IMAGES, {0xd03, 5, 3, 4}, 4, 60, 0, "0x00000d03"},
+    {"signed byte type", IMAGES, {0x903, 5, 3, 4}, 4, 60, 0, "0x00000903: it is IDX of signed bytes"},
+    {"float type", IMAGES, {0xd03, 5, 3, 4}, 4, 240, 0, "0x00000d03: it is IDX of 32-bit floating-point numbers"},
+    {"integer labels", LABELS, {0xc01, 5}, 2, 20, 0, "0x00000c01: it is IDX of 32-bit integers"},
     {"two dimensions", IMAGES, {0x802, 5, 12}, 3, 60, 0, "0x00000802"},
     {"four dimensions", IMAGES, {0x804, 5, 3, 4}, 4, 60, 0, "0x00000804"},
     {"high magic byte", IMAGES, {0x01000803, 5, 3, 4}, 4, 60, 0, "0x01000803"},
@@ -157,7 +158,9 @@ static byte_buffer checksum(byte_buffer f) { return flip(f, f.count - 8, 1); }
 static byte_buffer length_low(byte_buffer f) { return flip(f, f.count - 4, 1); }
 static byte_buffer length_high(byte_buffer f) { return flip(f, f.count - 1, 0x80); }
 static byte_buffer garbage_after(byte_buffer f) { return buffer_join(f, text_bytes("garbage")); }
-static byte_buffer zero_after(byte_buffer f) { return buffer_join(f, (byte_buffer){calloc(1, 1), 1}); }
+static byte_buffer zeros_after(byte_buffer f, size_t count) { return buffer_join(f, (byte_buffer){calloc(count, 1), count}); }
+static byte_buffer more_after_zeros(byte_buffer f) { return buffer_join(zeros_after(f, 7), packed_images()); }
+static byte_buffer garbage_after_zeros(byte_buffer f) { return garbage_after(zeros_after(f, 7)); }
 static byte_buffer twice(byte_buffer f) { return buffer_join(f, packed_images()); }
 static byte_buffer half_a_magic_after(byte_buffer f) { return buffer_join(f, text_bytes("\x1f")); }
 static byte_buffer a_magic_after(byte_buffer f) { return buffer_join(f, text_bytes("\x1f\x8b")); }
@@ -179,7 +182,8 @@ static const struct {
     {"wrong length, low byte", length_low},
     {"wrong length, high byte", length_high},
     {"garbage after the end", garbage_after},
-    {"a zero after the end", zero_after},
+    {"another file after zeros", more_after_zeros},
+    {"garbage after zeros", garbage_after_zeros},
     {"the file twice", twice},
     {"half a magic after the end", half_a_magic_after},
     {"a magic after the end", a_magic_after},
@@ -194,6 +198,42 @@ START_TEST(a_spoiled_gzip_file_is_refused)
     file_write(path, file.bytes, file.count);
     assert_refused(path, IMAGES, spoils[_i].name);
     free(file.bytes);
+}
+END_TEST
+
+/* To whole blocks, as tapes and some tools do. */
+START_TEST(zeros_after_gzip_data_are_passed_over)
+{
+    static const size_t counts[] = {1, 512, 300000}; /* more than is read ahead */
+    byte_buffer good = good_images(), content;
+    const char *path = path_in(folder, "padded.gz");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        byte_buffer file = zeros_after(packed_images(), counts[i]);
+        file_write(path, file.bytes, file.count);
+        ck_assert_msg(read_all(path, IMAGES, &content) == VGG_OK, "%zu zeros: %s", counts[i], vgg_message());
+        ck_assert_mem_eq(content.bytes, good.bytes + 16, 60);
+        free(content.bytes);
+        free(file.bytes);
+    }
+    free(good.bytes);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} strange_texts[] = {
+    {"<!DOCTYPE html><title>404</title>", "HTML"},
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9912422\n", "Git LFS"},
+    {"PK\x03\x04 and so on", "ZIP"},
+    {"hello, world", "0x68656c6c, IDX images begin with"},
+};
+
+START_TEST(what_a_download_left_instead_is_said)
+{
+    const char *path = path_in(folder, "strange");
+    file_write(path, (const uint8_t *)strange_texts[_i].text, strlen(strange_texts[_i].text));
+    assert_refused(path, IMAGES, strange_texts[_i].says);
+    ck_assert_msg(strstr(vgg_message(), strange_texts[_i].says) != NULL, "%s", vgg_message());
 }
 END_TEST
 
@@ -420,6 +460,8 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, a_bad_file_is_refused, 0, BAD_FILES);
     tcase_add_loop_test(tests, a_spoiled_gzip_file_is_refused, 0, SPOILS);
+    tcase_add_test(tests, zeros_after_gzip_data_are_passed_over);
+    tcase_add_loop_test(tests, what_a_download_left_instead_is_said, 0, sizeof strange_texts / sizeof *strange_texts);
     tcase_add_test(tests, a_gzip_file_cut_anywhere_is_refused);
     tcase_add_test(tests, no_flipped_bit_gives_wrong_pixels);
     tcase_add_test(tests, what_is_not_a_regular_file_is_refused_at_once);

@@ -12,6 +12,7 @@
 
 #include "report/metrics_file.h"
 #include "support/support.h"
+#include "vgg11/report/gnuplot.h"
 #include "vgg11/report/recorder.h"
 #include "vgg11/report/trace.h"
 
@@ -297,7 +298,6 @@ START_TEST(the_summary_has_the_outcome)
     ck_assert_double_eq(number(json_object_get(root, "run"), "ranks"), 2);
     ck_assert_double_eq(number(root, "step_s"), 0.25);
     ck_assert_double_eq(number(root, "exchange_s"), 0.0625);
-    ck_assert_int_ne(access(in_folder(".summary.json.tmp"), F_OK), 0);
     json_decref(root);
 }
 END_TEST
@@ -370,22 +370,191 @@ static char *capture(void (*act)(void))
     return text;
 }
 
+static struct rlimit file_limit;
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit tight = file_limit;
+    tight.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &tight);
+}
+
+/* A limit on the size of files: writing fails as on a full disk. */
+static void begin_limits(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &file_limit);
+}
+
 static void record_to_a_full_disk(void)
 {
-    ck_assert_int_eq(symlink("/dev/full", in_folder("metrics.jsonl")), 0);
-    record(0, 1, 5, true);
+    recorder *r;
+    begin_limits();
+    ck_assert_int_eq(recorder_open(support_folder, 0, "{\"lr\":0.05}", &r), VGG_OK);
+    limit_files(0);
+    emit_steps(recorder_observer(r), 1, 5);
+    emit_end(recorder_observer(r));
+    limit_files(file_limit.rlim_cur);
+    recorder_close(r);
 }
 
 START_TEST(a_full_disk_gives_one_warning)
 {
     char *text = capture(record_to_a_full_disk);
     ck_assert_ptr_nonnull(strstr(text, "warning: "));
-    ck_assert_ptr_nonnull(strstr(text, "metrics.jsonl: 8 lines could not be written: No space left"));
+    ck_assert_ptr_nonnull(strstr(text, "metrics.jsonl: 8 lines could not be written: File too large"));
     ck_assert_ptr_eq(strchr(text, '\n'), strrchr(text, '\n'));
     free(text);
     json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
     ck_assert_ptr_nonnull(root);
     json_decref(root);
+}
+END_TEST
+
+static void close_what_cannot_be_written(void)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
+    emit_end(recorder_observer(r));
+    ck_assert_int_eq(mkdir(in_folder("summary.json"), 0700), 0);
+    vgg_fail(VGG_DIVERGED, "training diverged");
+    recorder_close(r);
+}
+
+START_TEST(what_fails_in_closing_is_not_what_the_run_ended_with)
+{
+    char *text = capture(close_what_cannot_be_written);
+    ck_assert_ptr_nonnull(strstr(text, "warning: "));
+    ck_assert_ptr_nonnull(strstr(text, "summary.json"));
+    ck_assert_str_eq(vgg_message(), "training diverged");
+    free(text);
+}
+END_TEST
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void assert_untouched(const char *path)
+{
+    char found[64] = "";
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    found[fread(found, 1, sizeof found - 1, file)] = '\0';
+    fclose(file);
+    ck_assert_str_eq(found, "untouched");
+}
+
+START_TEST(metrics_that_are_no_file_of_this_run_are_refused)
+{
+    char canary[PATH_BYTES];
+    const char *metrics = "metrics.jsonl";
+    recorder *r = NULL;
+    snprintf(canary, sizeof canary, "%s", in_folder("canary"));
+    write_text(canary, "untouched");
+    ck_assert_int_eq(symlink(canary, in_folder(metrics)), 0);
+    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "metrics.jsonl: is a symbolic link"));
+    unlink(in_folder(metrics));
+    ck_assert_int_eq(link(canary, in_folder(metrics)), 0);
+    ck_assert_int_eq(recorder_open(support_folder, 7, NULL, &r), VGG_IO_ERROR);
+    unlink(in_folder(metrics));
+    ck_assert_int_eq(mkfifo(in_folder(metrics), 0600), 0);
+    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_IO_ERROR);
+    assert_untouched(canary);
+}
+END_TEST
+
+/* A program of the shell that is found as gnuplot; forget_gnuplot() undoes it. */
+static char *usual_path;
+
+static void put_gnuplot(const char *script)
+{
+    char program[PATH_BYTES], path[4 * PATH_BYTES];
+    snprintf(program, sizeof program, "%s", in_folder("gnuplot"));
+    write_text(program, script);
+    ck_assert_int_eq(chmod(program, 0700), 0);
+    usual_path = strdup(getenv("PATH"));
+    snprintf(path, sizeof path, "%s:%s", support_folder, usual_path);
+    setenv("PATH", path, 1);
+}
+
+static void forget_gnuplot(void)
+{
+    setenv("PATH", usual_path, 1);
+    free(usual_path);
+}
+
+static const char drawing[] =
+    "#!/bin/sh\ncat >/dev/null\nfor f in loss accuracy learning-rate throughput; do echo drawn >$f.svg; done\n";
+
+START_TEST(pictures_take_the_places_of_links_and_pipes)
+{
+    char canary[PATH_BYTES];
+    struct stat facts;
+    snprintf(canary, sizeof canary, "%s", in_folder("canary"));
+    write_text(canary, "untouched");
+    ck_assert_int_eq(mkdir(in_folder("plots"), 0700), 0);
+    ck_assert_int_eq(symlink(canary, in_folder("plots/loss.svg")), 0);
+    ck_assert_int_eq(mkfifo(in_folder("plots/accuracy.svg"), 0600), 0);
+    put_gnuplot(drawing);
+    record(0, 1, 2, true);
+    forget_gnuplot();
+    static const char *const files[] = {"plots/loss.svg", "plots/accuracy.svg", "plots/throughput.svg"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        ck_assert_msg(lstat(in_folder(files[i]), &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size == 6, "%s", files[i]);
+    assert_untouched(canary);
+}
+END_TEST
+
+static void record_two_steps(void) { record(0, 1, 2, true); }
+
+START_TEST(a_link_in_place_of_the_folder_of_pictures_is_not_followed)
+{
+    char elsewhere[PATH_BYTES];
+    snprintf(elsewhere, sizeof elsewhere, "%s", in_folder("elsewhere"));
+    ck_assert_int_eq(mkdir(elsewhere, 0700), 0);
+    ck_assert_int_eq(symlink(elsewhere, in_folder("plots")), 0);
+    put_gnuplot(drawing);
+    char *text = capture(record_two_steps);
+    forget_gnuplot();
+    ck_assert_ptr_nonnull(strstr(text, "warning: "));
+    ck_assert_ptr_nonnull(strstr(text, "plots: no pictures"));
+    free(text);
+    ck_assert_int_eq(rmdir(elsewhere), 0); /* it is empty */
+}
+END_TEST
+
+/* gnuplot itself, what it started, and a reader that does not read. */
+static const char *const endless[] = {"#!/bin/sh\nexec sleep 1000\n", "#!/bin/sh\nsleep 1000\n",
+                                      "#!/bin/sh\ncat >/dev/null\nexec <&-\nsleep 1000 &\nwait\n"};
+
+START_TEST(a_gnuplot_that_does_not_end_is_ended)
+{
+    static char script[1 << 22]; /* more than a socket takes unread */
+    int folder = open(support_folder, O_RDONLY | O_DIRECTORY);
+    put_gnuplot(endless[_i]);
+    memset(script, '#', sizeof script);
+    vgg_status status = gnuplot_draw(folder, (const char *const[]){"loss.svg", NULL}, script, sizeof script, 1);
+    forget_gnuplot();
+    close(folder);
+    ck_assert_int_eq(status, VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "did not end within 1 s"));
+}
+END_TEST
+
+START_TEST(a_gnuplot_that_fails_is_told)
+{
+    int folder = open(support_folder, O_RDONLY | O_DIRECTORY);
+    put_gnuplot("#!/bin/sh\nexit 3\n");
+    ck_assert_int_eq(gnuplot_draw(folder, (const char *const[]){"loss.svg", NULL}, "", 0, 60), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "gnuplot failed (status 3)"));
+    forget_gnuplot();
+    close(folder);
 }
 END_TEST
 
@@ -438,6 +607,9 @@ END_TEST
 START_TEST(a_trace_that_cannot_be_opened_is_an_error)
 {
     trace *t = NULL;
+    ck_assert_int_eq(mkfifo(in_folder("pipe"), 0600), 0);
+    ck_assert_int_eq(trace_open(in_folder("pipe"), &t), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "is not a regular file"));
     ck_assert_int_eq(trace_open(in_folder("no/trace.json"), &t), VGG_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(vgg_message(), "--trace"));
 }
@@ -463,6 +635,12 @@ int main(void)
     tcase_add_test(cases, plots_are_drawn);
     tcase_add_test(cases, without_gnuplot_there_are_no_plots);
     tcase_add_test(cases, a_full_disk_gives_one_warning);
+    tcase_add_test(cases, what_fails_in_closing_is_not_what_the_run_ended_with);
+    tcase_add_test(cases, metrics_that_are_no_file_of_this_run_are_refused);
+    tcase_add_test(cases, pictures_take_the_places_of_links_and_pipes);
+    tcase_add_test(cases, a_link_in_place_of_the_folder_of_pictures_is_not_followed);
+    tcase_add_loop_test(cases, a_gnuplot_that_does_not_end_is_ended, 0, sizeof endless / sizeof *endless);
+    tcase_add_test(cases, a_gnuplot_that_fails_is_told);
     tcase_add_test(cases, a_line_cut_short_leaves_nothing_behind);
     tcase_add_test(cases, the_trace_is_json_with_each_phase);
     tcase_add_test(cases, a_trace_that_cannot_be_opened_is_an_error);

@@ -153,6 +153,23 @@ START_TEST(other_pixels_on_one_node_are_told)
 }
 END_TEST
 
+/* Each node has its own copy, and only the last rank's is damaged. */
+START_TEST(damage_on_one_node_names_it)
+{
+    bool last = comm_rank(ranks) == comm_size(ranks) - 1, last_node = comm_node_index(ranks) == comm_node_count(ranks) - 1;
+    const char *good = runs_fresh_folder(), *bad = runs_fresh_folder();
+    shared_dataset shared;
+    if (comm_rank(ranks) == 0) write_set(good), write_set(bad);
+    comm_barrier(ranks);
+    if (last) last_image_short(bad);
+    comm_barrier(ranks);
+    vgg_status status = shared_dataset_open(ranks, last_node ? bad : good, DATASET_TRAIN, 0, "nearest", false, &shared);
+    ranks_assert(status == VGG_BAD_DATA && strstr(vgg_message(), bad), vgg_message());
+    bool named = strncmp(vgg_message(), "rank ", 5) == 0 && strstr(vgg_message(), comm_host(ranks));
+    ranks_assert(named == (comm_node_count(ranks) > 1), vgg_message());
+}
+END_TEST
+
 START_TEST(too_many_samples_are_refused)
 {
     shared_dataset shared;
@@ -171,6 +188,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, is_that_without_shared_memory, 0, sizeof cases / sizeof cases[0]);
     tcase_add_loop_test(tests, damage_is_told_on_all_ranks, 0, sizeof damages / sizeof damages[0]);
     tcase_add_loop_test(tests, other_pixels_on_one_node_are_told, 0, 2);
+    tcase_add_test(tests, damage_on_one_node_names_it);
     tcase_add_test(tests, too_many_samples_are_refused);
     suite_add_tcase(suite, tests);
     return suite;

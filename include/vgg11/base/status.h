@@ -38,6 +38,14 @@ vgg_status vgg_fail_errno(vgg_status status, const char *format, ...) __attribut
 /* The line of this thread's last vgg_fail(); "" if there was none. Valid until the next vgg_fail(). */
 const char *vgg_message(void);
 
+/* The line put aside while things are closed, which may fail as well: the first error is the one shown. */
+typedef struct {
+    char text[VGG_MESSAGE_MAX];
+} vgg_kept_message;
+
+vgg_kept_message vgg_keep_message(void);
+void vgg_restore_message(const vgg_kept_message *kept);
+
 /* Returns from the enclosing function if `expression` does not give VGG_OK. */
 #define VGG_TRY(expression)                                  \
     do {                                                     \

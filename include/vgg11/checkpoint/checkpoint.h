@@ -75,12 +75,16 @@ typedef struct {
     size_t count;
 } checkpoint_steps;
 
-/* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and temporary
- * files of interrupted saves. Never the file named `spare` (may be NULL), nor those of the steps `spared`. */
-vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared);
+/* Removes all but the newest `keep` files checkpoint-*.safetensors of `folder` (keep == 0: removes none), and never the file named
+ * `spare` (may be NULL) nor those of the steps `spared`. Only files whose size and header are those of a checkpoint count; of others
+ * that are named like one, *passed_over says how many there are. VGG_IO_ERROR names a file that could not be removed; the others are. */
+vgg_status checkpoint_prune(const char *folder, uint32_t keep, const char *spare, checkpoint_steps spared, size_t *passed_over);
 
 /* Moves the files checkpoint-*.safetensors of `folder` that are of later steps than `step` into the folder `aside`, and then
  * best.safetensors if it is: the newest checkpoint last, so that it stays the newest until all others are gone. */
 vgg_status checkpoint_set_aside(const char *folder, uint64_t step, const char *aside);
+
+/* VGG_IO_ERROR, with the sizes, if the file system of `folder` has no room now for `count` more checkpoints. */
+vgg_status checkpoint_check_room(const char *folder, int count);
 
 #endif

@@ -35,8 +35,8 @@ typedef struct {
  * sources, else the installed copy. VGG_BAD_DATA, naming the places tried, if there is none. */
 vgg_status dataset_locate(const char *asked, char directory[DATASET_PATH_MAX]);
 
-/* Finds train-images-idx3-ubyte or t10k-images-idx3-ubyte and the labels, each plain or with .gz, in `directory`, and reads
- * their headers. limit == 0 uses all samples; a limit above the number of samples in the files is VGG_BAD_OPTION. */
+/* Finds train-images-idx3-ubyte or t10k-images-idx3-ubyte and the labels, each plain or with .gz, in `directory`, or what some archives
+ * call them, or EMNIST's digits, and reads their headers. limit == 0 uses all samples; a limit above the number of samples in the files is VGG_BAD_OPTION. */
 vgg_status dataset_open(const char *directory, dataset_split split, uint32_t limit, dataset_source *source);
 
 /* Decodes and resizes samples range.first .. of `source` into images[range.count][32][32] and labels[range.count].

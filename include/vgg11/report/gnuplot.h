@@ -2,10 +2,15 @@
 #ifndef VGG11_REPORT_GNUPLOT_H
 #define VGG11_REPORT_GNUPLOT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-/* Runs gnuplot in `folder` on `script`, without a word on any stream. False if it is not there or did not succeed. */
-bool gnuplot_run(const char *folder, const char *script, size_t bytes);
+#include "vgg11/base/status.h"
+
+enum { GNUPLOT_LIMIT_S = 60 };
+
+/* Runs gnuplot on `script` without a word on any stream, and puts the files that it makes, of those named (NULL ends them), into the open
+ * folder, in place of what has their names there. VGG_UNAVAILABLE if it is not installed, VGG_IO_ERROR if it fails or has not ended
+ * after limit_s: then it is killed. */
+vgg_status gnuplot_draw(int folder, const char *const files[], const char *script, size_t bytes, int limit_s);
 
 #endif

@@ -16,7 +16,8 @@ typedef struct recorder recorder;
 vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *aside, const char *config_json, recorder **out);
 
 /* Flushes and closes; warns once if any write failed. Writes summary.json if the run's end was seen, and plots/ (SVG, by
- * gnuplot where it is installed; silently not otherwise). NULL is fine. */
+ * gnuplot where it is installed; silently not otherwise). What fails here is said and no more: vgg_message() stays what it was, which may
+ * be why the run ended. NULL is fine. */
 void recorder_close(recorder *r);
 
 run_observer recorder_observer(recorder *r);

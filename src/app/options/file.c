@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/options/assignment.h"
 #include "app/options/value.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, WHERE_BYTES = OPTION_TEXT_MAX + 128 };
@@ -14,8 +16,13 @@ enum { FILE_MAX_BYTES = 1 << 20, WHERE_BYTES = OPTION_TEXT_MAX + 128 };
 /* The whole file with a final NUL, for free(). */
 static vgg_status read_file(const char *path, char **out)
 {
-    FILE *file = fopen(path, "re");
-    if (!file) return vgg_fail_errno(VGG_BAD_OPTION, "--config %s: cannot open", path);
+    int descriptor;
+    if (file_open_to_read(path, &descriptor) != VGG_OK) return vgg_fail(VGG_BAD_OPTION, "--config %s", vgg_message());
+    FILE *file = fdopen(descriptor, "r");
+    if (!file) {
+        close(descriptor);
+        return vgg_fail_errno(VGG_UNAVAILABLE, "--config %s: cannot read", path);
+    }
     char *text = malloc(FILE_MAX_BYTES + 1);
     size_t length = text ? fread(text, 1, FILE_MAX_BYTES + 1, file) : 0;
     bool failed = ferror(file);
