@@ -18,7 +18,7 @@ typedef struct {
     double loss_sum;
     double lr; /* rank 0's counts: a cosine may differ in its last bit between machines */
     uint32_t correct;
-    uint32_t stop;
+    int32_t stop; /* the signal that asks for it; 0: none */
 } step_report;
 
 /* What a checkpoint says of how its run computed. From a file: to be compared and looked up, never trusted. */
@@ -48,9 +48,10 @@ typedef struct {
     uint64_t steps_total; /* in the whole run */
     uint64_t schedule_steps;
     run_position position;
-    evaluation last_eval;
+    int stop;             /* the signal that a rank was told to stop by, once all know; 0: none */
+    evaluation last_eval; /* the last that was not given up */
     char data_fingerprint[DATA_FINGERPRINT_MAX];
-    char data_digest[DATA_DIGEST_MAX]; /* of the training images and labels */
+    char data_digest[DATA_DIGEST_MAX];               /* of the training images and labels */
     char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms holds for, on all ranks */
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* of the network */
     resume_record resumed_from;                      /* if config->resume */

@@ -18,7 +18,8 @@ typedef struct {
 } evaluation;
 
 /* Each sample counts exactly once whatever the number of ranks. `net` has been prepared with `weights`; batches of its
- * capacity `batch`, at least 1. The same result on all ranks. VGG_UNAVAILABLE on all ranks where one has no memory. */
+ * capacity `batch`, at least 1. The same result on all ranks. VGG_UNAVAILABLE on all ranks where one has no memory, VGG_STOPPED
+ * on all, within a batch, where one has got a signal (stop_signal.h). */
 vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
                         evaluation *result);
 

@@ -45,8 +45,8 @@ typedef struct {
     int observer_count;
 } train_config;
 
-/* Runs it. VGG_STOPPED after SIGUSR1 (saved first). The same status on all ranks. Watches for the signal while it
- * runs, see stop_signal.h. */
+/* Runs it. VGG_STOPPED after a signal that asks for it (saved first). The same status on all ranks. Watches for these signals
+ * while it runs, see stop_signal.h. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif
