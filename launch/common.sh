@@ -83,3 +83,57 @@ positive() {
     fi
     printf '%s\n' "$1"
 }
+
+# Sends a signal to the launcher, once it handles what it is to pass on (a bit for each signal, SIGUSR1 is the tenth): in its
+# first moments it would die of it.
+signal_launcher() {
+    local masks patience
+    for ((patience = 100; patience > 0; patience--)); do
+        masks=$(sed -n 's/^Sig\(Cgt\|Blk\):.*\(.\{8\}\)$/0x\2/p' "/proc/$launcher/status" 2>/dev/null | paste -sd"|" || true)
+        if [ -z "$masks" ] || (((${masks}) & 0x200)); then break; fi
+        sleep 0.05
+    done
+    kill -s "$1" "$launcher" 2>/dev/null || true
+}
+
+# What a signal to this shell does: pass_on <signal> asks the launcher, if it is there, and otherwise as soon as it is. Whoever asks
+# for the end again means it; timeout(1) and others signal a process and its group, which is not asking twice.
+pass_on() {
+    woken=yes
+    if [ "$1" != end ]; then
+        wanted=$1
+    elif [ -z "$asked_at" ]; then
+        asked_at=$SECONDS wanted=USR1
+    elif [ $((SECONDS - asked_at)) -lt 2 ]; then
+        return 0
+    elif [ "$wanted" = USR1 ]; then
+        wanted=USR2
+    else
+        wanted=KILL
+    fi
+    if [ -n "$launcher" ]; then signal_launcher "$wanted"; fi
+}
+
+# Runs "$@", which starts ranks, and returns its exit status. A shell that is told to end (SIGTERM, SIGINT, SIGHUP) has the ranks save
+# and stop, as SIGUSR1 does: mpirun would end them within two seconds. Told again, it has them end at once (SIGUSR2, which they
+# do not handle), and told a third time it kills the launcher. A session of its own keeps the launcher from the signals that a
+# terminal or timeout(1) sends to all; if this shell is killed, the ranks save and stop, too.
+run_ranks() {
+    local now status=''
+    launcher='' woken=no wanted='' asked_at=''
+    trap 'pass_on USR1' USR1
+    trap 'pass_on USR2' USR2
+    trap 'pass_on end' TERM INT HUP
+    setpriv --pdeathsig USR1 setsid "$@" </dev/null &
+    launcher=$!
+    if [ -n "$wanted" ]; then signal_launcher "$wanted"; fi
+    # A signal ends wait early; 127 says that the wait before had the status already.
+    while :; do
+        woken=no now=0
+        wait "$launcher" || now=$?
+        if [ -z "$status" ] || [ $now != 127 ]; then status=$now; fi
+        [ $woken = yes ] || break
+    done
+    trap - USR1 USR2 TERM INT HUP
+    return "$status"
+}

@@ -15,7 +15,8 @@ Runs vgg11_dist under mpirun on this machine. All further words go to vgg11_dist
   --help        print this text (for that of the program: vgg11_dist --help)
 
 Environment: VGG11_DIST (the program), MPIRUN (default mpirun), MPIRUN_FLAGS (further words for it).
-Ranks are bound to cores of their own where they use all cores of the machine, and not at all otherwise: mpirun would take the
+Ctrl-C (SIGINT), SIGTERM, SIGHUP or SIGUSR1 to this script: the run saves a checkpoint and ends with status 75; once more: it ends at
+once. Ranks are bound to cores of their own where they use all cores of the machine, and not at all otherwise: mpirun would take the
 first cores, whatever this shell may use (taskset) and whoever else works there.
 END
 }
@@ -58,4 +59,4 @@ if [ $dry_run = yes ]; then
     echo
     exit 0
 fi
-exec "${command[@]}"
+run_ranks "${command[@]}"

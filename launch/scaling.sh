@@ -68,15 +68,16 @@ trap 'rm -rf "$scratch"' EXIT
 
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
 
-# Prints the median images per second of one run: measure <ranks> <threads> <global batch> <run folder> <option...>
+# Adds the median images per second of one run to a file: measure <file> <ranks> <threads> <global batch> <run folder> <option...>
+# In this shell and not in a substitution's, which would keep signals from the run.
 measure() {
-    local ranks=$1 threads=$2 images=$3 folder=$4
-    shift 4
-    "$here/local.sh" --ranks "$ranks" --threads "$threads" train --epochs 1 --train-samples $((images * steps)) \
+    local file=$1 ranks=$2 threads=$3 images=$4 folder=$5
+    shift 5
+    run_ranks "$here/local.sh" --ranks "$ranks" --threads "$threads" train --epochs 1 --train-samples $((images * steps)) \
         --test-samples 10 --batch-size "$images" --checkpoint-every 0 --check-every 0 --output "$folder" --progress none \
         --quiet "$@" >&2
     sed -n 's/.*"event":"step".*"images_per_second":\([0-9.e+-]*\).*/\1/p' "$folder/metrics.jsonl" |
-        tail -n +$((steps / 4 + 1)) | median
+        tail -n +$((steps / 4 + 1)) | median >>"$file"
 }
 
 # All shapes once before any twice: what the machine does besides is spread over all.
@@ -87,9 +88,8 @@ for ((repeat = 1; repeat <= repeats; repeat++)); do
             images=$batch
             [ $mode = strong ] || images=$((per_core * ranks * threads))
             echo "repeat $repeat/$repeats: $mode, $ranks ranks x $threads threads, $images images a step" >&2
-            rate=$(measure "$ranks" "$threads" "$images" "$scratch/$mode-$shape-$repeat" "$@")
+            measure "$scratch/$mode-$shape" "$ranks" "$threads" "$images" "$scratch/$mode-$shape-$repeat" "$@"
             rm -rf "$scratch/$mode-$shape-$repeat"
-            echo "$rate" >>"$scratch/$mode-$shape"
         done
     done
 done

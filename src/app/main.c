@@ -12,6 +12,11 @@
 #include "vgg11/base/build_id.h"
 #include "vgg11/base/log.h"
 #include "vgg11/train/stop_signal.h"
+#include "vgg11/train/watchdog.h"
+
+/* Before the libraries' own initialisers, which take a while: a signal that comes from here on waits until main() knows what to
+ * do with it. */
+__attribute__((section(".preinit_array"), used)) static void (*hold_signals)(void) = stop_signal_hold;
 
 /* With a standard descriptor closed, the next file opened would take its number, and messages would go into it. */
 static void reserve_standard_files(void)
@@ -53,6 +58,22 @@ static vgg_status agree_on_build(comm *c)
     return comm_agree_text(c, "the program's build", id);
 }
 
+/* What a write cannot do any more, its error says: a reader that went away, a file that may not grow. */
+static void ignore_failed_writes(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+static vgg_status watch(const options *o)
+{
+    if (o->command->bit == COMMAND_TRAIN)
+        stop_signal_watch();
+    else
+        stop_signal_release();
+    return watchdog_start(o->command->bit & (COMMAND_TRAIN | COMMAND_EVAL) ? o->hang_timeout : 0);
+}
+
 static vgg_status run(comm *c, const options *o)
 {
     VGG_TRY(agree_on_build(c));
@@ -61,17 +82,23 @@ static vgg_status run(comm *c, const options *o)
     vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
     options_tell(o);
     if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
-    return o->command->run(c, o);
+    watchdog_join(c);
+    vgg_status status = o->command->run(c, o);
+    watchdog_enter(WATCHDOG_END);
+    watchdog_part();
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     reserve_standard_files();
-    signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a training */
-    signal(SIGXFSZ, SIG_IGN); /* nor a limit on the size of files (ulimit -f): writing fails, and that is told */
+    ignore_failed_writes();
     options o;
     vgg_status parsed = options_parse(argc, argv, &o);
-    if (parsed == VGG_OK && o.command->bit == COMMAND_TRAIN) stop_signal_watch(); /* first: it may come while MPI starts */
+    if (parsed == VGG_OK)
+        parsed = watch(&o);
+    else
+        stop_signal_release();
     comm *c;
     vgg_status status = comm_open(&argc, &argv, &c);
     if (status != VGG_OK) {
@@ -87,5 +114,6 @@ int main(int argc, char **argv)
     status = comm_agree(c, status);
     if (status != VGG_OK) vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
     comm_close(c);
+    watchdog_stop();
     return status;
 }

@@ -9,6 +9,7 @@
 
 #include "checkpoint/file.h"
 #include "checkpoint/safetensors.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -124,8 +125,8 @@ static vgg_status move_to(const char *aside, const char *path)
     int length = snprintf(moved, sizeof moved, "%s%s", aside, strrchr(path, '/'));
     if (length >= (int)sizeof moved) return vgg_fail(VGG_IO_ERROR, "%s: name is too long", aside);
     if (rename(path, moved) != 0) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot be moved into %s", path, aside);
-    VGG_TRY(checkpoint_sync_folder(moved));
-    return checkpoint_sync_folder(path);
+    VGG_TRY(file_sync_folder(moved));
+    return file_sync_folder(path);
 }
 
 /* One that cannot be read belongs to no step. */

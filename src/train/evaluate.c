@@ -6,6 +6,8 @@
 #include "vgg11/base/integers.h"
 #include "vgg11/base/range.h"
 #include "vgg11/nn/loss.h"
+#include "vgg11/train/stop_signal.h"
+#include "vgg11/train/watchdog.h"
 
 /* The class of the largest logit, the first of equals, as loss.h counts. */
 static int predicted(const float *logits)
@@ -59,27 +61,39 @@ static void summarise(evaluation *result, double loss_sum)
     result->accuracy = (double)correct / samples;
 }
 
-/* Evaluates this rank's samples: adds them to result->confusion and returns the sum of their losses. */
-static double evaluate_part(network *net, const float *weights, const dataset *set, const normalization *table, vgg_range mine,
-                            uint32_t batch, const evaluation_buffers *buffers, evaluation *result)
+/* The batch of this rank from its sample `done` on; empty when it has no more. */
+static vgg_range next_batch(vgg_range mine, size_t done, uint32_t batch)
 {
-    double loss_sum = 0;
-    for (size_t done = 0; done < mine.count; done += batch) {
-        vgg_range part = {mine.first + done, size_min(mine.count - done, batch)};
-        loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result->confusion);
+    size_t left = mine.count > done ? mine.count - done : 0;
+    return (vgg_range){mine.first + done, size_min(left, batch)};
+}
+
+/* This rank's samples, into result->confusion, and the sum of their losses. As many rounds on all ranks, since all ask in each
+ * whether one of them was told to stop; the first rank's part is the longest. */
+static vgg_status evaluate_part(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
+                                uint32_t batch, const evaluation_buffers *buffers, evaluation *result, double *loss_sum)
+{
+    size_t ranks = (size_t)comm_size(c), longest = range_part(set->count, ranks, 0).count;
+    vgg_range mine = range_part(set->count, ranks, (size_t)comm_rank(c));
+    for (size_t done = 0; done < longest; done += batch) {
+        vgg_range part = next_batch(mine, done, batch);
+        watchdog_enter(WATCHDOG_EVALUATION);
+        if (part.count > 0) *loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result->confusion);
+        watchdog_enter(WATCHDOG_EVALUATION);
+        if (stop_signal_agree(c)) return vgg_fail(VGG_STOPPED, "stopped by a signal while evaluating");
     }
-    return loss_sum;
+    return VGG_OK;
 }
 
 vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
                         evaluation *result)
 {
     evaluation_buffers buffers = {0};
+    double loss_sum = 0;
     memset(result, 0, sizeof *result);
     vgg_status status = comm_agree(c, open_buffers(batch, &buffers));
+    if (status == VGG_OK) status = evaluate_part(c, net, weights, set, table, batch, &buffers, result, &loss_sum);
     if (status == VGG_OK) {
-        vgg_range mine = range_part(set->count, (size_t)comm_size(c), (size_t)comm_rank(c));
-        double loss_sum = evaluate_part(net, weights, set, table, mine, batch, &buffers, result);
         comm_sum_in_rank_order(c, &loss_sum, 1);
         comm_sum_u64(c, &result->confusion[0][0], (size_t)DATASET_CLASSES * DATASET_CLASSES);
         summarise(result, loss_sum);

@@ -7,6 +7,7 @@
 #include "vgg11/base/clock.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
+#include "vgg11/train/watchdog.h"
 
 static double agree_largest(void *context, double value) { return comm_max(context, value); }
 
@@ -160,7 +161,11 @@ static void on_range_final(void *context, size_t first, size_t count)
     exchange_micro_batch_range_final(exchanged->ex, exchanged->index, first, count);
 }
 
-static void on_poll(void *context) { exchange_poll(((const exchanged_micro_batch *)context)->ex); }
+static void on_poll(void *context)
+{
+    exchange_poll(((const exchanged_micro_batch *)context)->ex);
+    watchdog_move();
+}
 
 loss_result training_step_forward_backward(training_step *step, int index)
 {

@@ -11,6 +11,7 @@
 #include "vgg11/comm/replica.h"
 #include "vgg11/data/sampler.h"
 #include "vgg11/train/stop_signal.h"
+#include "vgg11/train/watchdog.h"
 
 static void fill_micro_batch(trainer *t, vgg_range batch, int index)
 {
@@ -35,7 +36,7 @@ static void share_reports(trainer *t, step_report *report)
     for (int rank = 1; rank < comm_size(t->c); rank++) {
         report->loss_sum += all[rank].loss_sum;
         report->correct += all[rank].correct;
-        report->stop |= all[rank].stop;
+        if (report->stop == 0) report->stop = all[rank].stop;
     }
 }
 
@@ -96,33 +97,40 @@ static vgg_status check_step(trainer *t, const clip_result *clip)
 }
 
 /* One step, as DESIGN.md has it: forward, backward, mean over ranks, norm, clip, Nesterov. */
-static vgg_status train_step(trainer *t, bool *stop)
+static vgg_status train_step(trainer *t)
 {
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->position.epoch_step);
     step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->warmup_steps, t->schedule_steps, t->position.step)};
 
+    watchdog_step(t->position.step + 1);
+    watchdog_enter(WATCHDOG_PASSES);
     training_step_begin(&t->step, batch.count);
     for (int i = 0; i < training_step_micro_batches(&t->step); i++) {
         fill_micro_batch(t, batch, i);
         add_loss(&report, training_step_forward_backward(&t->step, i));
+        watchdog_move();
     }
+    watchdog_enter(WATCHDOG_EXCHANGE);
     training_step_allreduce(&t->step);
     share_reports(t, &report);
     if (check_is_due(t)) VGG_TRY(trainer_check(t));
+    watchdog_enter(WATCHDOG_UPDATE);
     clip_result clip = training_step_update(&t->step, &t->config->optimizer, report.lr);
 
     VGG_TRY(divergence_check(&t->divergence, t->position.step + 1, report.loss_sum / (double)batch.count, clip.norm));
     count_step(t, &report, (uint32_t)batch.count);
     tell_step(t, &report, &clip);
-    *stop = report.stop;
+    t->stop = report.stop;
     return check_is_due(t) ? check_step(t, &clip) : VGG_OK;
 }
 
 static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
+    evaluation result;
     VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity,
-                         &t->last_eval));
+                         &result));
+    t->last_eval = result;
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
                         (unsigned long long)t->position.step);
@@ -140,6 +148,18 @@ static vgg_status evaluate(trainer *t, bool *best)
                             .eval_s = clock_now_s() - start,
                             .best = *best};
     TRAINER_TELL(t, eval, &event);
+    return VGG_OK;
+}
+
+/* A run that is told to stop gives the evaluation up within a batch; the resumed run makes up for it. */
+static vgg_status evaluate_unless_stopped(trainer *t, bool *best)
+{
+    if (t->stop) return VGG_OK;
+    watchdog_enter(WATCHDOG_EVALUATION);
+    VGG_TRY(trainer_check(t));
+    vgg_status status = evaluate(t, best);
+    if (status != VGG_STOPPED) return status;
+    t->stop = stop_signal_agree(t->c);
     return VGG_OK;
 }
 
@@ -162,34 +182,30 @@ static bool save_is_due(const trainer *t, bool epoch_ended)
 static vgg_status say_stopped(const trainer *t)
 {
     unsigned long long step = t->position.step;
-    if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu", step);
-    return vgg_fail(VGG_STOPPED, "stopped by SIGUSR1 after step %llu, saved in %s; run again with --resume to go on", step,
+    const char *by = stop_signal_name(t->stop);
+    if (!t->config->output) return vgg_fail(VGG_STOPPED, "stopped by %s after step %llu", by, step);
+    return vgg_fail(VGG_STOPPED, "stopped by %s after step %llu, saved in %s; run again with --resume to go on", by, step,
                     t->config->output);
 }
 
-/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then a checkpoint is always
- * saved, to resume from. After the last step there is nothing left to stop. */
-static vgg_status finish_step(trainer *t, bool stop)
+/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then all is saved,
+ * since a stopped run goes on from there. An epoch is over when it is evaluated. */
+static vgg_status finish_step(trainer *t)
 {
     bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
-    stop = stop && !last;
-    if (epoch_ended) begin_next_epoch(t);
-    if (epoch_ended || last) {
-        VGG_TRY(trainer_check(t));
-        VGG_TRY(evaluate(t, &best));
-    }
-    VGG_TRY(trainer_save(t, stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, stop || last));
-    return stop ? say_stopped(t) : VGG_OK;
+    if (epoch_ended || last) VGG_TRY(evaluate_unless_stopped(t, &best));
+    if (epoch_ended && !t->stop) begin_next_epoch(t);
+    VGG_TRY(trainer_save(t, t->stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, t->stop || last));
+    return t->stop ? say_stopped(t) : VGG_OK;
 }
 
 static vgg_status train_epoch(trainer *t)
 {
     uint32_t epoch = t->position.epoch;
-    bool stop = false;
     sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train.set.count);
     while (t->position.epoch == epoch && t->position.step < t->steps_total) {
-        VGG_TRY(train_step(t, &stop));
-        VGG_TRY(finish_step(t, stop));
+        VGG_TRY(train_step(t));
+        VGG_TRY(finish_step(t));
     }
     return VGG_OK;
 }
@@ -245,6 +261,7 @@ static vgg_status train_epochs(trainer *t)
 {
     vgg_status status = VGG_OK;
     VGG_TRY(begin(t));
+    if (t->position.epoch_step == t->steps_per_epoch) status = finish_step(t); /* left to this run by one that was stopped */
     while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
     return tell_end(t, status);
 }
@@ -253,7 +270,8 @@ static vgg_status train_epochs(trainer *t)
 static bool is_complete(const trainer *t)
 {
     const train_config *config = t->config;
-    if (t->position.step < t->steps_total) return false;
+    bool evaluated = t->position.epoch_step < t->steps_per_epoch;
+    if (t->position.step < t->steps_total || !evaluated) return false;
     if (t->position.epoch >= config->epochs)
         vgg_log(VGG_LOG_INFO, "nothing to do: %s has all %u epochs of the run; a larger --epochs would go on", t->resumed_from.path,
                 config->epochs);

@@ -7,6 +7,7 @@
 #include "vgg11/base/clock.h"
 #include "vgg11/base/log.h"
 #include "vgg11/nn/initialize.h"
+#include "vgg11/train/watchdog.h"
 
 static checkpoint_state state_of(trainer *t)
 {
@@ -36,7 +37,7 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
                         state->data_digest, t->data_digest);
     const run_position *at = &state->position;
     uint64_t expected = (uint64_t)at->epoch * t->steps_per_epoch + at->epoch_step;
-    if (at->epoch_step < t->steps_per_epoch && at->step == expected) return VGG_OK;
+    if (at->epoch_step <= t->steps_per_epoch && at->step == expected) return VGG_OK;
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: contradicts itself: %" PRIu64 " steps done, but %u epochs of %u steps and %u more",
                     path, at->step, at->epoch, t->steps_per_epoch, at->epoch_step);
 }
@@ -131,6 +132,7 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
 {
     vgg_status status = VGG_OK;
     if (!t->config->output || (!periodic && !best)) return VGG_OK;
+    watchdog_enter(WATCHDOG_CHECKPOINT);
     exchange_collect(t->step.ex, exchange_weights(t->step.ex));
     exchange_collect(t->step.ex, exchange_velocity(t->step.ex));
     VGG_TRY(trainer_check(t));
@@ -140,6 +142,7 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
         if (periodic) status = save_periodic(t, &state, path);
         if (status == VGG_OK && best) status = save_best(t, &state, periodic ? path : NULL);
     }
+    watchdog_enter(WATCHDOG_CHECKPOINT); /* the others are here before the rank that writes */
     status = comm_agree(t->c, status);
     return last ? status : go_on_unsaved(t, status, best);
 }

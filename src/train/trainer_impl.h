@@ -18,7 +18,7 @@ typedef struct {
     double loss_sum;
     double lr; /* all ranks take rank 0's: a cosine may differ in its last bit between machines */
     uint32_t correct;
-    uint32_t stop; /* 1 if this rank has received the signal to stop */
+    int32_t stop; /* the signal that asks for it; 0: none */
 } step_report;
 
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
@@ -49,7 +49,8 @@ typedef struct {
     uint64_t schedule_steps;
     uint64_t warmup_steps;
     run_position position;
-    evaluation last_eval;
+    int stop;             /* the signal that a rank was told to stop by, once all know; 0: none */
+    evaluation last_eval; /* the last that was not given up */
     char data_fingerprint[DATA_FINGERPRINT_MAX];
     char data_digest[DATA_DIGEST_MAX];               /* of the training images and labels */
     char tuning_fingerprint[TUNING_FINGERPRINT_MAX]; /* what the choice of algorithms depends on, of all ranks */

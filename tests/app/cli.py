@@ -67,6 +67,27 @@ class Case(unittest.TestCase):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True, **pipes)
 
+    def programs(self, name):
+        """Processes of this test that run the program of that name, each with its environment."""
+        found = {}
+        for process in self.job.processes():
+            try:
+                with open(f"/proc/{process}/comm", encoding="utf-8") as file:
+                    same = file.read().strip() == name
+                with open(f"/proc/{process}/environ", "rb") as file:
+                    words = file.read().decode(errors="replace").split("\0")
+            except OSError:
+                continue  # ended meanwhile
+            if same:
+                found[process] = dict(word.split("=", 1) for word in words if "=" in word)
+        return found
+
+    def rank(self, number):
+        """The process of that rank."""
+        ranks = {int(environment.get("OMPI_COMM_WORLD_RANK", 0)): process for process, environment in
+                 self.programs(os.path.basename(PROGRAM)).items()}
+        return ranks[number]
+
     def hang(self, process, waited_for):
         """Ends all ranks, and fails."""
         running = self.job.describe()
@@ -107,6 +128,16 @@ class Case(unittest.TestCase):
             if time.monotonic() > deadline:
                 self.hang(process, what)
             time.sleep(0.02)
+
+    def wait_for_step(self, step, process, run="run"):
+        metrics = self.path(run, "metrics.jsonl")
+
+        def is_done():
+            if not os.path.exists(metrics):
+                return False
+            with open(metrics, encoding="utf-8") as file:
+                return f'"event":"step","step":{step},' in file.read()
+        self.wait_for(f"its step {step}", is_done, process)
 
 
 def read_metrics(folder):

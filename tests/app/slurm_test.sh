@@ -81,7 +81,10 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=2
 $(slurmd -C | sed -n 's/ UpTime=.*//; /^NodeName/p') State=UNKNOWN
-PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=25
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 END
     slurmctld -D >"$work/slurmctld.log" 2>&1 &
     daemons+=($!)
@@ -117,6 +120,7 @@ train-samples = 64
 test-samples = 20
 batch-size = 16
 epochs = 1000
+checkpoint-every = 0
 max-steps = $1
 no-tune = true
 END
@@ -133,6 +137,36 @@ test_stop() {
     ls "$folder"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
     grep -q '"ranks":2,' "$folder/metrics.jsonl" || fail "the allocation's two tasks are not two ranks"
     echo "ok: under $1, a signal gives a checkpoint and exit status 75"
+}
+
+is_gone() { [ -z "$(squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
+
+# test_cancel <launcher> <scancel option...>: it saves, ends, and stays away.
+test_cancel() {
+    local job folder=$work/cancelled-$1
+    job=$(LAUNCHER=$1 submit "$folder" --time=10)
+    wait_until has_steps "$folder" 2
+    scancel "${@:2}" "$job"
+    wait_until is_gone "$job"
+    [ "$(job_field "$job" Restarts)" = 0 ] || fail "a cancelled job was queued again"
+    ls "$folder"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
+    echo "ok: under $1, a cancelled job leaves a checkpoint and does not come back"
+}
+
+# test_preempt <launcher>: for a job that is more urgent it saves, and goes on afterwards.
+test_preempt() {
+    local job stopped folder=$work/preempted-$1
+    configure 0
+    job=$(LAUNCHER=$1 submit "$folder" --time=10)
+    wait_until has_steps "$folder" 2
+    sbatch --partition=urgent --exclusive --output=/dev/null --wrap='exit 0' >/dev/null
+    wait_until eval "[ \"\$(job_field $job Restarts)\" = 1 ]"
+    ls "$folder"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
+    stopped=$(last_step "$folder")
+    configure $((stopped + 3))
+    wait_until job_is "$job" COMPLETED
+    check_steps "$folder"
+    echo "ok: under $1, a preempted job leaves a checkpoint and goes on from it"
 }
 
 # The time limit comes nearer: Slurm's own signal, a checkpoint, the queue again, and on to the end.
@@ -152,7 +186,13 @@ start_cluster
 cd "$work"
 export VGG11_TREE=$tree
 configure 0
-test_stop mpirun
-if srun --mpi=list 2>&1 | grep -qw pmix; then test_stop srun; fi
+launchers=(mpirun)
+if srun --mpi=list 2>&1 | grep -qw pmix; then launchers+=(srun); fi
+for launcher in "${launchers[@]}"; do
+    test_stop "$launcher"
+    test_cancel "$launcher"
+    test_preempt "$launcher"
+done
+configure 0
 test_limit
 echo "ok: the time limit gives a checkpoint, and the job goes on from it to its end"

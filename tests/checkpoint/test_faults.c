@@ -348,11 +348,11 @@ START_TEST(one_that_cannot_be_removed_keeps_no_other)
         ck_assert_int_eq(save_as(other, NEW_STEP), VGG_OK);
     }
     arm(FAULT_ERROR, 1, EACCES, "unlink"); /* of 3: the newest of the old ones comes first */
-    ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, &passed_over), VGG_IO_ERROR);
+    ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, (checkpoint_steps){0}, &passed_over), VGG_IO_ERROR);
     ck_assert(disarm());
     ck_assert_ptr_nonnull(strstr(vgg_message(), "checkpoint-00000003"));
     ck_assert_int_eq(count_entries(), 2);
-    ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, &passed_over), VGG_OK);
+    ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, (checkpoint_steps){0}, &passed_over), VGG_OK);
     ck_assert_int_eq(count_entries(), 1);
     unlink(other);
     ck_assert_int_eq(save_as(saved, OLD_STEP), VGG_OK);

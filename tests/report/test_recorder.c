@@ -390,7 +390,7 @@ static void record_to_a_full_disk(void)
 {
     recorder *r;
     begin_limits();
-    ck_assert_int_eq(recorder_open(support_folder, 0, "{\"lr\":0.05}", &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, "{\"lr\":0.05}", &r), VGG_OK);
     limit_files(0);
     emit_steps(recorder_observer(r), 1, 5);
     emit_end(recorder_observer(r));
@@ -414,7 +414,7 @@ END_TEST
 static void close_what_cannot_be_written(void)
 {
     recorder *r;
-    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
     emit_end(recorder_observer(r));
     ck_assert_int_eq(mkdir(in_folder("summary.json"), 0700), 0);
     vgg_fail(VGG_DIVERGED, "training diverged");
@@ -457,14 +457,14 @@ START_TEST(metrics_that_are_no_file_of_this_run_are_refused)
     snprintf(canary, sizeof canary, "%s", in_folder("canary"));
     write_text(canary, "untouched");
     ck_assert_int_eq(symlink(canary, in_folder(metrics)), 0);
-    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_IO_ERROR);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(vgg_message(), "metrics.jsonl: is a symbolic link"));
     unlink(in_folder(metrics));
     ck_assert_int_eq(link(canary, in_folder(metrics)), 0);
-    ck_assert_int_eq(recorder_open(support_folder, 7, NULL, &r), VGG_IO_ERROR);
+    ck_assert_int_eq(recorder_open(support_folder, 7, support_folder, NULL, &r), VGG_IO_ERROR);
     unlink(in_folder(metrics));
     ck_assert_int_eq(mkfifo(in_folder(metrics), 0600), 0);
-    ck_assert_int_eq(recorder_open(support_folder, 0, NULL, &r), VGG_IO_ERROR);
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_IO_ERROR);
     assert_untouched(canary);
 }
 END_TEST

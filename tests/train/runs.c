@@ -111,21 +111,39 @@ void runs_unload(run_checkpoint *checkpoint)
     checkpoint_state_clear(&checkpoint->state);
 }
 
-bool runs_same_file(const char *folder, const char *other, uint64_t step)
+static bool same_bytes(FILE *first, FILE *second)
 {
     enum { PIECE = 1 << 16 };
     static char a[PIECE], b[PIECE];
-    char path[CHECKPOINT_PATH_MAX];
-    checkpoint_path(folder, step, path);
-    FILE *first = fopen(path, "rb");
-    checkpoint_path(other, step, path);
-    FILE *second = fopen(path, "rb");
-    bool same = first && second;
+    bool same = true;
     for (size_t bytes = 1; same && bytes > 0;) {
         bytes = fread(a, 1, PIECE, first);
         same = fread(b, 1, PIECE, second) == bytes && memcmp(a, b, bytes) == 0;
     }
+    return same;
+}
+
+static bool same_files(const char *path, const char *other)
+{
+    FILE *first = fopen(path, "rb"), *second = fopen(other, "rb");
+    bool same = first && second && same_bytes(first, second);
     if (first) fclose(first);
     if (second) fclose(second);
     return same;
+}
+
+bool runs_same_file(const char *folder, const char *other, uint64_t step)
+{
+    char path[CHECKPOINT_PATH_MAX], other_path[CHECKPOINT_PATH_MAX];
+    checkpoint_path(folder, step, path);
+    checkpoint_path(other, step, other_path);
+    return same_files(path, other_path);
+}
+
+bool runs_same_best(const char *folder, const char *other)
+{
+    char path[CHECKPOINT_PATH_MAX], other_path[CHECKPOINT_PATH_MAX];
+    snprintf(path, sizeof path, "%s/best.safetensors", folder);
+    snprintf(other_path, sizeof other_path, "%s/best.safetensors", other);
+    return same_files(path, other_path);
 }

@@ -57,5 +57,6 @@ float *runs_flat(void);
 
 /* Are the files of this step in both folders the same, byte by byte? All of a run's state is in them. */
 bool runs_same_file(const char *folder, const char *other, uint64_t step);
+bool runs_same_best(const char *folder, const char *other);
 
 #endif

@@ -291,7 +291,12 @@ static void save_changed(const char *path, void (*change)(run_checkpoint *checkp
 static void step_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.position.step = 5; }
 static void epoch_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.position.epoch = UINT32_MAX; }
 static void position_elsewhere(run_checkpoint *checkpoint) { checkpoint->state.position.epoch_step = STEPS_PER_EPOCH; }
-static void (*const contradictions[])(run_checkpoint *) = {step_elsewhere, epoch_elsewhere, position_elsewhere};
+static void position_beyond(run_checkpoint *checkpoint)
+{
+    checkpoint->state.position.step = checkpoint->state.position.epoch_step = STEPS_PER_EPOCH + 1;
+}
+
+static void (*const contradictions[])(run_checkpoint *) = {step_elsewhere, epoch_elsewhere, position_elsewhere, position_beyond};
 
 START_TEST(a_state_that_contradicts_itself_is_refused)
 {

@@ -15,7 +15,7 @@ enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_PATH_MAX = 4096 };
 typedef struct {
     uint64_t step;       /* steps done */
     uint32_t epoch;      /* epochs done */
-    uint32_t epoch_step; /* steps done within the current epoch */
+    uint32_t epoch_step; /* steps done within the current epoch; all of its steps where it is not evaluated yet */
     double best_accuracy;
     /* Sums over the steps so far of the last step's epoch, for the epoch's line. Zeros at an epoch's end in files of older programs. */
     double epoch_loss_sum;

@@ -18,8 +18,8 @@ typedef struct {
 } evaluation;
 
 /* Evaluates `weights` on all samples of `set`, each of which counts once whatever the number of ranks. `net` must have been
- * prepared with `weights`; `batch` is its capacity, at least 1. The same result on all ranks; VGG_UNAVAILABLE on all ranks if one
- * has no memory. */
+ * prepared with `weights`; `batch` is its capacity, at least 1, the same on all ranks. The same result on all ranks; VGG_UNAVAILABLE on
+ * all if one has no memory, VGG_STOPPED on all, within a batch, if one has received a signal to stop (stop_signal.h). */
 vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
                         evaluation *result);
 

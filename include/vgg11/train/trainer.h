@@ -53,9 +53,9 @@ typedef struct {
     void *begin_context;
 } train_config;
 
-/* Collective; the same status on all ranks. VGG_STOPPED after SIGUSR1, with a checkpoint saved; VGG_DIVERGED if the loss or a norm
- * is not finite or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signal while it runs, see
- * stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
+/* Collective; the same status on all ranks. VGG_STOPPED after a signal that asks for it, with a checkpoint saved; VGG_DIVERGED if the
+ * loss or a norm is not finite or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signals while it runs,
+ * see stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif

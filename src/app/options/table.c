@@ -175,6 +175,8 @@ const option_row option_table[] = {
      .help =
          "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
          "and those that the last update left; 0: only before evaluations and checkpoints"},
+    {COUNT("hang-timeout", hang_timeout, 0, 1000000), .fallback = "600", IN(PARALLEL, TRAIN | EVAL), .scope = SCOPE_RUN,
+     .help = "end the run, with a line that says which rank was where, when nothing has moved for N seconds; 0: wait for ever"},
 
     {CHOICE("part", part, walk_part), .fallback = "all", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
      .help = "what is measured, besides the machine's limits"},
