@@ -6,7 +6,7 @@
 
 #include "vgg11/nn/model.h"
 
-enum { FOLDERS_MAX = 16, PATH_BYTES = 256 };
+enum { FOLDERS_MAX = 20, PATH_BYTES = 256 };
 static char folders[FOLDERS_MAX][PATH_BYTES];
 static int folder_count;
 
