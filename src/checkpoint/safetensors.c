@@ -61,6 +61,7 @@ static const state_field fields[] = {
     FIELD("epoch_loss_sum", DOUBLE, position.epoch_loss_sum, false),
     FIELD("epoch_correct", U64, position.epoch_correct, false),
     FIELD("epoch_samples", U64, position.epoch_samples, false),
+    FIELD("evaluated_step", U64, position.evaluated_step, true),
     FIELD("pixel_mean", DOUBLE, pixel_mean, false),
     FIELD("pixel_deviation", DOUBLE, pixel_deviation, false),
     FIELD("recipe", LINE, data_fingerprint, false),

@@ -131,6 +131,7 @@ static vgg_status evaluate(trainer *t, bool *best)
     VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity,
                          &result));
     t->last_eval = result;
+    t->position.evaluated_step = t->position.step;
     if (!isfinite(t->last_eval.loss))
         return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
                         (unsigned long long)t->position.step);
@@ -257,11 +258,18 @@ static vgg_status tell_end(trainer *t, vgg_status status)
     return status == VGG_OK ? VGG_OK : vgg_fail(status, "%s", message);
 }
 
+/* Whether the run was stopped where it would have been evaluated, which is then left to this process. */
+static bool is_unevaluated(const trainer *t)
+{
+    const run_position *at = &t->position;
+    return at->epoch_step == t->steps_per_epoch || (at->step > 0 && at->step == t->steps_total && at->evaluated_step != at->step);
+}
+
 static vgg_status train_epochs(trainer *t)
 {
     vgg_status status = VGG_OK;
     VGG_TRY(begin(t));
-    if (t->position.epoch_step == t->steps_per_epoch) status = finish_step(t); /* left to this run by one that was stopped */
+    if (is_unevaluated(t)) status = finish_step(t);
     while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
     return tell_end(t, status);
 }
@@ -270,8 +278,7 @@ static vgg_status train_epochs(trainer *t)
 static bool is_complete(const trainer *t)
 {
     const train_config *config = t->config;
-    bool evaluated = t->position.epoch_step < t->steps_per_epoch;
-    if (t->position.step < t->steps_total || !evaluated) return false;
+    if (t->position.step < t->steps_total || is_unevaluated(t)) return false;
     if (t->position.epoch >= config->epochs)
         vgg_log(VGG_LOG_INFO, "nothing to do: %s has all %u epochs of the run; a larger --epochs would go on", t->resumed_from.path,
                 config->epochs);

@@ -32,7 +32,8 @@ static checkpoint_state make_state(uint64_t step)
                                            .best_accuracy = 1.0 / 3,
                                            .epoch_loss_sum = 12.3456789,
                                            .epoch_correct = 99,
-                                           .epoch_samples = 544},
+                                           .epoch_samples = 544,
+                                           .evaluated_step = 15},
                               .seed = 9007199254740993u, /* not a double */
                               .ranks = 4,
                               .threads = 2,
@@ -107,6 +108,7 @@ START_TEST(comes_back_bit_by_bit)
     ck_assert(at->step == right->step && at->epoch == right->epoch && at->epoch_step == right->epoch_step);
     ck_assert(at->best_accuracy == right->best_accuracy && at->epoch_loss_sum == right->epoch_loss_sum);
     ck_assert(at->epoch_correct == right->epoch_correct && at->epoch_samples == right->epoch_samples);
+    ck_assert(at->evaluated_step == right->evaluated_step);
     ck_assert(state.seed == expected.seed && state.ranks == expected.ranks && state.threads == expected.threads);
     ck_assert(state.micro_batches == expected.micro_batches && state.pixel_mean == expected.pixel_mean);
     ck_assert(state.pixel_deviation == expected.pixel_deviation);
@@ -378,7 +380,7 @@ END_TEST
 /* Programs before those fields did not write them. */
 START_TEST(fields_that_came_later_may_be_missing)
 {
-    static const char *const later[] = {"setting", "exchange", "algorithms", "data_digest"};
+    static const char *const later[] = {"setting", "exchange", "algorithms", "data_digest", "evaluated_step"};
     char path[CHECKPOINT_PATH_MAX];
     snprintf(path, sizeof path, "%s/older", folder);
     json_t *root = good_header(), *metadata = json_object_get(root, "__metadata__");
@@ -391,6 +393,7 @@ START_TEST(fields_that_came_later_may_be_missing)
     ck_assert_str_eq(state.exchange, "");
     ck_assert_str_eq(state.algorithms, "");
     ck_assert_str_eq(state.data_digest, "");
+    ck_assert_uint_eq(state.position.evaluated_step, 0);
     checkpoint_state_clear(&state);
     json_decref(root);
     unlink(path);

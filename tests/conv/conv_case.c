@@ -21,13 +21,17 @@ const conv_algorithm conv_bf16_amx_emulated = {
     .plan = plan_emulated,
 };
 
+/* The emulation is the same at all levels of VGG11_CPU, and slow: it is tested once, at the processor's own. */
 const conv_algorithm *const *conv_case_rows(void)
 {
-    static const conv_algorithm *rows[ROWS_MOST] = {&conv_bf16_amx_emulated};
+    static const conv_algorithm *rows[ROWS_MOST];
+    int count = 0;
+    if (!getenv("VGG11_CPU")) rows[count++] = &conv_bf16_amx_emulated;
     for (int i = 0; conv_algorithms[i]; i++) {
-        ck_assert_int_lt(i, ROWS_MOST - 2);
-        rows[i + 1] = conv_algorithms[i];
+        ck_assert_int_lt(count, ROWS_MOST - 1);
+        rows[count++] = conv_algorithms[i];
     }
+    rows[count] = NULL;
     return rows;
 }
 

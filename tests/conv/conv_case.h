@@ -7,7 +7,7 @@
 /* direct-bf16-amx on emulated tiles, which accepts what that row does, on any machine. */
 extern const conv_algorithm conv_bf16_amx_emulated;
 
-/* All rows to be tested: that one, then the table's. The reference is the last; ended by NULL. */
+/* All rows to be tested: that one, unless VGG11_CPU names a level, then the table's. The reference is the last; ended by NULL. */
 const conv_algorithm *const *conv_case_rows(void);
 
 typedef struct {

@@ -21,6 +21,7 @@ typedef struct {
     double epoch_loss_sum;
     uint64_t epoch_correct;
     uint64_t epoch_samples;
+    uint64_t evaluated_step; /* of the last evaluation; 0: there was none, or the program did not record it */
 } run_position;
 
 /* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
