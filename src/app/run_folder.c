@@ -67,22 +67,25 @@ static vgg_status make_timed(const char *parent, char *path, size_t bytes)
     return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
 }
 
-/* Is there a file in the folder whose name fits one of the patterns (NULL ends them)? */
-static bool has_file(const char *path, const char *const patterns[])
-{
-    DIR *folder = opendir(path);
-    bool found = false;
-    for (const struct dirent *entry; folder && !found && (entry = readdir(folder));) {
-        for (int i = 0; patterns[i] && !found; i++) found = fnmatch(patterns[i], entry->d_name, 0) == 0;
-    }
-    if (folder) closedir(folder);
-    return found;
-}
-
-#define CHECKPOINTS "checkpoint-*.safetensors"
 #define BEST "best.safetensors"
 
-static bool has_checkpoints(const char *path) { return has_file(path, (const char *const[]){CHECKPOINTS, NULL}); }
+/* Names of files, each list ended by NULL. */
+static const char *const checkpoint_names[] = {"checkpoint-*.safetensors", NULL};
+static const char *const result_names[] = {BEST, "summary.json", NULL};
+static const char *const best_name[] = {BEST, NULL};
+
+/* Is there a file in the folder whose name fits one of the patterns? */
+static vgg_status look_for(const char *path, const char *const patterns[], bool *found)
+{
+    DIR *folder = opendir(path);
+    *found = false;
+    if (!folder) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot look into the run folder", path);
+    for (const struct dirent *entry; !*found && (entry = readdir(folder));) {
+        for (int i = 0; patterns[i] && !*found; i++) *found = fnmatch(patterns[i], entry->d_name, 0) == 0;
+    }
+    closedir(folder);
+    return VGG_OK;
+}
 
 static bool has_metrics(const char *path)
 {
@@ -108,11 +111,14 @@ static bool same_folder(const char *a, const char *b)
  * before its first step leaves no results: config.json, or metrics without a line, are in nobody's way. */
 static vgg_status refuse_other_run(const char *path)
 {
-    if (has_checkpoints(path))
+    bool found;
+    VGG_TRY(look_for(path, checkpoint_names, &found));
+    if (found)
         return vgg_fail(VGG_BAD_OPTION,
                         "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
                         path);
-    if (has_metrics(path) || has_file(path, (const char *const[]){BEST, "summary.json", NULL}))
+    VGG_TRY(look_for(path, result_names, &found));
+    if (found || has_metrics(path))
         return vgg_fail(VGG_BAD_OPTION, "--output %s: holds the results of another run; name another folder", path);
     return VGG_OK;
 }
@@ -121,7 +127,9 @@ static vgg_status refuse_other_run(const char *path)
  * weights of a run are more than that. */
 static vgg_status refuse_to_lose_best(const char *path)
 {
-    if (!has_file(path, (const char *const[]){BEST, NULL})) return VGG_OK;
+    bool found;
+    VGG_TRY(look_for(path, best_name, &found));
+    if (!found) return VGG_OK;
     return vgg_fail(VGG_BAD_OPTION,
                     "--resume=auto: %s holds " BEST " and no other checkpoint; go on from it by --resume=%s/" BEST
                     ", or name another folder",
@@ -212,8 +220,9 @@ static void read_spared(run_folder *folder)
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
 {
     if (!request.wanted) return refuse_other_run(folder->path);
-    if (request.automatic && !has_checkpoints(folder->path)) return refuse_to_lose_best(folder->path);
-    bool in_folder = true;
+    bool found = true, in_folder = true;
+    if (request.automatic) VGG_TRY(look_for(folder->path, checkpoint_names, &found));
+    if (!found) return refuse_to_lose_best(folder->path);
     if (request.in_output) {
         VGG_TRY(checkpoint_find_newest(folder->path, folder->resume));
     } else {

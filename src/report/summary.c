@@ -44,7 +44,7 @@ vgg_status summary_write(const char *folder, const run_start_event *start, const
     json_t *object = summary_object(start, end, totals, message, config_json);
     char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
-    if (!text) return vgg_fail(VGG_IO_ERROR, "%s: not enough memory", path);
+    if (!text) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
     vgg_status status = file_replace_text(path, text, strlen(text));
     free(text);
     return status;
