@@ -80,8 +80,8 @@ static json_t *ranks_json(const rank_info *ranks, int count)
         const rank_info *r = &ranks[i];
         json_t *one = json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host, "node", r->node,
                                 "threads", r->threads, "threads_from", r->threads_from, "cores", r->cores, "processors",
-                                r->processors, "model", r->model, "features", features_json(&r->features),
-                                "memory_available_bytes", (json_int_t)r->memory_bytes);
+                                r->processors, "model", r->model, "features", features_json(&r->features), "memory_available_bytes",
+                                (json_int_t)r->memory_bytes);
         whole = json_array_append_new(list, one) == 0;
     }
     if (whole) return list;

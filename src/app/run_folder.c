@@ -202,12 +202,16 @@ static void spare(run_folder *folder, uint64_t step)
     folder->spared[folder->spared_count++] = step;
 }
 
-/* Those that earlier parts of the run were told to go on from; of later steps none is left. */
-static void read_spared(run_folder *folder)
+/* Those that earlier parts of the run were told to go on from; of later steps none is left. Without them retention would remove what
+ * it was told to keep, but a folder whose config.json is gone or damaged has none. */
+static vgg_status read_spared(run_folder *folder)
 {
     char path[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
-    json_t *root = json_load_file(path, 0, NULL), *steps = json_object_get(root, "spared_steps"), *step;
+    errno = 0;
+    json_t *root = json_load_file(path, 0, NULL);
+    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
+    json_t *steps = json_object_get(root, "spared_steps"), *step;
     size_t i;
     json_array_foreach(steps, i, step)
     {
@@ -215,6 +219,7 @@ static void read_spared(run_folder *folder)
         if (number > 0 && (uint64_t)number <= folder->resume_step) spare(folder, (uint64_t)number);
     }
     json_decref(root);
+    return VGG_OK;
 }
 
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
@@ -236,7 +241,7 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
     folder->resume_step = state.position.step;
     checkpoint_state_clear(&state);
-    read_spared(folder);
+    VGG_TRY(read_spared(folder));
     bool named = !request.in_output && !is_folder(o->resume) && is_checkpoint_of(folder->resume, folder->resume_step);
     if (named && in_folder) spare(folder, folder->resume_step);
     return VGG_OK;
@@ -311,11 +316,16 @@ void run_folder_close_aside(const run_folder *folder, const char *aside)
     rmdir(parent); /* succeeds if it is empty */
 }
 
+/* NULL without memory. */
 static json_t *spared_json(const run_folder *folder)
 {
     json_t *steps = json_array();
-    for (size_t i = 0; i < folder->spared_count; i++) json_array_append_new(steps, json_integer((json_int_t)folder->spared[i]));
-    return steps;
+    bool whole = steps != NULL;
+    for (size_t i = 0; whole && i < folder->spared_count; i++)
+        whole = json_array_append_new(steps, json_integer((json_int_t)folder->spared[i])) == 0;
+    if (whole) return steps;
+    json_decref(steps);
+    return NULL;
 }
 
 vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start)

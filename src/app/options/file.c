@@ -162,7 +162,9 @@ vgg_status option_training_read(const char *path, const char *text, unsigned com
 {
     char where[WHERE_BYTES], written[OPTION_TEXT_MAX];
     json_error_t error;
+    errno = 0;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error), *value;
+    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read its options", path);
     vgg_status status = json_is_object(root) ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: its options are no JSON object", path);
     const char *name;
     json_object_foreach(root, name, value)
