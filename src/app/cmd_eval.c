@@ -1,4 +1,5 @@
 /* eval: what a checkpoint is worth on the test set. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -30,23 +31,26 @@ typedef struct {
     bool resize_bug;
 } training_facts;
 
-static training_facts facts_of(const checkpoint_state *state)
+static vgg_status read_facts(const char *path, const checkpoint_state *state, training_facts *facts)
 {
-    training_facts facts = {.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
+    *facts = (training_facts){.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
+    errno = 0;
     json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
+    if (!config && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
     const char *resize = json_string_value(json_object_get(config, "resize"));
-    snprintf(facts.resize, sizeof facts.resize, "%s", resize && resize_find(resize) ? resize : "");
-    facts.resize_bug = json_is_true(json_object_get(config, "resize-bug"));
+    snprintf(facts->resize, sizeof facts->resize, "%s", resize && resize_find(resize) ? resize : "");
+    facts->resize_bug = json_is_true(json_object_get(config, "resize-bug"));
     json_decref(config);
-    return facts;
+    return VGG_OK;
 }
 
 static vgg_status load_here(const char *path, float *weights, training_facts *facts)
 {
     checkpoint_state state = {0};
-    VGG_TRY(checkpoint_load(path, &state, weights, NULL));
-    *facts = facts_of(&state);
+    vgg_status status = checkpoint_load(path, &state, weights, NULL);
+    if (status == VGG_OK) status = read_facts(path, &state, facts);
     checkpoint_state_clear(&state);
+    if (status != VGG_OK) return status;
     if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
                     path, facts->mean, facts->deviation);
@@ -92,28 +96,43 @@ static void print_confusion(const evaluation *result)
     putchar('\n');
 }
 
-static void print_json(const options *o, const training_facts *facts, const evaluation *result)
+/* NULL without memory. */
+static json_t *confusion_rows(const evaluation *result)
 {
     json_t *rows = json_array();
+    bool whole = true;
     for (int label = 0; label < DATASET_CLASSES; label++) {
         json_t *row = json_array();
-        for (int k = 0; k < DATASET_CLASSES; k++) json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k]));
-        json_array_append_new(rows, row);
+        for (int k = 0; k < DATASET_CLASSES; k++)
+            whole &= json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k])) == 0;
+        whole &= json_array_append_new(rows, row) == 0;
     }
-    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
-                               "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
-                               "confusion", rows);
-    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(object);
+    if (whole) return rows;
+    json_decref(rows);
+    return NULL;
 }
 
-static void print_text(const options *o, const training_facts *facts, const evaluation *result)
+static vgg_status print_json(const options *o, const training_facts *facts, const evaluation *result)
+{
+    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
+                               "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
+                               "confusion", confusion_rows(result));
+    if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
+    errno = 0;
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(object);
+    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write the results");
+    putchar('\n');
+    return VGG_OK;
+}
+
+static vgg_status print_text(const options *o, const training_facts *facts, const evaluation *result)
 {
     printf("%s (step %" PRIu64 ")\n%" PRIu64 " test images: loss %.4f, accuracy %.2f %%\n", o->checkpoint, facts->step,
            result->samples, result->loss, 100 * result->accuracy);
     print_classes(result);
     print_confusion(result);
+    return VGG_OK;
 }
 
 /* As in the run that made the checkpoint, its mistake included, so that eval finds what that run found; a filter that is named
@@ -134,6 +153,7 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
 {
     shared_dataset test;
     VGG_TRY(open_images(c, o, facts, &test));
+    shared_dataset_tell_copy(&test);
     uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
     char plan_cache[OPTION_TEXT_MAX];
     network_config config = step_config_of(o, threads, plan_cache_path(o, plan_cache)).network;
@@ -148,7 +168,8 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
         normalization_restore(&table, facts->mean, facts->deviation);
         network_prepare(net, weights);
         status = evaluate_run(c, net, weights, &test.set, &table, batch, &result);
-        if (status == VGG_OK && comm_rank(c) == 0) (o->json ? print_json : print_text)(o, facts, &result);
+        if (status == VGG_OK && comm_rank(c) == 0) status = (o->json ? print_json : print_text)(o, facts, &result);
+        status = comm_agree(c, status);
     }
     network_destroy(net);
     shared_dataset_close(&test);

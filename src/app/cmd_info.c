@@ -1,4 +1,5 @@
 /* info: what this build is, and what the job it runs in looks like. */
+#include <errno.h>
 #include <jansson.h>
 #include <link.h>
 #include <stdio.h>
@@ -70,23 +71,42 @@ static json_t *features_json(const cpu_features *features)
                      features->avx512_bf16, "amx_bf16", features->amx_bf16);
 }
 
+/* NULL without memory, as are the two below. */
+static json_t *ranks_json(const rank_info *ranks, int count)
+{
+    json_t *list = json_array();
+    bool whole = list != NULL;
+    for (int i = 0; whole && i < count; i++) {
+        const rank_info *r = &ranks[i];
+        json_t *one = json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host, "node", r->node,
+                                "threads", r->threads, "threads_from", r->threads_from, "cores", r->cores, "processors",
+                                r->processors, "model", r->model, "features", features_json(&r->features), "memory_available_bytes",
+                                (json_int_t)r->memory_bytes);
+        whole = json_array_append_new(list, one) == 0;
+    }
+    if (whole) return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *libraries_json(void)
+{
+    json_t *found = json_object();
+    bool whole = found != NULL;
+    for (const library_info *library = libraries; whole && library->name; library++) {
+        const char *version = loaded_version(library);
+        whole = json_object_set_new(found, library->name, *version ? json_string(version) : json_null()) == 0;
+    }
+    if (whole) return found;
+    json_decref(found);
+    return NULL;
+}
+
 static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int nodes)
 {
-    json_t *list = json_array(), *found = json_object();
-    for (int i = 0; i < count; i++) {
-        const rank_info *r = &ranks[i];
-        json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host,
-                                              "node", r->node, "threads", r->threads, "threads_from", r->threads_from, "cores",
-                                              r->cores, "processors", r->processors, "model", r->model, "features",
-                                              features_json(&r->features), "memory_available_bytes", (json_int_t)r->memory_bytes));
-    }
-    for (const library_info *library = libraries; library->name; library++) {
-        const char *version = loaded_version(library);
-        json_object_set_new(found, library->name, *version ? json_string(version) : json_null());
-    }
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type", VGG11_BUILD_TYPE,
-                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", found, "rank_count", count, "node_count", nodes, "ranks",
-                     list);
+                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", libraries_json(), "rank_count", count, "node_count",
+                     nodes, "ranks", ranks_json(ranks, count));
 }
 
 static void print_features(const cpu_features *features)
@@ -122,9 +142,11 @@ static vgg_status print(const options *o, const char *mpi, const rank_info *rank
     }
     json_t *object = info_json(mpi, ranks, count, nodes);
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks");
-    json_dumpf(object, stdout, JSON_INDENT(2));
-    putchar('\n');
+    errno = 0;
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2));
     json_decref(object);
+    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");
+    putchar('\n');
     return VGG_OK;
 }
 

@@ -67,22 +67,25 @@ static vgg_status make_timed(const char *parent, char *path, size_t bytes)
     return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
 }
 
-/* Is there a file in the folder whose name fits one of the patterns (NULL ends them)? */
-static bool has_file(const char *path, const char *const patterns[])
-{
-    DIR *folder = opendir(path);
-    bool found = false;
-    for (const struct dirent *entry; folder && !found && (entry = readdir(folder));) {
-        for (int i = 0; patterns[i] && !found; i++) found = fnmatch(patterns[i], entry->d_name, 0) == 0;
-    }
-    if (folder) closedir(folder);
-    return found;
-}
-
-#define CHECKPOINTS "checkpoint-*.safetensors"
 #define BEST "best.safetensors"
 
-static bool has_checkpoints(const char *path) { return has_file(path, (const char *const[]){CHECKPOINTS, NULL}); }
+/* Names of files, each list ended by NULL. */
+static const char *const checkpoint_names[] = {"checkpoint-*.safetensors", NULL};
+static const char *const result_names[] = {BEST, "summary.json", NULL};
+static const char *const best_name[] = {BEST, NULL};
+
+/* Is there a file in the folder whose name fits one of the patterns? */
+static vgg_status look_for(const char *path, const char *const patterns[], bool *found)
+{
+    DIR *folder = opendir(path);
+    *found = false;
+    if (!folder) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot look into the run folder", path);
+    for (const struct dirent *entry; !*found && (entry = readdir(folder));) {
+        for (int i = 0; patterns[i] && !*found; i++) *found = fnmatch(patterns[i], entry->d_name, 0) == 0;
+    }
+    closedir(folder);
+    return VGG_OK;
+}
 
 static bool has_metrics(const char *path)
 {
@@ -108,11 +111,14 @@ static bool same_folder(const char *a, const char *b)
  * before its first step leaves no results: config.json, or metrics without a line, are in nobody's way. */
 static vgg_status refuse_other_run(const char *path)
 {
-    if (has_checkpoints(path))
+    bool found;
+    VGG_TRY(look_for(path, checkpoint_names, &found));
+    if (found)
         return vgg_fail(VGG_BAD_OPTION,
                         "--output %s: holds the checkpoints of another run; go on with it by --resume, or name another folder",
                         path);
-    if (has_metrics(path) || has_file(path, (const char *const[]){BEST, "summary.json", NULL}))
+    VGG_TRY(look_for(path, result_names, &found));
+    if (found || has_metrics(path))
         return vgg_fail(VGG_BAD_OPTION, "--output %s: holds the results of another run; name another folder", path);
     return VGG_OK;
 }
@@ -121,7 +127,9 @@ static vgg_status refuse_other_run(const char *path)
  * weights of a run are more than that. */
 static vgg_status refuse_to_lose_best(const char *path)
 {
-    if (!has_file(path, (const char *const[]){BEST, NULL})) return VGG_OK;
+    bool found;
+    VGG_TRY(look_for(path, best_name, &found));
+    if (!found) return VGG_OK;
     return vgg_fail(VGG_BAD_OPTION,
                     "--resume=auto: %s holds " BEST " and no other checkpoint; go on from it by --resume=%s/" BEST
                     ", or name another folder",
@@ -194,12 +202,16 @@ static void spare(run_folder *folder, uint64_t step)
     folder->spared[folder->spared_count++] = step;
 }
 
-/* Those that earlier parts of the run were told to go on from; of later steps none is left. */
-static void read_spared(run_folder *folder)
+/* Those that earlier parts of the run were told to go on from; of later steps none is left. Without them retention would remove what
+ * it was told to keep, but a folder whose config.json is gone or damaged has none. */
+static vgg_status read_spared(run_folder *folder)
 {
     char path[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
-    json_t *root = json_load_file(path, 0, NULL), *steps = json_object_get(root, "spared_steps"), *step;
+    errno = 0;
+    json_t *root = json_load_file(path, 0, NULL);
+    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
+    json_t *steps = json_object_get(root, "spared_steps"), *step;
     size_t i;
     json_array_foreach(steps, i, step)
     {
@@ -207,13 +219,15 @@ static void read_spared(run_folder *folder)
         if (number > 0 && (uint64_t)number <= folder->resume_step) spare(folder, (uint64_t)number);
     }
     json_decref(root);
+    return VGG_OK;
 }
 
 static vgg_status find_resume(const options *o, resume_request request, run_folder *folder)
 {
     if (!request.wanted) return refuse_other_run(folder->path);
-    if (request.automatic && !has_checkpoints(folder->path)) return refuse_to_lose_best(folder->path);
-    bool in_folder = true;
+    bool found = true, in_folder = true;
+    if (request.automatic) VGG_TRY(look_for(folder->path, checkpoint_names, &found));
+    if (!found) return refuse_to_lose_best(folder->path);
     if (request.in_output) {
         VGG_TRY(checkpoint_find_newest(folder->path, folder->resume));
     } else {
@@ -227,7 +241,7 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
     VGG_TRY(checkpoint_read_state(folder->resume, &state));
     folder->resume_step = state.position.step;
     checkpoint_state_clear(&state);
-    read_spared(folder);
+    VGG_TRY(read_spared(folder));
     bool named = !request.in_output && !is_folder(o->resume) && is_checkpoint_of(folder->resume, folder->resume_step);
     if (named && in_folder) spare(folder, folder->resume_step);
     return VGG_OK;
@@ -302,11 +316,16 @@ void run_folder_close_aside(const run_folder *folder, const char *aside)
     rmdir(parent); /* succeeds if it is empty */
 }
 
+/* NULL without memory. */
 static json_t *spared_json(const run_folder *folder)
 {
     json_t *steps = json_array();
-    for (size_t i = 0; i < folder->spared_count; i++) json_array_append_new(steps, json_integer((json_int_t)folder->spared[i]));
-    return steps;
+    bool whole = steps != NULL;
+    for (size_t i = 0; whole && i < folder->spared_count; i++)
+        whole = json_array_append_new(steps, json_integer((json_int_t)folder->spared[i])) == 0;
+    if (whole) return steps;
+    json_decref(steps);
+    return NULL;
 }
 
 vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start)

@@ -41,19 +41,22 @@ static void copy_word(char word[WORD_BYTES], const json_t *object, const char *f
     snprintf(word, WORD_BYTES, "%s", text ? text : "");
 }
 
-static lock_holder read_holder(int file)
+/* A file that says nothing names no run; one that could not be read for want of memory may. */
+static vgg_status read_holder(int file, const char *path, lock_holder *holder)
 {
     char text[TEXT_BYTES];
-    lock_holder holder = {.known = false};
+    *holder = (lock_holder){.known = false};
     ssize_t bytes = pread(file, text, sizeof text, 0);
+    errno = 0;
     json_t *object = bytes > 0 ? json_loadb(text, (size_t)bytes, 0, NULL) : NULL;
-    copy_word(holder.host, object, "host");
-    copy_word(holder.job, object, "job");
-    copy_word(holder.since, object, "since");
-    holder.pid = (long)json_integer_value(json_object_get(object, "pid"));
-    holder.known = *holder.host && holder.pid > 0;
+    if (!object && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
+    copy_word(holder->host, object, "host");
+    copy_word(holder->job, object, "job");
+    copy_word(holder->since, object, "since");
+    holder->pid = (long)json_integer_value(json_object_get(object, "pid"));
+    holder->known = *holder->host && holder->pid > 0;
     json_decref(object);
-    return holder;
+    return VGG_OK;
 }
 
 /* Not being able to say so is no reason not to run: the lock holds without. */
@@ -109,8 +112,10 @@ bool run_lock_is_local(FILE *mounts, unsigned major, unsigned minor)
 static bool lock_is_local(int file)
 {
     struct stat facts;
+    errno = 0;
     FILE *mounts = fstat(file, &facts) == 0 ? fopen("/proc/self/mountinfo", "re") : NULL;
     bool local = mounts && run_lock_is_local(mounts, major(facts.st_dev), minor(facts.st_dev));
+    if (errno == ENOMEM) local = true; /* what is not known must not let two runs in */
     if (mounts) fclose(mounts);
     return local;
 }
@@ -141,7 +146,8 @@ static bool has_name_still(int file, const char *path)
 
 static vgg_status take(const char *folder, const char *path, const char *host, int file, lock_reach reach)
 {
-    lock_holder before = read_holder(file);
+    lock_holder before;
+    VGG_TRY(read_holder(file, path, &before));
     if (reach == LOCK_BUSY) return refuse(folder, &before, "wait for it, or name another folder");
     if (may_live(&before, host, reach)) return refuse(folder, &before, "if it has ended, remove the file .lock there");
     if (before.known)

@@ -1,10 +1,11 @@
 /* The results as JSON. */
+#include <errno.h>
 #include <jansson.h>
 
 #include "bench/result.h"
 #include "vgg11/base/cpu.h"
 
-/* Members that jansson refuses for want of memory are found missing once, at the end. */
+/* Members that jansson refuses for want of memory are found missing once, at the end, by errno. */
 static void put(json_t *object, const char *key, json_t *value) { json_object_set_new(object, key, value); }
 static void put_real(json_t *object, const char *key, double value) { put(object, key, json_real(value)); }
 static void put_count(json_t *object, const char *key, uint64_t value) { put(object, key, json_integer((json_int_t)value)); }
@@ -154,7 +155,12 @@ static json_t *result_object(const bench_config *config, const bench_result *res
 
 vgg_status bench_print_json(const bench_config *config, const bench_result *result)
 {
+    errno = 0;
     json_t *object = result_object(config, result);
+    if (errno == ENOMEM) {
+        json_decref(object);
+        return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
+    }
     int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(object);
     if (failed || putchar('\n') == EOF || fflush(stdout) != 0)

@@ -74,8 +74,12 @@ vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_
     bool found = false;
     for (size_t i = 0; status == VGG_OK && i < list.count && !found; i++) {
         checkpoint_path(folder, list.steps[i], path);
-        found = checkpoint_verify(path) == VGG_OK;
-        if (!found) vgg_log(VGG_LOG_WARNING, "passed over: %s", vgg_message());
+        vgg_status verified = checkpoint_verify(path);
+        found = verified == VGG_OK;
+        if (verified == VGG_UNAVAILABLE)
+            status = verified; /* nothing is wrong with the file */
+        else if (!found)
+            vgg_log(VGG_LOG_WARNING, "passed over: %s", vgg_message());
     }
     if (status == VGG_OK && !found)
         status = vgg_fail(VGG_BAD_CHECKPOINT, "%s: holds no usable checkpoint (%zu files looked at)", folder, list.count);

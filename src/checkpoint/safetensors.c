@@ -139,69 +139,97 @@ static bool read_field(checkpoint_state *state, const state_field *field, const 
     return copy != NULL;
 }
 
-/* Over all metadata but the checksum itself, in the order of their names, so that it does not depend on who wrote the file. */
-static uint32_t metadata_checksum(json_t *metadata)
+/* Over all metadata but the checksum itself, in the order of their names, so that it does not depend on who wrote the file. False
+ * without memory. */
+static bool metadata_checksum(json_t *metadata, uint32_t *crc)
 {
     json_t *others = json_copy(metadata);
+    bool whole = json_object_size(others) == json_object_size(metadata); /* json_copy() does not tell what it had to leave out */
     json_object_del(others, CHECKSUM_KEY);
-    char *text = json_dumps(others, JSON_SORT_KEYS | JSON_COMPACT);
-    uint32_t crc = text ? hash_crc32c(0, text, strlen(text)) : 0;
+    char *text = whole ? json_dumps(others, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    *crc = text ? hash_crc32c(0, text, strlen(text)) : 0;
+    bool made = text != NULL;
     free(text);
     json_decref(others);
-    return crc;
+    return made;
 }
 
 /* An attacker computes the right one; what fuzzes the parser behind it need not. */
-static bool is_checksum(json_t *metadata, uint32_t expected)
+static bool is_checksum(uint32_t found, uint32_t expected)
 {
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    (void)metadata, (void)expected;
+    (void)found, (void)expected;
     return true;
 #else
-    return expected == metadata_checksum(metadata);
+    return found == expected;
 #endif
 }
 
-static json_t *compose_metadata(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS])
+/* Takes `value` over; false without memory, also to make it. */
+static bool put(json_t *object, const char *key, json_t *value) { return json_object_set_new(object, key, value) == 0; }
+
+static bool put_checksum(json_t *object, const char *key, uint32_t crc)
 {
-    json_t *metadata = json_object();
-    json_object_set_new(metadata, "format", json_string("vgg11_dist"));
-    json_object_set_new(metadata, "format_version", json_sprintf("%d", CHECKPOINT_FORMAT));
-    for (int i = 0; i < FIELD_COUNT; i++) json_object_set_new(metadata, fields[i].name, write_field(state, &fields[i]));
-    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
+    return put(object, key, json_sprintf("%08" PRIx32, crc));
+}
+
+static bool put_metadata(json_t *metadata, const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS])
+{
+    uint32_t checksum;
+    bool whole = put(metadata, "format", json_string("vgg11_dist")) &&
+                 put(metadata, "format_version", json_sprintf("%d", CHECKPOINT_FORMAT));
+    for (int i = 0; whole && i < FIELD_COUNT; i++) whole = put(metadata, fields[i].name, write_field(state, &fields[i]));
+    for (int i = 0; whole && i < SAFETENSORS_TENSORS; i++) {
         char key[64];
         snprintf(key, sizeof key, "crc32c.%s", safetensors_tensor(i).name);
-        json_object_set_new(metadata, key, json_sprintf("%08" PRIx32, crc[i]));
+        whole = put_checksum(metadata, key, crc[i]);
     }
-    json_object_set_new(metadata, CHECKSUM_KEY, json_sprintf("%08" PRIx32, metadata_checksum(metadata)));
-    return metadata;
+    return whole && metadata_checksum(metadata, &checksum) && put_checksum(metadata, CHECKSUM_KEY, checksum);
 }
 
 static json_t *compose_tensor(const safetensors_entry *entry)
 {
     json_t *shape = json_array();
-    for (int i = 0; i < entry->view->rank; i++) json_array_append_new(shape, json_integer((json_int_t)entry->view->shape[i]));
+    bool whole = shape != NULL;
+    for (int i = 0; whole && i < entry->view->rank; i++)
+        whole = json_array_append_new(shape, json_integer((json_int_t)entry->view->shape[i])) == 0;
+    if (!whole) {
+        json_decref(shape);
+        return NULL;
+    }
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)entry->data_offset,
                      (json_int_t)(entry->data_offset + entry->data_bytes));
+}
+
+/* For free(); NULL without memory. */
+static char *compose_text(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS])
+{
+    json_t *root = json_object(), *metadata = json_object();
+    bool whole = put_metadata(metadata, state, crc);
+    whole = put(root, "__metadata__", metadata) && whole;
+    for (int i = 0; whole && i < SAFETENSORS_TENSORS; i++) {
+        safetensors_entry entry = safetensors_tensor(i);
+        whole = put(root, entry.name, compose_tensor(&entry));
+    }
+    char *text = whole ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    return text;
 }
 
 vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS], char **header,
                                size_t *header_bytes)
 {
-    json_t *root = json_object();
-    json_object_set_new(root, "__metadata__", compose_metadata(state, crc));
-    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
-        safetensors_entry entry = safetensors_tensor(i);
-        json_object_set_new(root, entry.name, compose_tensor(&entry));
-    }
-    char *text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
+    char *text = compose_text(state, crc);
     size_t length = text ? strlen(text) : 0, padded = vgg_round_up(length, 8);
-    char *out = text && padded <= SAFETENSORS_HEADER_MAX ? malloc(padded + 1) : NULL;
-    if (!out) {
+    if (padded > SAFETENSORS_HEADER_MAX) {
         free(text);
         return vgg_fail(VGG_ERROR, "checkpoint header of %zu bytes cannot be made; at most %d are allowed", length,
                         SAFETENSORS_HEADER_MAX);
+    }
+    char *out = text ? malloc(padded + 1) : NULL;
+    if (!out) {
+        free(text);
+        return vgg_fail(VGG_UNAVAILABLE, "not enough memory for the header of a checkpoint");
     }
     memcpy(out, text, length);
     memset(out + length, ' ', padded - length);
@@ -215,6 +243,8 @@ static vgg_status bad(const char *path, const char *name, const char *what)
 {
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s: %s", path, name, what);
 }
+
+static vgg_status no_memory(const char *path) { return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path); }
 
 static const char *metadata_text(json_t *metadata, const char *key) { return json_string_value(json_object_get(metadata, key)); }
 
@@ -240,15 +270,19 @@ static bool parse_hex(const char *text, uint32_t *value)
 
 static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_state *state, uint32_t crc[SAFETENSORS_TENSORS])
 {
-    uint32_t expected = 0;
+    uint32_t expected = 0, found = 0;
     if (!json_is_object(metadata)) return bad(path, "__metadata__", "is missing; not a checkpoint of vgg11_dist");
     VGG_TRY(parse_version(path, metadata));
-    if (!parse_hex(metadata_text(metadata, CHECKSUM_KEY), &expected) || !is_checksum(metadata, expected))
+    if (!metadata_checksum(metadata, &found)) return no_memory(path);
+    if (!parse_hex(metadata_text(metadata, CHECKSUM_KEY), &expected) || !is_checksum(found, expected))
         return bad(path, "__metadata__", "does not match its checksum; the file is damaged");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const char *text = metadata_text(metadata, fields[i].name);
         if (fields[i].later && !json_object_get(metadata, fields[i].name)) text = "";
-        if (!text || !read_field(state, &fields[i], text)) return bad(path, fields[i].name, "is missing or malformed");
+        errno = 0;
+        bool good = text && read_field(state, &fields[i], text);
+        if (!good && errno == ENOMEM) return no_memory(path);
+        if (!good) return bad(path, fields[i].name, "is missing or malformed");
     }
     for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
         char key[64];
@@ -294,7 +328,9 @@ vgg_status safetensors_parse(const char *path, const char *header, size_t header
                              uint32_t crc[SAFETENSORS_TENSORS])
 {
     json_error_t error;
+    errno = 0;
     json_t *root = json_loadb(header, header_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!root && errno == ENOMEM) return no_memory(path);
     if (!root) return vgg_fail(VGG_BAD_CHECKPOINT, "%s: header is not JSON: %s", path, error.text);
     vgg_status status = parse_root(path, root, state, crc);
     json_decref(root);

@@ -43,8 +43,10 @@ static vgg_status reserve_space(int file, const char *path, size_t bytes)
 static vgg_status verify(file_replacement *file)
 {
     VGG_TRY(file_replace_close(file));
-    if (checkpoint_verify(file->temporary) == VGG_OK) return VGG_OK;
+    vgg_status status = checkpoint_verify(file->temporary);
+    if (status == VGG_OK) return VGG_OK;
     file_replace_cancel(file);
+    if (status == VGG_UNAVAILABLE) return status; /* nothing is wrong with the file */
     return vgg_fail(VGG_IO_ERROR, "%s: reads back other than it was written; is the disk sound?", file->path);
 }
 

@@ -26,9 +26,10 @@ static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step)
     return later;
 }
 
-/* Bytes of the file that stay. */
+/* Bytes of the file that stay; -1 if memory ran out before that was known. */
 static off_t find_cut(FILE *file, uint64_t resume_step)
 {
+    errno = 0;
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
@@ -39,7 +40,7 @@ static off_t find_cut(FILE *file, uint64_t resume_step)
         kept += length;
     }
     free(line);
-    return kept;
+    return errno == ENOMEM ? -1 : kept;
 }
 
 static off_t bytes_to_keep(int descriptor, uint64_t resume_step)

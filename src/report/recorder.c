@@ -34,8 +34,9 @@ static vgg_status open_metrics(recorder *r, uint64_t resume_step, const char *as
         return vgg_fail(VGG_IO_ERROR, "%s: name of the run folder is too long", r->folder);
     }
     VGG_TRY(metrics_file_open(&r->metrics, path, resume_step, aside));
-    r->totals = totals_read(path);
-    return VGG_OK;
+    vgg_status status = totals_read(path, &r->totals);
+    if (status != VGG_OK) metrics_file_close(&r->metrics);
+    return status;
 }
 
 static void free_recorder(recorder *r)

@@ -1,5 +1,6 @@
 #include "report/summary.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,15 @@ static json_t *run_object(const run_start_event *start)
                      metrics_real(start->startup_s));
 }
 
+/* NULL without memory. */
 static json_t *summary_object(const run_start_event *start, const run_end_event *end, const run_totals *totals, const char *message,
                               const char *config_json)
 {
     double rate = totals->train_s > 0 ? (double)totals->images / totals->train_s : 0;
     double steps = totals->steps > 0 ? (double)totals->steps : 1;
+    errno = 0;
     json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
+    if (!config && errno == ENOMEM) return NULL;
     return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:o*}", "status",
                      end->status, "message", message, "step", (json_int_t)end->step, "final_accuracy",
                      metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
@@ -44,7 +48,7 @@ vgg_status summary_write(const char *folder, const run_start_event *start, const
     json_t *object = summary_object(start, end, totals, message, config_json);
     char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
-    if (!text) return vgg_fail(VGG_IO_ERROR, "%s: not enough memory", path);
+    if (!text) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
     vgg_status status = file_replace_text(path, text, strlen(text));
     free(text);
     return status;

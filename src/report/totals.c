@@ -1,5 +1,6 @@
 #include "report/totals.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,21 +70,23 @@ static void add_line(run_totals *totals, const json_t *line)
         if (strcmp(kinds[i].event, event) == 0) kinds[i].add(totals, line);
 }
 
-run_totals totals_read(const char *path)
+vgg_status totals_read(const char *path, run_totals *totals)
 {
-    run_totals totals = {0};
+    *totals = (run_totals){0};
+    errno = 0;
     struct stat status; /* a device would never end */
     FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
     char *text = NULL;
     size_t capacity = 0;
     while (file && getline(&text, &capacity, file) > 0) {
         json_t *line = json_loads(text, 0, NULL);
-        add_line(&totals, line);
+        add_line(totals, line);
         json_decref(line);
     }
+    bool starved = errno == ENOMEM;
     free(text);
     if (file) fclose(file);
-    return totals;
+    return starved ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path) : VGG_OK;
 }
 
 void totals_add_start(run_totals *totals)

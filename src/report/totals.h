@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "vgg11/base/run_events.h"
+#include "vgg11/base/status.h"
 
 typedef struct {
     uint64_t processes; /* that began */
@@ -19,8 +20,8 @@ typedef struct {
     uint64_t memory_peak_bytes;
 } run_totals;
 
-/* Sums up the lines of `path`, so far as they can be read. */
-run_totals totals_read(const char *path);
+/* Sums up the lines of `path`, so far as they can be read. VGG_UNAVAILABLE without memory: sums of some of the lines would be wrong. */
+vgg_status totals_read(const char *path, run_totals *totals);
 
 /* Adds a process that begins, evaluates, and ends after `steps` steps. */
 void totals_add_start(run_totals *totals);

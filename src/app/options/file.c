@@ -1,5 +1,6 @@
 /* Configuration files. */
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +132,9 @@ static vgg_status read_object(const char *path, const json_t *object, assignment
 static vgg_status read_json(const char *path, const char *text, assignment_list *list)
 {
     json_error_t error;
+    errno = 0;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "--config %.900s: not enough memory to read it", path);
     if (!root) return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
     const json_t *inner = json_object_get(root, "options");
     vgg_status status = read_object(path, json_is_object(inner) ? inner : root, list);
@@ -159,7 +162,9 @@ vgg_status option_training_read(const char *path, const char *text, unsigned com
 {
     char where[WHERE_BYTES], written[OPTION_TEXT_MAX];
     json_error_t error;
+    errno = 0;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error), *value;
+    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read its options", path);
     vgg_status status = json_is_object(root) ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: its options are no JSON object", path);
     const char *name;
     json_object_foreach(root, name, value)

@@ -32,11 +32,13 @@ typedef struct {
 } change_list;
 
 /* "--lr 0.01 (was 0.05)", if it is another. A value from the file that could not be set differs from any. */
-static void note_change(const options *o, const assignment *item, change_list *changes)
+static vgg_status note_change(const options *o, const assignment *item, change_list *changes)
 {
     options before = {.command = o->command};
     char was[OPTION_TEXT_MAX] = "", is[OPTION_TEXT_MAX], shown[2][OPTION_SHOWN_BYTES];
-    if (option_set(&before, item->row, item->value, item->where) == VGG_OK) option_value_text(&before, item->row, was);
+    vgg_status status = option_set(&before, item->row, item->value, item->where);
+    if (status == VGG_UNAVAILABLE) return status;
+    if (status == VGG_OK) option_value_text(&before, item->row, was);
     option_value_text(o, item->row, is);
     size_t room = sizeof changes->text - changes->used;
     if (strcmp(was, is) != 0 && room > 1) {
@@ -45,11 +47,13 @@ static void note_change(const options *o, const assignment *item, change_list *c
         changes->used += length < (int)room ? (size_t)length : room - 1;
     }
     options_clear(&before);
+    return VGG_OK;
 }
 
 static vgg_status take(options *o, const assignment *item)
 {
-    if (option_set(o, item->row, item->value, item->where) == VGG_OK) return VGG_OK;
+    vgg_status status = option_set(o, item->row, item->value, item->where);
+    if (status != VGG_BAD_OPTION) return status;
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s; name --%s to pass it over", vgg_message(), item->row->name);
 }
 
@@ -64,7 +68,7 @@ static vgg_status take_all(const assignment_list *list, options *o, change_list 
     option_derive_rate(o);
     for (size_t i = 0; i < list->count; i++) {
         const assignment *item = &list->items[i];
-        if (options_given(o, item->row->offset)) note_change(o, item, changes);
+        if (options_given(o, item->row->offset)) VGG_TRY(note_change(o, item, changes));
     }
     return VGG_OK;
 }

@@ -25,25 +25,30 @@ const char *option_shown(const char *value, char shown[OPTION_SHOWN_BYTES])
 static void *member(options *o, const option_row *row) { return (char *)o + row->offset; }
 static const void *const_member(const options *o, const option_row *row) { return (const char *)o + row->offset; }
 
-static bool set_flag(options *o, const option_row *row, const char *value)
+/* A setter's VGG_BAD_OPTION has no message yet: option_set() makes it. */
+static vgg_status accept(bool right) { return right ? VGG_OK : VGG_BAD_OPTION; }
+
+static vgg_status no_memory(const option_row *row) { return vgg_fail(VGG_UNAVAILABLE, "not enough memory for --%s", row->name); }
+
+static vgg_status set_flag(options *o, const option_row *row, const char *value)
 {
     bool on = strcmp(value, "true") == 0;
     *(bool *)member(o, row) = on;
-    return on || strcmp(value, "false") == 0;
+    return accept(on || strcmp(value, "false") == 0);
 }
 
 /* Digits alone: strtoull() would also take spaces, signs and 0x. */
-static bool set_count(options *o, const option_row *row, const char *value)
+static vgg_status set_count(options *o, const option_row *row, const char *value)
 {
     if (row->automatic && strcmp(value, "auto") == 0) {
         *(uint64_t *)member(o, row) = OPTION_AUTO;
-        return true;
+        return VGG_OK;
     }
-    if (*value == '\0' || value[strspn(value, "0123456789")] != '\0') return false;
+    if (*value == '\0' || value[strspn(value, "0123456789")] != '\0') return VGG_BAD_OPTION;
     errno = 0;
     uint64_t number = strtoull(value, NULL, 10);
     *(uint64_t *)member(o, row) = number;
-    return errno == 0 && number >= row->least && number <= row->most;
+    return accept(errno == 0 && number >= row->least && number <= row->most);
 }
 
 /* As files keep it, so that a run that goes on by what they say computes with the same bits. */
@@ -62,37 +67,39 @@ void option_derive_rate(options *o)
 }
 
 /* Decimal notation alone: strtod() would also take spaces, hexadecimal, inf and nan. */
-static bool set_real(options *o, const option_row *row, const char *value)
+static vgg_status set_real(options *o, const option_row *row, const char *value)
 {
-    if (*value == '\0' || *value == '+' || value[strspn(value, "0123456789.eE+-")] != '\0') return false;
+    if (*value == '\0' || *value == '+' || value[strspn(value, "0123456789.eE+-")] != '\0') return VGG_BAD_OPTION;
     char *end;
     errno = 0;
     double number = strtod(value, &end);
     *(double *)member(o, row) = as_kept(number);
-    return errno == 0 && *end == '\0' && number >= row->low && number <= row->high;
+    return accept(errno == 0 && *end == '\0' && number >= row->low && number <= row->high);
 }
 
-static bool keep_text(options *o, const option_row *row, const char *value)
+static vgg_status keep_text(options *o, const option_row *row, const char *value)
 {
     char **slot = member(o, row);
     free(*slot);
     *slot = strdup(value);
-    return *slot != NULL;
+    return *slot ? VGG_OK : no_memory(row);
 }
 
-static bool set_choice(options *o, const option_row *row, const char *value)
+static vgg_status set_choice(options *o, const option_row *row, const char *value)
 {
-    return option_choice_index(row->choices, value) >= 0 && keep_text(o, row, value);
+    return option_choice_index(row->choices, value) >= 0 ? keep_text(o, row, value) : VGG_BAD_OPTION;
 }
 
 /* JSON files will hold it, and messages must stay one line. */
-static bool set_text(options *o, const option_row *row, const char *value)
+static vgg_status set_text(options *o, const option_row *row, const char *value)
 {
     size_t length = strlen(value);
-    if (length == 0 || length >= OPTION_TEXT_MAX || value[strcspn(value, "\n\r")] != '\0') return false;
+    if (length == 0 || length >= OPTION_TEXT_MAX || value[strcspn(value, "\n\r")] != '\0') return VGG_BAD_OPTION;
+    errno = 0;
     json_t *utf8 = json_string(value);
     json_decref(utf8);
-    return utf8 && keep_text(o, row, value);
+    if (!utf8) return errno == ENOMEM ? no_memory(row) : VGG_BAD_OPTION;
+    return keep_text(o, row, value);
 }
 
 static void join_choices(option_choices choices, char *text, size_t bytes)
@@ -157,7 +164,7 @@ static void print_text(const void *value, char *text)
 }
 
 typedef struct {
-    bool (*set)(options *o, const option_row *row, const char *value);
+    vgg_status (*set)(options *o, const option_row *row, const char *value);
     void (*expect)(const option_row *row, char *text, size_t bytes);
     void (*print)(const void *value, char *text);
 } value_kind;
@@ -170,7 +177,8 @@ static const value_kind kinds[] = {
 
 vgg_status option_set(options *o, const option_row *row, const char *value, const char *where)
 {
-    if (kinds[row->type].set(o, row, value)) return VGG_OK;
+    vgg_status status = kinds[row->type].set(o, row, value);
+    if (status != VGG_BAD_OPTION) return status;
     char expected[VGG_MESSAGE_MAX / 2], shown[OPTION_SHOWN_BYTES];
     kinds[row->type].expect(row, expected, sizeof expected);
     return vgg_fail(VGG_BAD_OPTION, "%s '%s': expected %s", where, option_shown(value, shown), expected);
@@ -199,10 +207,12 @@ static json_t *value_json(const options *o, const option_row *row)
 char *options_json(const options *o, option_scope widest)
 {
     json_t *object = json_object();
-    for (const option_row *row = option_table; object && row->name; row++) {
-        if (row->scope <= widest && (row->commands & o->command->bit)) json_object_set_new(object, row->name, value_json(o, row));
+    bool whole = object != NULL;
+    for (const option_row *row = option_table; whole && row->name; row++) {
+        if (row->scope <= widest && (row->commands & o->command->bit))
+            whole = json_object_set_new(object, row->name, value_json(o, row)) == 0;
     }
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
+    char *text = whole ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
     return text;
 }

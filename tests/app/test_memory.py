@@ -1,0 +1,116 @@
+"""Memory that runs out, at each allocation in turn: in starting, in one step, in saving, in resuming, in evaluating. Each time it is said
+that memory ran out, in one line and with status 9, or the program does without; never is the option, the data or the disk blamed."""
+import json
+import os
+import shutil
+import unittest
+
+import cli
+
+PROGRAM = os.environ["VGG11_DIST_FAILING"]
+STRIDE = int(os.environ.get("VGG11_TEST_STRIDE", "1"))  # by hand: every so many, to be done sooner
+SHORT = ["--data", cli.DATA, "--quiet", "--no-tune", "--threads", "1"]
+TRAIN = ["train", *SHORT, "--train-samples", "8", "--test-samples", "8", "--batch-size", "8", "--epochs", "1", "--output", "run"]
+
+
+class Memory(cli.Case):
+    def setUp(self):
+        super().setUp()
+        self.environment["OMPI_MCA_ess_singleton_isolated"] = "1"  # no daemon for a rank alone
+        with open(self.path("run.conf"), "w", encoding="utf-8") as file:
+            file.write('{"lr": 0.02, "init": "glorot"}\n')
+
+    def run_failing(self, arguments, number="0"):
+        self.environment["VGG11_FAIL_ALLOCATION"] = number
+        return self.run_command([PROGRAM, *arguments])
+
+    def allocations(self, arguments):
+        """Numbers of those to try: the first of each chain of the program's calls, since those that follow differ in a count."""
+        self.environment["VGG11_ALLOCATIONS"] = self.path("allocations")
+        outcome = self.run_failing(arguments)
+        del self.environment["VGG11_ALLOCATIONS"]
+        self.assertEqual(outcome.status, 0, outcome.err)
+        chains = {}
+        with open(self.path("allocations"), encoding="utf-8") as file:
+            for line in file:
+                number, function, chain = line.split()
+                chains.setdefault((function, chain), int(number))
+        os.remove(self.path("allocations"))
+        numbers = sorted(chains.values())
+        self.assertGreater(len(numbers), 10)
+        return numbers[::STRIDE]
+
+    def check(self, number, outcome, after):
+        self.assertIn(outcome.status, [0, 9], outcome.err)
+        if outcome.status == 9:
+            self.assertEqual(len(outcome.errors()), 1, outcome.err)
+            self.assertRegex(outcome.errors()[0], "^vgg11_dist: .*memory|Cannot allocate memory")
+        else:
+            self.assertEqual(outcome.errors(), [], outcome.err)
+        after(number, outcome)
+
+    def walk(self, arguments, before, after):
+        """`before` makes what the run finds, `after` looks at what it leaves."""
+        before()
+        for i, number in enumerate(self.allocations(arguments)):
+            for asked in [str(number)] + [f"{number}-"] * (i % 8 == 0):
+                with self.subTest(allocation=asked):
+                    before()
+                    self.check(number, self.run_failing(arguments, asked), after)
+
+    def check_run(self, number, outcome, step):
+        """Nothing half written, and of what succeeded, all."""
+        names = os.listdir(self.path("run")) if os.path.isdir(self.path("run")) else []
+        self.assertEqual([name for name in names if name.startswith(".")], [], number)
+        if outcome.status == 0:
+            self.assertIn(f"checkpoint-{step:08d}.safetensors", names)
+
+    def train_once(self):
+        outcome = self.run_command([PROGRAM, *TRAIN])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        os.rename(self.path("run"), self.path("before"))
+
+
+class Start(Memory):
+    def test_options_a_step_and_a_checkpoint(self):
+        self.walk([*TRAIN, "--config", "run.conf"], lambda: shutil.rmtree(self.path("run"), ignore_errors=True),
+                  lambda number, outcome: self.check_run(number, outcome, 1))
+
+
+class Resume(Memory):
+    """Never from an older checkpoint than there is, and the lines of the steps before stay."""
+
+    def restore(self):
+        shutil.rmtree(self.path("run"), ignore_errors=True)
+        os.mkdir(self.path("run"))
+        for name in os.listdir(self.path("before")):
+            if name.endswith(".safetensors"):
+                os.link(self.path("before", name), self.path("run", name))
+        shutil.copy(self.path("before", "metrics.jsonl"), self.path("run"))
+
+    def check_resumed(self, number, outcome):
+        self.check_run(number, outcome, 2)
+        self.assertEqual(cli.events(self.path("run"), "step")[0]["step"], 1)
+
+    def test_resume(self):
+        self.train_once()
+        self.walk([*TRAIN, "--epochs", "2", "--resume"], self.restore, self.check_resumed)
+
+
+class Evaluate(Memory):
+    def check_output(self, number, outcome):
+        if outcome.status == 0:
+            self.assertEqual(sum(map(sum, json.loads(outcome.out)["confusion"])), 8)
+
+    def test_evaluate(self):
+        self.train_once()
+        self.walk(["eval", *SHORT, "--test-samples", "8", "--json", "--checkpoint", "before/checkpoint-00000001.safetensors"],
+                  lambda: None, self.check_output)
+
+    def test_info(self):
+        self.walk(["info", "--json"], lambda: None,
+                  lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
