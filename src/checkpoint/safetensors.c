@@ -278,7 +278,7 @@ static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_
         return bad(path, "__metadata__", "does not match its checksum; the file is damaged");
     for (int i = 0; i < FIELD_COUNT; i++) {
         const char *text = metadata_text(metadata, fields[i].name);
-        if (fields[i].later && !json_object_get(metadata, fields[i].name)) text = "";
+        if (fields[i].later && !json_object_get(metadata, fields[i].name)) text = fields[i].type == FIELD_U64 ? "0" : "";
         errno = 0;
         bool good = text && read_field(state, &fields[i], text);
         if (!good && errno == ENOMEM) return no_memory(path);

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+static void *library; /* stays open */
 static __typeof__(cblas_sgemm) *sgemm;
 static const char *missing = "";
 
@@ -14,7 +15,7 @@ static const char *missing = "";
 __attribute__((constructor)) static void load(void)
 {
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (library) sgemm = (__typeof__(sgemm))dlsym(library, "cblas_sgemm");
     if (!sgemm) missing = dlerror();
 }
