@@ -98,6 +98,9 @@ function(vgg_fault_labels test out)
   set(${out} "${labels}" PARENT_SCOPE)
 endfunction()
 
+# Tests of the long tier (label "long"), which the release preset leaves out: what others do at another number of ranks, and walks.
+set(vgg_long_tests "^app_(records|folder)_.*-np4$|^app_(limits|signals)_.*-np[14]$|^app_memory_(Start|Resume)$")
+
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
 # cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.
@@ -119,5 +122,8 @@ function(vgg_set_test_properties test ranks timeout labels)
   # The limit that counts is job.py's; ctest's own, which ends only what it started itself, comes after.
   math(EXPR last_limit "${limit} + 60")
   vgg_fault_labels(${test} faults)
+  if(test MATCHES "${vgg_long_tests}")
+    list(APPEND labels long)
+  endif()
   set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${last_limit} LABELS "${labels};${faults}" PROCESSORS ${ranks})
 endfunction()
