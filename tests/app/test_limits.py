@@ -56,8 +56,8 @@ class Limits(cli.Case):
         self.assertEqual(len(told), int(cli.RANKS > 1), outcome.err)
         if cli.RANKS > 1:
             self.assertRegex(outcome.err, "exchange overlap")
-            self.assert_refused_there(9, "gives no shared memory of .* MiB: File too large", *train, "--exchange", "node")
-        self.assert_refused_there(5, "checkpoint-00000001.safetensors: .*File too large", *train)
+            self.assert_refused_there(9, "gives no shared memory of .* MiB: File too large", *train, "--output", "node", "--exchange", "node")
+        self.assert_refused_there(5, "checkpoint-00000001.safetensors: .*File too large", *train, "--output", "saved")
 
     def assert_refused_there(self, status, pattern, *arguments):
         outcome = self.run_command(limited(LESS_THAN_THE_IMAGES, cli.launch([*arguments, "--quiet"])))

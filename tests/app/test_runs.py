@@ -90,7 +90,7 @@ class Train(cli.Case):
         self.assertEqual(config["exchange"], "node (first that opens; not timed)" if cli.RANKS > 1 else "allreduce (one rank: nothing to exchange)")
         self.evaluate(run)
 
-    def evaluate(self, run):
+    def evaluate(self, run, tolerance=1e-4):
         """eval finds what the run found, at its own and at another number of ranks."""
         seen = cli.events(run, "eval")[-1]
         checkpoint = os.path.join(run, cli.checkpoints(run)[-1])
@@ -100,7 +100,7 @@ class Train(cli.Case):
             self.assertEqual(outcome.status, 0, outcome.err)
             found = json.loads(outcome.out)
             self.assertAlmostEqual(found["test_accuracy"], seen["test_accuracy"], places=6)
-            self.assertAlmostEqual(found["test_loss"], seen["test_loss"], delta=1e-4 * max(1, seen["test_loss"]))
+            self.assertAlmostEqual(found["test_loss"], seen["test_loss"], delta=tolerance * max(1, seen["test_loss"]))
             self.assertEqual(sum(map(sum, found["confusion"])), 40)
         text = self.run_program(*arguments).out
         self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
@@ -113,7 +113,7 @@ class Train(cli.Case):
             config = json.load(file)
         self.assertEqual(config["options"]["precision"], "bf16")
         self.assertIn("bf16", config["algorithms"])
-        self.evaluate(self.path("run"))
+        self.evaluate(self.path("run"), 5e-3)  # other batches have other algorithms, which round elsewhere
 
     def mend(self, run):
         """eval makes the mistake of the training, and says so, unless told how to resize."""
@@ -238,7 +238,7 @@ class Resume(cli.Case):
                 with open(os.path.join(data, name), "r+b") as file:
                     before = os.pread(file.fileno(), 1, at)
                     os.pwrite(file.fileno(), bytes([before[0] ^ 1]), at)
-                    self.assert_refused(4, "other training images or labels", "train", *options, "--output", "again",
+                    self.assert_refused(4, "other training images or labels", "train", *options, "--quiet", "--output", "again",
                                         "--resume=" + self.path("run"))
                     os.pwrite(file.fileno(), before, at)
         self.run_to(2, "as-before", *options, "--resume=" + self.path("run"))
