@@ -95,12 +95,6 @@ static bool has_metrics(const char *path)
     return lstat(metrics, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 static bool same_folder(const char *a, const char *b)
 {
     struct stat first, second;
@@ -136,20 +130,18 @@ static vgg_status refuse_to_lose_best(const char *path)
                     path, path);
 }
 
+/* The run folder that --resume names, or in which the checkpoint lies that it names. */
 static void folder_of(const char *path, char folder[CHECKPOINT_PATH_MAX])
 {
-    snprintf(folder, CHECKPOINT_PATH_MAX, "%s", path);
-    if (is_folder(path)) return;
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
+    if (file_is_folder(path))
+        snprintf(folder, CHECKPOINT_PATH_MAX, "%s", path);
     else
-        strcpy(folder, ".");
+        file_folder_of(path, folder);
 }
 
 static vgg_status find_named(const char *path, char found[CHECKPOINT_PATH_MAX])
 {
-    if (is_folder(path)) return checkpoint_find_newest(path, found);
+    if (file_is_folder(path)) return checkpoint_find_newest(path, found);
     snprintf(found, CHECKPOINT_PATH_MAX, "%s", path);
     return VGG_OK;
 }
@@ -242,7 +234,7 @@ static vgg_status find_resume(const options *o, resume_request request, run_fold
     folder->resume_step = state.position.step;
     checkpoint_state_clear(&state);
     VGG_TRY(read_spared(folder));
-    bool named = !request.in_output && !is_folder(o->resume) && is_checkpoint_of(folder->resume, folder->resume_step);
+    bool named = !request.in_output && !file_is_folder(o->resume) && is_checkpoint_of(folder->resume, folder->resume_step);
     if (named && in_folder) spare(folder, folder->resume_step);
     return VGG_OK;
 }

@@ -73,7 +73,7 @@ processor_mask threads_allowed_cores(void)
     return cores_of(&allowed);
 }
 
-/* Cores of the machine, whoever may use them. */
+/* Cores of the machine, those too that this process may not use. */
 static int count_online(void)
 {
     processor_mask online = {0};

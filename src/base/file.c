@@ -63,7 +63,13 @@ vgg_status file_write_all(int file, const char *path, const void *data, size_t b
     return VGG_OK;
 }
 
-static void folder_of(const char *path, char folder[FILE_PATH_MAX])
+bool file_is_folder(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+void file_folder_of(const char *path, char folder[FILE_PATH_MAX])
 {
     char copy[FILE_PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
@@ -75,7 +81,7 @@ void file_temporary_name(const char *path, char temporary[FILE_TEMPORARY_MAX])
     char folder[FILE_PATH_MAX];
     unsigned long long letters = (unsigned long long)getpid();
     if (getrandom(&letters, sizeof letters, 0) < 0) letters ^= (unsigned long long)(size_t)&letters;
-    folder_of(path, folder);
+    file_folder_of(path, folder);
     snprintf(temporary, FILE_TEMPORARY_MAX, "%s/" TEMPORARY "%016llx", folder, letters);
 }
 
@@ -111,7 +117,7 @@ void file_remove_temporaries(const char *folder)
 vgg_status file_sync_folder(const char *path)
 {
     char folder[FILE_PATH_MAX];
-    folder_of(path, folder);
+    file_folder_of(path, folder);
     int opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int failed = opened < 0 || (fsync(opened) != 0 && errno != EINVAL);
     vgg_status status = failed ? vgg_fail_errno(VGG_IO_ERROR, "%s: cannot sync the folder", folder) : VGG_OK;

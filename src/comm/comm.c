@@ -21,6 +21,13 @@ void mpi_check(int code, const char *call)
     abort();
 }
 
+int comm_launched_rank(void)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (!rank) rank = getenv("PMIX_RANK");
+    return rank ? atoi(rank) : -1;
+}
+
 /* What launchers tell their tasks: how many they are. */
 static const struct {
     const char *variable, *launcher, *advice;

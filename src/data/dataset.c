@@ -21,7 +21,7 @@ static const struct {
                       "--test-samples"},
 };
 
-/* Plain first: whoever unpacked the files wants them used. */
+/* Plain first: a user who has unpacked the files wants these used. */
 static const char *const suffixes[] = {"", ".gz"};
 
 /* Writes directory/name with the suffix, or what lies under that name in a folder of that name, as some archives unpack. */

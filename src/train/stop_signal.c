@@ -2,7 +2,8 @@
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
+
+#include "vgg11/base/clock.h"
 
 enum { SIGNALS = 4 };
 static const struct {
@@ -17,14 +18,9 @@ static sigset_t previous_mask;
 static bool held;
 static int watchers;
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return (int64_t)(clock_now_s() * 1000); }
 
-/* Whoever ends a process group and its leader, as timeout(1) does, sends the same signal twice at once: that is not asking twice. */
+/* timeout(1) signals a process and then its group, so that the same signal comes twice at once: that is not asking twice. */
 static bool asked_again(void)
 {
     enum { TWICE_AT_ONCE_MS = 1000 };

@@ -3,17 +3,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "train/trainer_impl.h"
 #include "vgg11/base/cpu.h"
+#include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
-
-static bool is_folder(const char *path)
-{
-    struct stat facts;
-    return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
-}
 
 enum { RANKS_TEXT_MAX = 128 };
 
@@ -80,7 +74,7 @@ static vgg_status find_checkpoint(trainer *t)
 {
     char path[CHECKPOINT_PATH_MAX];
     checkpoint_state state = {0};
-    if (is_folder(t->config->resume))
+    if (file_is_folder(t->config->resume))
         VGG_TRY(checkpoint_find_newest(t->config->resume, path));
     else
         snprintf(path, sizeof path, "%s", t->config->resume);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,16 +179,6 @@ static void *watch(void *unused)
     return unused;
 }
 
-/* Started by mpirun, by its daemon or by srun? A rank alone may well outlive the shell that it was started from. */
-static bool has_launcher(void) { return getenv("OMPI_COMM_WORLD_RANK") || getenv("PMIX_RANK"); }
-
-static int rank_from_launcher(void)
-{
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    if (!rank) rank = getenv("PMIX_RANK");
-    return rank ? atoi(rank) : 0;
-}
-
 /* The thread takes no signal: those are the main thread's. */
 static int create_thread(void)
 {
@@ -204,9 +193,10 @@ static int create_thread(void)
 vgg_status watchdog_start(uint64_t timeout_s)
 {
     dog.timeout_s = (double)timeout_s;
-    dog.launcher = has_launcher() ? getppid() : 0;
+    int rank = comm_launched_rank();
+    dog.launcher = rank >= 0 ? getppid() : 0; /* a rank alone may well outlive the shell that it was started from */
     dog.stop = false;
-    alone = (pulse){.rank = rank_from_launcher(), .process = (int)getpid(), .looked_s = clock_now_s()};
+    alone = (pulse){.rank = rank >= 0 ? rank : 0, .process = (int)getpid(), .looked_s = clock_now_s()};
     if (timeout_s == 0 && dog.launcher == 0) return VGG_OK;
     dog.running = create_thread() == 0;
     return dog.running ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "there is no thread for the watchdog to be had");

@@ -11,6 +11,7 @@ SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.
 ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 HANG_S = int(6 * float(os.environ.get("VGG11_TEST_SLOWNESS", "1")))
 LAST = cli.RANKS - 1
+CHECKPOINT_BYTES = 250_000_000  # at least
 ENDS = sorted({0, LAST})  # ranks that something is done to
 
 ENDLESS = ["train", *cli.TINY, "--epochs", "1000", "--checkpoint-every", "0", "--output", "run", "--quiet"]
@@ -37,7 +38,15 @@ class Case(cli.Case):
         return stopped
 
     def is_saving(self):
-        return any(name.startswith(".vgg11-checkpoint-") for name in os.listdir(self.path("run")))
+        """Whether a temporary file has room for a checkpoint, which is reserved first; what else is written is small."""
+        with os.scandir(self.path("run")) as entries:
+            for entry in entries:
+                try:
+                    if entry.name.startswith(".vgg11-") and entry.stat().st_size > CHECKPOINT_BYTES:
+                        return True
+                except FileNotFoundError:
+                    pass  # it got its name meanwhile
+        return False
 
     def send_in(self, phase, process, rank, number):
         """Sends the signal to the rank in that phase of the run."""

@@ -1,7 +1,6 @@
 /* Files among those of others: what is replaced and what is not, and that nothing waits. */
 #include "vgg11/base/file.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,15 +40,6 @@ static void assert_holds(const char *path, const char *text)
     ck_assert_str_eq(found, text);
 }
 
-static int count_entries(void)
-{
-    int count = 0;
-    DIR *stream = opendir(support_folder);
-    while (readdir(stream)) count++;
-    closedir(stream);
-    return count;
-}
-
 static void set_up(void)
 {
     support_open_folder();
@@ -70,10 +60,10 @@ static void assert_is_file(const char *path)
 START_TEST(a_file_is_replaced_whole)
 {
     write_text(named, "something older and longer");
-    int entries = count_entries();
+    int entries = support_count_entries(support_folder);
     ck_assert_int_eq(replace(), VGG_OK);
     assert_holds(named, "new");
-    ck_assert_int_eq(count_entries(), entries);
+    ck_assert_int_eq(support_count_entries(support_folder), entries);
 }
 END_TEST
 
@@ -94,14 +84,14 @@ END_TEST
 START_TEST(until_it_is_done_the_old_one_stays)
 {
     write_text(named, "old");
-    int entries = count_entries();
+    int entries = support_count_entries(support_folder);
     file_replacement file;
     ck_assert_int_eq(file_replace_begin(named, &file), VGG_OK);
     ck_assert_int_eq(file_write_all(file.file, named, "new", 3), VGG_OK);
     assert_holds(named, "old");
     file_replace_cancel(&file);
     assert_holds(named, "old");
-    ck_assert_int_eq(count_entries(), entries);
+    ck_assert_int_eq(support_count_entries(support_folder), entries);
 }
 END_TEST
 
@@ -109,7 +99,7 @@ START_TEST(a_write_that_fails_leaves_the_old_one)
 {
     struct rlimit before, tight;
     write_text(named, "old");
-    int entries = count_entries();
+    int entries = support_count_entries(support_folder);
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &before);
     tight = before;
@@ -120,7 +110,7 @@ START_TEST(a_write_that_fails_leaves_the_old_one)
     ck_assert_int_eq(status, VGG_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(vgg_message(), named));
     assert_holds(named, "old");
-    ck_assert_int_eq(count_entries(), entries);
+    ck_assert_int_eq(support_count_entries(support_folder), entries);
 }
 END_TEST
 
@@ -200,7 +190,7 @@ START_TEST(only_temporaries_are_cleaned_up)
     snprintf(within, sizeof within, "%s/kept", folder);
     ck_assert_int_eq(mkdir(folder, 0700), 0);
     write_text(within, "kept");
-    int entries = count_entries();
+    int entries = support_count_entries(support_folder);
     file_temporary_name(named, temporary);
     write_text(temporary, "left");
     file_temporary_name(named, linked);
@@ -210,7 +200,7 @@ START_TEST(only_temporaries_are_cleaned_up)
     snprintf(within, sizeof within, "%s/left", temporary);
     write_text(within, "left");
     file_remove_temporaries(support_folder);
-    ck_assert_int_eq(count_entries(), entries);
+    ck_assert_int_eq(support_count_entries(support_folder), entries);
     assert_holds(in_folder("folder/kept"), "kept");
     file_remove_temporaries(in_folder("nowhere"));
 }

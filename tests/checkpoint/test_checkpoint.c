@@ -1,7 +1,6 @@
 /* Checkpoints: what is written comes back bit by bit; what is damaged or hostile is refused, and nothing is lost. */
 #include "vgg11/checkpoint/checkpoint.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -421,19 +420,10 @@ START_TEST(foreign_files_are_refused)
 }
 END_TEST
 
-static int count_entries(void)
-{
-    int count = 0;
-    DIR *stream = opendir(folder);
-    while (readdir(stream)) count++;
-    closedir(stream);
-    return count;
-}
-
 START_TEST(failed_save_leaves_the_old_one)
 {
     checkpoint_state state = make_state(43);
-    int entries = count_entries();
+    int entries = support_count_entries(folder);
     ck_assert_int_eq(checkpoint_save("/nonexistent/folder/checkpoint", &state, weights, velocity, NULL), VGG_IO_ERROR);
     struct rlimit old, small = {1 << 20, 1 << 20};
     signal(SIGXFSZ, SIG_IGN);
@@ -443,7 +433,7 @@ START_TEST(failed_save_leaves_the_old_one)
     vgg_status status = checkpoint_save(good, &state, weights, velocity, NULL);
     setrlimit(RLIMIT_FSIZE, &old);
     ck_assert_int_eq(status, VGG_IO_ERROR);
-    ck_assert_int_eq(count_entries(), entries);
+    ck_assert_int_eq(support_count_entries(folder), entries);
     checkpoint_state back = {0};
     ck_assert_int_eq(checkpoint_load(good, &back, NULL, NULL), VGG_OK);
     ck_assert_uint_eq(back.position.step, 42);
@@ -578,9 +568,9 @@ START_TEST(alias_replaces_the_old_one)
     snprintf(best, sizeof best, "%s/best.safetensors", folder);
     fclose(fopen(best, "w"));
     for (int again = 0; again < 2; again++) { /* the second time both names are the same file already */
-        int entries = count_entries();
+        int entries = support_count_entries(folder);
         ck_assert_int_eq(checkpoint_alias(good, best), VGG_OK);
-        ck_assert_int_eq(count_entries(), entries);
+        ck_assert_int_eq(support_count_entries(folder), entries);
     }
     checkpoint_state state = {0};
     ck_assert_int_eq(checkpoint_load(best, &state, NULL, NULL), VGG_OK);

@@ -1,6 +1,5 @@
 /* Saving while the system fails: at every call in turn, by an error, by taking less than it was given, by the end of the process. The
  * calls of the code under test come here first (--wrap, see CMakeLists.txt). */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -184,15 +183,6 @@ static uint64_t assert_sound(const char *path, const char *when)
     return step;
 }
 
-static int count_entries(void)
-{
-    int count = -2;
-    DIR *stream = opendir(support_folder);
-    while (readdir(stream)) count++;
-    closedir(stream);
-    return count;
-}
-
 static void arm(fault_kind kind, int at, int error, const char *only)
 {
     fault.kind = kind, fault.at = at, fault.error = error, fault.only = only;
@@ -222,7 +212,7 @@ static bool save_with(fault_kind kind, int at)
     ck_assert_msg(status == VGG_OK || strstr(vgg_message(), support_folder) != NULL, "%s: no file named: %s", when, vgg_message());
     uint64_t step = assert_sound(saved, when);
     ck_assert_msg(status != VGG_OK || step == NEW_STEP, "%s: reported as saved, and is not", when);
-    ck_assert_msg(count_entries() == 1, "%s: something is left behind", when);
+    ck_assert_msg(support_count_entries(support_folder) == 1, "%s: something is left behind", when);
     if (step == NEW_STEP) ck_assert_int_eq(save_as(saved, OLD_STEP), VGG_OK);
     return hit;
 }
@@ -270,9 +260,9 @@ START_TEST(the_end_of_the_process_loses_nothing)
         ck_assert_str_eq(newest, saved);
         uint64_t step = assert_sound(saved, when);
         ck_assert(killed || step == NEW_STEP);
-        left_any |= count_entries() > 1;
+        left_any |= support_count_entries(support_folder) > 1;
         file_remove_temporaries(support_folder);
-        ck_assert_msg(count_entries() == 1, "%s: something is left behind", when);
+        ck_assert_msg(support_count_entries(support_folder) == 1, "%s: something is left behind", when);
         if (step == NEW_STEP) ck_assert_int_eq(save_as(saved, OLD_STEP), VGG_OK);
     }
     ck_assert(left_any); /* or there was nothing to clean up */
@@ -288,7 +278,7 @@ START_TEST(a_sync_that_failed_is_not_tried_again)
     disarm();
     ck_assert_ptr_nonnull(strstr(vgg_message(), "cannot sync"));
     ck_assert_uint_eq(assert_sound(saved, "sync failed"), OLD_STEP);
-    ck_assert_int_eq(count_entries(), 1);
+    ck_assert_int_eq(support_count_entries(support_folder), 1);
     ck_assert_int_eq(save_as(saved, NEW_STEP), VGG_OK);
     ck_assert_uint_eq(assert_sound(saved, "written anew"), NEW_STEP);
 }
@@ -303,7 +293,7 @@ START_TEST(what_cannot_be_read_back_is_not_saved)
         ck_assert(disarm());
         ck_assert_ptr_nonnull(strstr(vgg_message(), "reads back other than it was written"));
         ck_assert_uint_eq(assert_sound(saved, "not read back"), OLD_STEP);
-        ck_assert_int_eq(count_entries(), 1);
+        ck_assert_int_eq(support_count_entries(support_folder), 1);
     }
 }
 END_TEST
@@ -333,7 +323,7 @@ START_TEST(another_name_is_there_or_as_it_was)
         hit = disarm();
         uint64_t step = assert_sound(best, "alias");
         ck_assert(status == VGG_OK ? step == NEW_STEP : status == VGG_IO_ERROR);
-        ck_assert_int_eq(count_entries(), 3);
+        ck_assert_int_eq(support_count_entries(support_folder), 3);
     }
     unlink(best), unlink(other);
 }
@@ -351,9 +341,9 @@ START_TEST(one_that_cannot_be_removed_keeps_no_other)
     ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, (checkpoint_steps){0}, &passed_over), VGG_IO_ERROR);
     ck_assert(disarm());
     ck_assert_ptr_nonnull(strstr(vgg_message(), "checkpoint-00000003"));
-    ck_assert_int_eq(count_entries(), 2);
+    ck_assert_int_eq(support_count_entries(support_folder), 2);
     ck_assert_int_eq(checkpoint_prune(support_folder, 1, NULL, (checkpoint_steps){0}, &passed_over), VGG_OK);
-    ck_assert_int_eq(count_entries(), 1);
+    ck_assert_int_eq(support_count_entries(support_folder), 1);
     unlink(other);
     ck_assert_int_eq(save_as(saved, OLD_STEP), VGG_OK);
 }

@@ -82,30 +82,33 @@ def wait(job, command, environment, limit_s):
         return 1
 
 
-def check_nothing_left(job, status, folder):
+def check_nothing_left(job, status, *folders):
     """The status, or 1 if something is there that the command should have ended or removed."""
     if job.left():
         print(f"left behind:\n{job.describe()}", file=sys.stderr)
         status = status or 1
-    files = os.listdir(folder)
-    if files and status == 0:
-        print(f"left behind in {folder}: {' '.join(files)}", file=sys.stderr)
-        status = 1
+    for folder in folders:
+        files = os.listdir(folder)
+        if files and status == 0:
+            print(f"left behind in {folder}: {' '.join(files)}", file=sys.stderr)
+            status = 1
     return status
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     job = Job()
-    folder = tempfile.mkdtemp(prefix="vgg11-job-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    shared = tempfile.mkdtemp(prefix="vgg11-job-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    scratch = tempfile.mkdtemp(prefix="vgg11-job-")  # a test that fails removes nothing, and a checkpoint is large
     name = "OMPI_MCA_btl_vader_backing_directory"
-    shared = {name: os.environ.get(name, folder)}
+    places = {name: os.environ.get(name, shared), "TMPDIR": scratch}
     try:
-        status = wait(job, sys.argv[1:], job.environment(**shared), float(os.environ["VGG11_TEST_LIMIT_S"]))
-        status = check_nothing_left(job, status, folder)
+        status = wait(job, sys.argv[1:], job.environment(**places), float(os.environ["VGG11_TEST_LIMIT_S"]))
+        status = check_nothing_left(job, status, shared, scratch)
     finally:
         job.end()
-        shutil.rmtree(folder)
+        shutil.rmtree(shared)
+        shutil.rmtree(scratch)
     sys.exit(status if status >= 0 else 128 - status)
 
 

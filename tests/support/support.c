@@ -1,5 +1,6 @@
 #include "support/support.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <math.h>
 #include <stdarg.h>
@@ -105,7 +106,9 @@ void support_assert_close(const float *actual, const float *expected, size_t cou
 
 char *support_make_folder(void)
 {
-    char *folder = strdup("/tmp/vgg11-test-XXXXXX");
+    const char *parent = getenv("TMPDIR");
+    char *folder;
+    ck_assert_int_gt(asprintf(&folder, "%s/vgg11-test-XXXXXX", parent ? parent : "/tmp"), 0);
     ck_assert_ptr_nonnull(mkdtemp(folder));
     return folder;
 }
@@ -117,6 +120,16 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 }
 
 void support_remove_folder(const char *folder) { nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+
+int support_count_entries(const char *folder)
+{
+    int count = -2; /* less "." and ".." */
+    DIR *stream = opendir(folder);
+    ck_assert_ptr_nonnull(stream);
+    while (readdir(stream)) count++;
+    closedir(stream);
+    return count;
+}
 
 char *support_folder;
 

@@ -27,6 +27,9 @@ double support_relative_error(const float *actual, const float *expected, size_t
 char *support_make_folder(void);
 void support_remove_folder(const char *folder);
 
+/* Files and folders in the folder. */
+int support_count_entries(const char *folder);
+
 /* A fixture around each test that wants a folder of its own. */
 extern char *support_folder;
 void support_open_folder(void);

@@ -2,6 +2,7 @@
 #ifndef VGG11_BASE_FILE_H
 #define VGG11_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vgg11/base/status.h"
@@ -26,6 +27,12 @@ void file_remove_temporaries(const char *folder);
 
 /* Removes a file of an open folder, or a folder there with the files in it. */
 void file_remove_at(int folder, const char *name);
+
+/* Whether `path` is a folder, or a link to one. */
+bool file_is_folder(const char *path);
+
+/* The folder that `path` lies in. */
+void file_folder_of(const char *path, char folder[FILE_PATH_MAX]);
 
 /* Makes the names in the folder of `path` last: fsync of the folder. */
 vgg_status file_sync_folder(const char *path);

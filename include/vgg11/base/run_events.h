@@ -1,4 +1,4 @@
-/* What a run tells whoever listens: the trainer emits, the report folder listens, and neither includes the other. */
+/* What a run tells its observers: the trainer emits events, the report room observes them, and neither includes the other. */
 #ifndef VGG11_BASE_RUN_EVENTS_H
 #define VGG11_BASE_RUN_EVENTS_H
 

@@ -18,6 +18,9 @@ typedef struct comm comm;
  * address space is short. */
 vgg_status comm_open(int *argc, char ***argv, comm **out);
 
+/* The rank that mpirun, its daemon or srun gave this process, known before comm_open(); -1 for a process that was started alone. */
+int comm_launched_rank(void);
+
 /* VGG_UNAVAILABLE if this process is one of several tasks of a launcher that this MPI does not understand (srun without a matching
  * --mpi, the mpirun of another MPI), so that each believes to be alone and all would do the same work. */
 vgg_status comm_check_launcher(const comm *c);

@@ -1,5 +1,5 @@
 /* A data set: images resized to 32x32 as bytes, labels as bytes; where it lies, and how a part of it is decoded.
- * Knows neither MPI nor who owns the memory: whoever shares the arrays between processes passes pointers in. */
+ * It knows neither MPI nor the owner of the memory: a caller that shares the arrays between processes passes pointers in. */
 #ifndef VGG11_DATA_DATASET_H
 #define VGG11_DATA_DATASET_H
 
