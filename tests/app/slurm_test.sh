@@ -30,7 +30,8 @@ chmod 755 "$work"
 daemons=()
 cleanup() {
     scancel --user=root 2>/dev/null || true
-    for daemon in "${daemons[@]}"; do kill "$daemon" 2>/dev/null || true; done
+    # Without mercy: a slurmd that is asked to end waits for the jobs of a test that failed.
+    for daemon in "${daemons[@]}"; do kill -KILL "$daemon" 2>/dev/null || true; done
     for daemon in "${daemons[@]}"; do wait "$daemon" 2>/dev/null || true; done
     rm -rf "$work"
 }
@@ -95,6 +96,8 @@ END
 
 job_field() { scontrol --oneliner show job "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
 job_is() { [ "$(job_field "$1" JobState)" = "$2" ]; }
+# Queued again, and what ran before has ended: Slurm counts a restart while the job's processes still save.
+came_back() { [ "$(job_field "$1" Restarts)" = 1 ] && [[ $(job_field "$1" JobState) =~ ^(PENDING|CONFIGURING|RUNNING)$ ]]; }
 last_step() { sed -n 's/.*"event":"step","step":\([0-9]*\),.*/\1/p' "$1/metrics.jsonl" 2>/dev/null | tail -n 1; }
 has_steps() { [ "$(last_step "$1")" -ge "$2" ] 2>/dev/null; }
 
@@ -160,7 +163,7 @@ test_preempt() {
     job=$(LAUNCHER=$1 submit "$folder" --time=10)
     wait_until has_steps "$folder" 2
     sbatch --partition=urgent --exclusive --output=/dev/null --wrap='exit 0' >/dev/null
-    wait_until eval "[ \"\$(job_field $job Restarts)\" = 1 ]"
+    wait_until came_back "$job"
     ls "$folder"/checkpoint-*.safetensors >/dev/null || fail "no checkpoint was saved"
     stopped=$(last_step "$folder")
     configure $((stopped + 3))
@@ -173,7 +176,7 @@ test_preempt() {
 test_limit() {
     local job stopped
     job=$(submit "$work/limited" --time=2 --signal=B:USR1@100)
-    wait_until eval "[ \"\$(job_field $job Restarts)\" = 1 ]"
+    wait_until came_back "$job"
     stopped=$(last_step "$work/limited")
     grep -q "saved in $work/limited; queueing job $job again" "$work/limited.out" || fail "it does not say that it is queued again"
     configure $((stopped + 3))

@@ -185,7 +185,7 @@ START_TEST(shared_memory_that_cannot_be_had_is_a_status)
     comm_shared *shared = NULL;
     size_t absurd = (size_t)1 << 46;
     ranks_assert(comm_shared_open(ranks, absurd, &shared) == VGG_UNAVAILABLE && !shared, "64 TiB refused");
-    ranks_assert(strstr(vgg_message(), "67108864 MiB") != NULL || comm_node_size(ranks) == 1, vgg_message());
+    ranks_assert(strstr(vgg_message(), "67108864") != NULL, vgg_message());
     ranks_assert(comm_shared_open(ranks, 64, &shared) == VGG_OK, "and life goes on");
     comm_shared_close(shared);
 }

@@ -78,7 +78,7 @@ static serial_step mean_gradient(serial *s, const float *weights, const uint32_t
     step.loss = loss.loss_sum / n;
     step.accuracy = (double)loss.correct / n;
     double squares = 0;
-    for (size_t i = 0; i < model_flat_count(); i++) squares += (double)s->gradient[i] * s->gradient[i];
+    for (size_t i = 0, count = model_flat_count(); i < count; i++) squares += (double)s->gradient[i] * s->gradient[i];
     step.grad_norm = sqrt(squares);
     return step;
 }
@@ -88,7 +88,7 @@ static void nesterov(const train_config *config, const float *gradient, double n
 {
     double clip = config->optimizer.clip_norm, scale = clip > 0 && norm > clip ? clip / norm : 1;
     double rate = config->lr * scale, momentum = config->optimizer.momentum;
-    for (size_t i = 0; i < model_flat_count(); i++) {
+    for (size_t i = 0, count = model_flat_count(); i < count; i++) {
         double push = rate * gradient[i], v = momentum * velocity[i] - push;
         velocity[i] = (float)v;
         weights[i] = (float)(weights[i] + momentum * v - push);
