@@ -40,14 +40,17 @@ static bool is_first_to_tell(void)
     return file >= 0 || errno != EEXIST;
 }
 
-static vgg_status print_text(comm *c, const options *o)
+static void print_text(const options *o)
 {
-    if (comm_rank(c) != 0) return VGG_OK;
     if (o->help)
         options_print_help(o, stdout);
     else
         puts("vgg11_dist " VGG11_VERSION);
-    return VGG_OK;
+}
+
+static vgg_status check_output(void)
+{
+    return fflush(stdout) == 0 ? VGG_OK : vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");
 }
 
 /* Unlike builds may do unlike things after each other, and wait for one another. */
@@ -78,7 +81,10 @@ static vgg_status run(comm *c, const options *o)
 {
     VGG_TRY(agree_on_build(c));
     VGG_TRY(options_agree(c, o)); /* before any is looked at: ranks that were asked for unlike things would wait for each other */
-    if (o->help || o->version) return print_text(c, o);
+    if (o->help || o->version) {
+        if (comm_rank(c) == 0) print_text(o);
+        return VGG_OK;
+    }
     vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
     options_tell(o);
     if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
@@ -89,12 +95,33 @@ static vgg_status run(comm *c, const options *o)
     return status;
 }
 
+/* Who was started alone has nobody to agree with: what is only to be told needs no MPI, which a bare environment keeps from starting. */
+static bool tells_alone(const options *o, vgg_status parsed)
+{
+    return comm_launched_rank() < 0 && (parsed != VGG_OK || o->help || o->version);
+}
+
+static vgg_status tell_alone(options *o, vgg_status parsed)
+{
+    if (parsed == VGG_OK) {
+        print_text(o);
+        parsed = check_output();
+    }
+    if (parsed != VGG_OK) vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
+    options_clear(o);
+    return parsed;
+}
+
 int main(int argc, char **argv)
 {
     reserve_standard_files();
     ignore_failed_writes();
     options o;
     vgg_status parsed = options_parse(argc, argv, &o);
+    if (tells_alone(&o, parsed)) {
+        stop_signal_release();
+        return tell_alone(&o, parsed);
+    }
     if (parsed == VGG_OK)
         parsed = watch(&o);
     else
@@ -110,7 +137,7 @@ int main(int argc, char **argv)
     status = comm_agree(c, parsed);
     if (status == VGG_OK) status = run(c, &o);
     options_clear(&o);
-    if (status == VGG_OK && fflush(stdout) != 0) status = vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");
+    if (status == VGG_OK) status = check_output();
     status = comm_agree(c, status);
     if (status != VGG_OK) vgg_log(VGG_LOG_ERROR, "%s", vgg_message());
     comm_close(c);

@@ -3,9 +3,12 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import cli
+
+os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"  # not in /dev/shm, which is covered here
 
 LESS_THAN_THE_IMAGES = "-f 65536"  # blocks of 512 bytes
 

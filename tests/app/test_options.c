@@ -461,7 +461,8 @@ START_TEST(help_has_each_option_and_choice)
         for (const option_row *row = option_table; row->name; row++) {
             char word[TEXT_BYTES];
             option_choice choice;
-            snprintf(word, sizeof word, "\n  --%s%s", row->name, !row->argument ? "" : row->bare ? " [" : " ");
+            char letter[] = {'-', row->letter, ',', ' ', '\0'};
+            snprintf(word, sizeof word, "\n  %s--%s%s", row->letter ? letter : "", row->name, !row->argument ? "" : row->bare ? " [" : " ");
             ck_assert_msg((strstr(text, word) != NULL) == ((row->commands & command->bit) != 0), "%s: --%s", command->name,
                           row->name);
             for (size_t i = 0; row->choices && (row->commands & command->bit) && row->choices(i, &choice); i++) {

@@ -14,12 +14,29 @@ once = unittest.skipIf(cli.RANKS > 1, "says nothing more at several ranks")
 
 class Words(cli.Case):
     def test_help(self):
-        for command in [[], ["train"], ["eval"], ["info"]]:
+        for command in [["train"], ["eval"], ["info"]]:
             outcome = self.run_program(*command, "--help")
             self.assertEqual((outcome.status, outcome.lines), (0, []), outcome.err)
             self.assertEqual(outcome.out.count("Usage: vgg11_dist"), 1)
             self.assertIn("--threads N", outcome.out)
-        self.assertIn("\nCommands", self.run_program("--help").out)
+
+    def test_first_help_fits_a_screen(self):
+        first = self.run_program("-h").out
+        self.assertEqual(first, self.run_program("--help").out)
+        self.assertIn("\nCommands", first)
+        self.assertLess(len(first.splitlines()), 40)
+        whole = self.run_program("--help=all").out
+        for option in ["--checkpoint FILE", "--repeats N", "--momentum X"]:
+            self.assertIn(option, whole)
+        self.assert_refused(2, "--help 'much': expected one of most, all", "--help=much")
+
+    @once
+    def test_help_and_errors_need_no_environment(self):
+        """MPI would not start without HOME and PATH."""
+        for words, status in [(["--help"], 0), (["-V"], 0), (["--epochs", "none"], 2), (["nonsense"], 2)]:
+            outcome = self.run_command(["env", "-i", cli.PROGRAM, *words])
+            self.assertEqual(outcome.status, status, outcome.err)
+            self.assertEqual(len(outcome.err.splitlines()), 0 if status == 0 else 1, outcome.err)
 
     def test_version(self):
         outcome = self.run_program("--version")

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "checkpoint/saving.h"
 #include "support/support.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/memory.h"
@@ -127,36 +128,16 @@ enum { OLD_STEP = 1, NEW_STEP = 2 };
 static float *weights[3], *velocity[3], *found_weights, *found_velocity; /* by step */
 static char saved[CHECKPOINT_PATH_MAX];
 
-static float *flat(unsigned seed)
-{
-    void *memory;
-    ck_assert_int_eq(vgg_map(model_flat_count() * sizeof(float), &memory), VGG_OK);
-    for (int t = 0; seed && t < MODEL_TENSORS; t++)
-        support_fill((float *)memory + model_tensors()[t].offset, model_tensors()[t].count, seed + (unsigned)t);
-    return memory;
-}
-
-static vgg_status save_as(const char *path, uint64_t step)
-{
-    checkpoint_state state = {.position.step = step,
-                              .config_json = "{}",
-                              .data_fingerprint = "",
-                              .data_digest = "",
-                              .tuning_fingerprint = "",
-                              .exchange = "",
-                              .algorithms = "",
-                              .pixel_deviation = 1};
-    return checkpoint_save(path, &state, weights[step], velocity[step], NULL);
-}
+static vgg_status save_as(const char *path, uint64_t step) { return saving_save(path, step, weights[step], velocity[step]); }
 
 static void set_up(void)
 {
     support_open_folder();
     for (uint64_t step = OLD_STEP; step <= NEW_STEP; step++) {
-        weights[step] = flat(100 * (unsigned)step);
-        velocity[step] = flat(1000 * (unsigned)step);
+        weights[step] = saving_flat(100 * (unsigned)step);
+        velocity[step] = saving_flat(1000 * (unsigned)step);
     }
-    found_weights = flat(0), found_velocity = flat(0);
+    found_weights = saving_flat(0), found_velocity = saving_flat(0);
     snprintf(saved, sizeof saved, "%s/checkpoint-00000001.safetensors", support_folder);
     ck_assert_msg(save_as(saved, OLD_STEP) == VGG_OK, "%s", vgg_message());
 }

@@ -140,6 +140,7 @@ static int case_count;
 static bool is_tested(const run_case *run)
 {
     bool named = strcmp(run->how->conv, "auto") != 0;
+    if (comm_size(ranks) == 1 && !named && strcmp(run->exchange, "node") != 0) return false; /* alone, they do the same */
     if (named) return !run->factors && comm_size(ranks) <= 2 && strcmp(run->exchange, "allreduce") == 0 && run->shape == SHAPES - 1;
     if (run->how->precision == PRECISION_BF16 && comm_size(ranks) > 2 && run->shape < SHAPES - 1) return false;
     return !run->factors || may_have_factors(run->exchange);

@@ -39,14 +39,21 @@ static void print_choices(const option_row *row, FILE *out)
     }
 }
 
+/* "  -x, --name VALUE" */
+static const char *option_head(const option_row *row, char head[LINE_BYTES])
+{
+    const char *form = !row->argument ? "--%s" : row->bare ? "--%s [%s]" : "--%s %s";
+    int used = row->letter ? snprintf(head, LINE_BYTES, "  -%c, ", row->letter) : snprintf(head, LINE_BYTES, "  ");
+    snprintf(head + used, LINE_BYTES - (size_t)used, form, row->name, row->argument);
+    return head;
+}
+
 static void print_option(const option_row *row, FILE *out)
 {
     char text[TEXT_BYTES];
     snprintf(text, sizeof text, row->fallback ? "%s (default %s)" : "%s", row->help, row->fallback);
-    const char *form = !row->argument ? "  --%s" : row->bare ? "  --%s [%s]" : "  --%s %s";
     char head[LINE_BYTES];
-    snprintf(head, sizeof head, form, row->name, row->argument);
-    int at = fprintf(out, "%s", head);
+    int at = fprintf(out, "%s", option_head(row, head));
     if (at >= COLUMN_TEXT) {
         fputc('\n', out);
         at = 0;
@@ -55,11 +62,11 @@ static void print_option(const option_row *row, FILE *out)
     if (row->choices) print_choices(row, out);
 }
 
-static void print_group(const options *o, int group, FILE *out)
+static void print_group(unsigned commands, int group, FILE *out)
 {
     bool titled = false;
     for (const option_row *row = option_table; row->name; row++) {
-        if (row->group != group || !(row->commands & o->command->bit)) continue;
+        if (row->group != group || !(row->commands & commands)) continue;
         if (!titled) fprintf(out, "\n%s:\n", option_groups[group]);
         titled = true;
         print_option(row, out);
@@ -84,19 +91,50 @@ static void print_statuses(FILE *out)
 #undef PRINT_STATUS
 }
 
+static void print_examples(FILE *out)
+{
+    fputs("\nExamples:\n"
+          "  mpirun -np 8 vgg11_dist                            train on the MNIST that comes along\n"
+          "  vgg11_dist --resume runs/2026-01-31T12-00-00Z      go on with that run\n"
+          "  vgg11_dist eval --checkpoint RUN/best.safetensors  test what it has learnt\n",
+          out);
+}
+
+/* A line each, without the choices. */
+static void print_common_options(FILE *out)
+{
+    fputs("\nWhat people need first:\n", out);
+    for (const option_row *row = option_table; row->name; row++) {
+        if (!row->common) continue;
+        char head[LINE_BYTES];
+        int at = fprintf(out, "%s", option_head(row, head));
+        fprintf(out, "%*s%.*s\n", at < COLUMN_TEXT ? COLUMN_TEXT - at : 1, "", (int)strcspn(row->help, ";.:("), row->help);
+    }
+    fputs("\nvgg11_dist COMMAND --help lists all options of a command, --help=all those of all.\n", out);
+}
+
+static void print_all(const options *o, FILE *out)
+{
+    unsigned commands = strcmp(o->help, "all") == 0 ? COMMAND_ALL : o->command->bit;
+    for (int group = 0; option_groups[group]; group++) print_group(commands, group, out);
+    print_statuses(out);
+}
+
 void options_print_help(const options *o, FILE *out)
 {
     const command_row *command = o->command;
-    bool general = command == command_table;
+    bool general = o->general;
     fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name, command->arguments ? " " : "",
             command->arguments ? command->arguments : "");
     fputs("Trains VGG11 on MNIST, resized to 32x32, on CPUs, by synchronous data parallelism over MPI.\n"
           "Runs under mpirun or srun on any number of ranks, or alone.\n",
           out);
     if (general)
-        print_commands(out);
+        print_examples(out), print_commands(out);
     else
         fprintf(out, "\n%s: %s\n", command->name, command->summary);
-    for (int group = 0; option_groups[group]; group++) print_group(o, group, out);
-    print_statuses(out);
+    if (general && strcmp(o->help, "all") != 0)
+        print_common_options(out);
+    else
+        print_all(o, out);
 }

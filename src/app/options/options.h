@@ -23,6 +23,7 @@ typedef struct {
     char **words;     /* owned; point into argv */
     char **arguments; /* what follows the command, within words */
     int argument_count;
+    bool general; /* no command was named */
     bool given[OPTION_ROWS_MAX];              /* by row: named by the user, in a file or by a preset */
     char passed_over[OPTION_PASSED_OVER_MAX]; /* "output, trace": in a file that may not name them */
 
@@ -80,7 +81,7 @@ typedef struct {
 
     char *preset;
     char *config;
-    bool help;
+    char *help; /* how much of it is asked for; NULL: none */
     bool version;
 } options;
 
@@ -101,6 +102,7 @@ typedef bool (*option_choices)(size_t index, option_choice *choice);
 
 typedef struct {
     const char *name;        /* --name, and the key in files */
+    char letter;             /* -x, understood as well; or 0 */
     const char *former_name; /* what earlier versions called it, still understood; or NULL */
     const char *argument;    /* as --help calls it; NULL for a flag */
     option_type type;
@@ -114,6 +116,7 @@ typedef struct {
     int group;              /* index of option_groups */
     option_scope scope;
     unsigned commands; /* bits of the commands that take it */
+    bool common;       /* among what the first help shows */
     const char *help;
 } option_row;
 
@@ -155,7 +158,7 @@ char *options_json(const options *o, option_scope widest);
 /* Collective. VGG_DISAGREE on all ranks, naming the first option that differs, if the ranks got different ones. */
 vgg_status options_agree(comm *c, const options *o);
 
-/* The help text of o->command. */
+/* The help text of o->command; without a command one screen of what people need first, unless all is asked for. */
 void options_print_help(const options *o, FILE *out);
 
 #endif

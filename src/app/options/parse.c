@@ -17,6 +17,15 @@ typedef struct {
     vgg_status status;
 } command_line;
 
+/* The row of an option's key or letter; NULL for what is neither. */
+static const option_row *row_of(int key)
+{
+    if (key >= KEY_FIRST && key < KEY_FIRST + OPTION_ROWS_MAX) return &option_table[key - KEY_FIRST];
+    const option_row *row = option_table;
+    while (row->name && (!row->letter || row->letter != key)) row++;
+    return row->name ? row : NULL;
+}
+
 static error_t take(int key, char *value, struct argp_state *state)
 {
     command_line *line = state->input;
@@ -25,9 +34,9 @@ static error_t take(int key, char *value, struct argp_state *state)
         return 0;
     }
     if (key == ARGP_KEY_ERROR) line->stop = state->next;
-    if (key < KEY_FIRST || key >= KEY_FIRST + OPTION_ROWS_MAX) return ARGP_ERR_UNKNOWN;
-    const option_row *row = &option_table[key - KEY_FIRST];
-    bool follows = !value && row->bare && state->next < state->argc && *state->argv[state->next] != '-';
+    const option_row *row = row_of(key);
+    if (!row) return ARGP_ERR_UNKNOWN;
+    bool follows = !value && row->bare && row->type == OPTION_TEXT && state->next < state->argc && *state->argv[state->next] != '-';
     if (follows) value = state->argv[state->next++]; /* argp takes such a value behind '=' only */
     char where[WHERE_BYTES];
     snprintf(where, sizeof where, "--%s", row->name);
@@ -36,15 +45,16 @@ static error_t take(int key, char *value, struct argp_state *state)
     return line->status == VGG_OK ? 0 : ENOMEM;
 }
 
-enum { DESCRIBED_MAX = 2 * OPTION_ROWS_MAX + 1 };
+enum { DESCRIBED_MAX = 3 * OPTION_ROWS_MAX + 1 };
 
-/* argp's own view of the table, in which former names are options of the same key. */
+/* argp's own view of the table, in which former names are options of the same key, and letters options of their own. */
 static void describe_options(struct argp_option described[DESCRIBED_MAX])
 {
     memset(described, 0, DESCRIBED_MAX * sizeof *described);
     for (int i = 0; option_table[i].name; i++) {
         const option_row *row = &option_table[i];
         const char *names[] = {row->name, row->former_name};
+        if (row->letter) *described++ = (struct argp_option){.key = row->letter};
         for (int j = 0; j < 2 && names[j]; j++)
             *described++ = (struct argp_option){
                 .name = names[j], .key = KEY_FIRST + i, .arg = row->argument, .flags = row->bare ? OPTION_ARG_OPTIONAL : 0};
@@ -98,7 +108,7 @@ static vgg_status collect(int argc, char **argv, command_line *line)
     if (line->status != VGG_OK) return line->status;
     if (!failed) return VGG_OK;
     if (line->stop < 1) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to read the options");
-    /* argp points behind the word, or at it if it is a cluster of short options, of which there are none. */
+    /* argp points behind the word, or at it if it is a cluster of letters. */
     const char *after = line->stop < argc ? argv[line->stop] : "";
     bool cluster = *after == '-' && strncmp(after, "--", 2) != 0 && strlen(after) > 2;
     return explain(cluster ? after : argv[line->stop - 1]);
@@ -107,7 +117,8 @@ static vgg_status collect(int argc, char **argv, command_line *line)
 static vgg_status choose_command(options *o)
 {
     o->command = &command_table[0];
-    if (o->argument_count == 0) return VGG_OK;
+    o->general = o->argument_count == 0;
+    if (o->general) return VGG_OK;
     o->command = command_find(o->arguments[0]);
     if (!o->command) {
         char names[VGG_MESSAGE_MAX / 2] = "", shown[OPTION_SHOWN_BYTES];
@@ -209,7 +220,8 @@ vgg_status options_parse(int argc, char **argv, options *o)
     assignment_list file = {0};
     vgg_status status = collect(argc, argv, &line);
     if (status == VGG_OK) status = choose_command(o);
-    o->help = assignment_last(&line.list, "help") != NULL;
+    const char *help = assignment_last(&line.list, "help");
+    if (status == VGG_OK && help) status = option_set(o, option_find("help"), help, "--help");
     o->version = assignment_last(&line.list, "version") != NULL;
     bool runs = status == VGG_OK && !o->help && !o->version;
     if (runs) status = set_defaults(o);

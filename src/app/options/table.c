@@ -62,12 +62,18 @@ static const option_choice wires[] = {
     {"bf16", "half the traffic between nodes, with error feedback, which a resumed run begins without"},
     {NULL, NULL},
 };
+static const option_choice helps[] = {
+    {"most", "what people need first, or all options of the command that is named"},
+    {"all", "all options of all commands"},
+    {NULL, NULL},
+};
 static const option_choice clip_modes[] = {
     {"global", "by the norm over all tensors"},
     {"tensor", "each tensor by its own norm, as newer Keras does"},
     {NULL, NULL},
 };
 
+static bool walk_help(size_t index, option_choice *choice) { return *choice = helps[index], choice->name != NULL; }
 bool option_precisions(size_t index, option_choice *choice) { return *choice = precisions[index], choice->name != NULL; }
 bool option_wires(size_t index, option_choice *choice) { return *choice = wires[index], choice->name != NULL; }
 bool option_clip_modes(size_t index, option_choice *choice) { return *choice = clip_modes[index], choice->name != NULL; }
@@ -104,7 +110,7 @@ enum {
 #define SEED_MAX UINT64_C(9223372036854775807) /* what a JSON integer holds */
 
 const option_row option_table[] = {
-    {TEXT("data", data, "DIR"), IN(DATA, TRAIN | EVAL),
+    {TEXT("data", data, "DIR"), .common = true, IN(DATA, TRAIN | EVAL),
      .help = "folder of the four IDX files, plain or .gz. Otherwise $VGG11_DATA, or the MNIST that comes with the program"},
     {COUNT("train-samples", train_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN),
      .help = "train on the first N images; 0: all"},
@@ -119,7 +125,7 @@ const option_row option_table[] = {
     {CHOICE("init", init, walk_init), .fallback = "he", IN(MODEL, TRAIN), .help = "initial weights"},
     {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH),
      .help = "of initial weights and the order of samples"},
-    {CHOICE("precision", precision, option_precisions), .fallback = "fp32", IN(MODEL, TRAIN | EVAL | BENCH),
+    {CHOICE("precision", precision, option_precisions), .fallback = "fp32", .common = true, IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "of the products"},
     /* No closed choice: a name that this build lacks is the network's to refuse, as one that this processor lacks. */
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
@@ -132,12 +138,12 @@ const option_row option_table[] = {
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
-    {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", IN(STEP, TRAIN), .help = "times that each image is seen"},
+    {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", .common = true, IN(STEP, TRAIN), .help = "times that each image is seen"},
     {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN), .scope = SCOPE_PART,
      .help = "stop after N steps, as if interrupted there: the schedule of the rate stays that of all epochs; 0: no limit"},
-    {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", IN(STEP, TRAIN | EVAL | BENCH),
+    {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", .common = true, IN(STEP, TRAIN | EVAL | BENCH),
      .help = "images whose mean gradient makes one step, over all ranks together"},
-    {REAL("lr", lr, 0, 1000), .fallback = "0", IN(STEP, TRAIN),
+    {REAL("lr", lr, 0, 1000), .fallback = "0", .common = true, IN(STEP, TRAIN),
      .help = "learning rate after warm-up; 0: 0.05 x sqrt(batch size / 128)"},
     {REAL("momentum", momentum, 0, 0.999999), .fallback = "0.9", IN(STEP, TRAIN), .help = "momentum"},
     {FLAG("no-nesterov", no_nesterov), IN(STEP, TRAIN), .help = "plain momentum instead of Nesterov's"},
@@ -168,7 +174,7 @@ const option_row option_table[] = {
      .help =
          "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
          "of the large ones stay products of two thin matrices until weights are updated with them"},
-    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", IN(PARALLEL, TRAIN | EVAL | INFO | BENCH), .scope = SCOPE_PART,
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", .common = true, IN(PARALLEL, TRAIN | EVAL | INFO | BENCH), .scope = SCOPE_PART,
      .help = "threads of each rank; 0: $OMP_NUM_THREADS, or else the cores that this rank may use, shared with the node's other "
              "ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN),
@@ -185,14 +191,14 @@ const option_row option_table[] = {
     {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
      .help = "draw layers.svg and roofline.svg there, with gnuplot"},
 
-    {TEXT("output", output, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
+    {TEXT("output", output, "DIR"), .common = true, IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
     {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN),
      .help = "epochs between checkpoints; 0: none"},
     {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN),
      .help = "steps between checkpoints as well; 0: none"},
     {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN),
      .help = "checkpoints that stay, besides the best and those that --resume named; 0: all"},
-    {TEXT("resume", resume, "RUN|auto"), .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+    {TEXT("resume", resume, "RUN|auto"), .common = true, .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help =
          "go on from a checkpoint: RUN is that file, or a run folder, whose newest is taken, and unless --output says otherwise "
          "the run goes on there; without RUN the newest in --output; auto: likewise, or from the start if there is none. What "
@@ -209,14 +215,14 @@ const option_row option_table[] = {
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
     {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "more about what was chosen, and why"},
 
-    {CHOICE("preset", preset, walk_preset), IN(GENERAL, TRAIN), .scope = SCOPE_CALL,
+    {CHOICE("preset", preset, walk_preset), .common = true, IN(GENERAL, TRAIN), .scope = SCOPE_CALL,
      .help = "a set of options; those named beside it win"},
-    {TEXT("config", config, "FILE"), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
+    {TEXT("config", config, "FILE"), .common = true, IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
      .help = "read options from lines `name = value`, or from the config.json of a run, which may not say where files are "
              "written; the command line wins"},
-    {FLAG("help", help), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
-     .help = "print this text (COMMAND --help: that of a command)"},
-    {FLAG("version", version), IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL, .help = "print the version"},
+    {CHOICE("help", help, walk_help), .letter = 'h', .bare = "most", IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
+     .help = "print a help text (COMMAND --help: that of a command)"},
+    {FLAG("version", version), .letter = 'V', IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL, .help = "print the version"},
     {.name = NULL},
 };
 _Static_assert(sizeof option_table / sizeof option_table[0] <= OPTION_ROWS_MAX, "options.given is too short");
