@@ -462,7 +462,10 @@ START_TEST(help_has_each_option_and_choice)
             char word[TEXT_BYTES];
             option_choice choice;
             char letter[] = {'-', row->letter, ',', ' ', '\0'};
-            snprintf(word, sizeof word, "\n  %s--%s%s", row->letter ? letter : "", row->name, !row->argument ? "" : row->bare ? " [" : " ");
+            snprintf(word, sizeof word, "\n  %s--%s%s", row->letter ? letter : "", row->name,
+                     !row->argument ? ""
+                     : row->bare    ? " ["
+                                    : " ");
             ck_assert_msg((strstr(text, word) != NULL) == ((row->commands & command->bit) != 0), "%s: --%s", command->name,
                           row->name);
             for (size_t i = 0; row->choices && (row->commands & command->bit) && row->choices(i, &choice); i++) {

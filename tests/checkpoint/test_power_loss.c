@@ -18,7 +18,14 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
 
-enum { FILES_MAX = 8, CHANGES_MAX = 32, FOLDER_MAX = 1000, FILE_NAME_MAX = 64, PATH_BYTES = FOLDER_MAX + FILE_NAME_MAX + 1, LAST_STEP = 3 };
+enum {
+    FILES_MAX = 8,
+    CHANGES_MAX = 32,
+    FOLDER_MAX = 1000,
+    FILE_NAME_MAX = 64,
+    PATH_BYTES = FOLDER_MAX + FILE_NAME_MAX + 1,
+    LAST_STEP = 3
+};
 
 /* A file, under whatever names. */
 typedef struct {
@@ -40,8 +47,8 @@ static int file_count;
 static name_change changes[CHANGES_MAX]; /* since the beginning */
 static int change_count, safe_changes;
 static bool recording;
-static int folder_file = -1;          /* descriptor of the folder, while it is open */
-static uint64_t reported;             /* step of the newest checkpoint whose save has returned */
+static int folder_file = -1;    /* descriptor of the folder, while it is open */
+static uint64_t reported;       /* step of the newest checkpoint whose save has returned */
 static char image[FOLDER_MAX];  /* folder in which disks are laid out */
 static char copies[FOLDER_MAX]; /* folder of the copies */
 static int images, moments;
@@ -201,7 +208,8 @@ static void assert_holds_a_checkpoint(int names)
 {
     char newest[CHECKPOINT_PATH_MAX], when[128];
     checkpoint_state state;
-    snprintf(when, sizeof when, "moment %d, %d of %d changes of names, step %" PRIu64 " saved", moments, names, change_count, reported);
+    snprintf(when, sizeof when, "moment %d, %d of %d changes of names, step %" PRIu64 " saved", moments, names, change_count,
+             reported);
     ck_assert_msg(checkpoint_find_newest(image, newest) == VGG_OK, "%s: %s", when, vgg_message());
     ck_assert_msg(checkpoint_read_state(newest, &state) == VGG_OK, "%s: %s", when, vgg_message());
     ck_assert_msg(state.position.step >= reported, "%s: only step %" PRIu64 " is left", when, state.position.step);

@@ -23,7 +23,7 @@ typedef struct {
     char **words;     /* owned; point into argv */
     char **arguments; /* what follows the command, within words */
     int argument_count;
-    bool general; /* no command was named */
+    bool general;                             /* no command was named */
     bool given[OPTION_ROWS_MAX];              /* by row: named by the user, in a file or by a preset */
     char passed_over[OPTION_PASSED_OVER_MAX]; /* "output, trace": in a file that may not name them */
 

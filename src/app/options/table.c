@@ -138,7 +138,8 @@ const option_row option_table[] = {
     {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
 
-    {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", .common = true, IN(STEP, TRAIN), .help = "times that each image is seen"},
+    {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", .common = true, IN(STEP, TRAIN),
+     .help = "times that each image is seen"},
     {COUNT("max-steps", max_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN), .scope = SCOPE_PART,
      .help = "stop after N steps, as if interrupted there: the schedule of the rate stays that of all epochs; 0: no limit"},
     {COUNT("batch-size", batch_size, 1, BATCH_MAX), .fallback = "128", .common = true, IN(STEP, TRAIN | EVAL | BENCH),
@@ -174,7 +175,8 @@ const option_row option_table[] = {
      .help =
          "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
          "of the large ones stay products of two thin matrices until weights are updated with them"},
-    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", .common = true, IN(PARALLEL, TRAIN | EVAL | INFO | BENCH), .scope = SCOPE_PART,
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", .common = true, IN(PARALLEL, TRAIN | EVAL | INFO | BENCH),
+     .scope = SCOPE_PART,
      .help = "threads of each rank; 0: $OMP_NUM_THREADS, or else the cores that this rank may use, shared with the node's other "
              "ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN),
@@ -191,7 +193,8 @@ const option_row option_table[] = {
     {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
      .help = "draw layers.svg and roofline.svg there, with gnuplot"},
 
-    {TEXT("output", output, "DIR"), .common = true, IN(OUTPUT, TRAIN), .scope = SCOPE_CALL, .help = "run folder; otherwise runs/<time>"},
+    {TEXT("output", output, "DIR"), .common = true, IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help = "run folder; otherwise runs/<time>"},
     {COUNT("checkpoint-every", checkpoint_every, 0, 1000000), .fallback = "1", IN(OUTPUT, TRAIN),
      .help = "epochs between checkpoints; 0: none"},
     {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN),
