@@ -41,11 +41,19 @@ class Interruptions(cli.Case):
             except ProcessLookupError:
                 pass  # ended meanwhile
 
+    def kill_all(self):
+        """And with them who would remove the files through which Open MPI's ranks talk."""
+        self.kill(self.job.processes())
+        folder = os.environ.get("OMPI_MCA_btl_vader_backing_directory")
+        self.assertEqual(self.job.left(), [], self.job.describe())
+        for name in os.listdir(folder) if folder else []:
+            os.unlink(os.path.join(folder, name))
+
     def interrupt(self, chosen, process):
         """All at once, one rank, or one rank that is asked to end."""
         ranks = list(self.programs(os.path.basename(cli.PROGRAM)))
         if chosen == "all" or not ranks:
-            self.kill(self.job.processes())
+            self.kill_all()
         elif chosen == "rank":
             self.kill(ranks[-1:])
         else:
@@ -76,7 +84,7 @@ class Interruptions(cli.Case):
         process = self.start(cli.launch([*RUN, "--resume=auto"]))
         self.wait_for_step(2, process)
         took = time.monotonic() - begin
-        self.kill(self.job.processes())
+        self.kill_all()
         self.finish(process)
         return took
 
