@@ -6,7 +6,7 @@
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 
-enum { COMMAND_TRAIN = 1, COMMAND_EVAL = 2, COMMAND_INFO = 4, COMMAND_BENCH = 8, COMMAND_ALL = 15 };
+enum { COMMAND_TRAIN = 1, COMMAND_EVAL = 2, COMMAND_INFO = 4, COMMAND_BENCH = 8, COMMAND_DOCTOR = 16, COMMAND_ALL = 31 };
 
 typedef struct command_row {
     const char *name;

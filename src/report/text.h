@@ -1,4 +1,4 @@
-/* Private to report: numbers as people read them. Each writes into `text` and returns it. */
+/* Private to report and the rooms above it: numbers as people read them. Each writes into `text` and returns it. */
 #ifndef VGG11_REPORT_TEXT_H
 #define VGG11_REPORT_TEXT_H
 

@@ -1,0 +1,91 @@
+/* doctor: what is wrong with a training of these options. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "app/command.h"
+#include "app/commands.h"
+#include "app/threads.h"
+#include "vgg11/doctor/data.h"
+#include "vgg11/train/shared_dataset.h"
+
+static vgg_status open_data(comm *c, const options *o, shared_dataset *train, shared_dataset *test)
+{
+    VGG_TRY(shared_dataset_open(c, o->data, DATASET_TRAIN, (uint32_t)o->train_samples, o->resize, o->resize_bug, train));
+    return shared_dataset_open(c, o->data, DATASET_TEST, (uint32_t)o->test_samples, o->resize, o->resize_bug, test);
+}
+
+static vgg_status look_at_data(const options *o, const shared_dataset *train, const shared_dataset *test, doctor_findings *findings)
+{
+    normalization pixels;
+    normalization_find(o->normalize)->fill(&pixels, train->histogram);
+    doctor_check_data(&train->set, &test->set, findings);
+    if (doctor_data_is_void(findings)) return VGG_OK;
+    doctor_check_scale(&pixels, train->histogram, findings);
+    doctor_check_order(&train->set, !o->no_shuffle, findings);
+    return doctor_check_copies(&train->set, &test->set, findings);
+}
+
+static void print_text(const doctor_findings *findings)
+{
+    for (int i = 0; i < findings->count; i++) {
+        const doctor_finding *found = &findings->list[i];
+        printf("%s%d. %s (%s, %s)\n   seen:   %s\n   change: %s\n", i > 0 ? "\n" : "", i + 1, found->what,
+               doctor_sureness_names[found->sureness], found->name, found->seen, found->change);
+    }
+    if (findings->count == 0) puts("nothing found");
+}
+
+/* NULL without memory. */
+static json_t *findings_json(const doctor_findings *findings)
+{
+    json_t *list = json_array();
+    bool whole = list != NULL;
+    for (int i = 0; whole && i < findings->count; i++) {
+        const doctor_finding *found = &findings->list[i];
+        json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", found->name, "sureness",
+                                doctor_sureness_names[found->sureness], "what", found->what, "seen", found->seen, "change",
+                                found->change);
+        whole = json_array_append_new(list, one) == 0;
+    }
+    if (whole) return list;
+    json_decref(list);
+    return NULL;
+}
+
+static vgg_status print_json(const doctor_findings *findings)
+{
+    json_t *object = json_pack("{s:o}", "findings", findings_json(findings));
+    if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print what was found");
+    errno = 0;
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2));
+    json_decref(object);
+    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write what was found");
+    putchar('\n');
+    return VGG_OK;
+}
+
+static vgg_status report(const options *o, const doctor_findings *findings)
+{
+    if (o->json)
+        VGG_TRY(print_json(findings));
+    else
+        print_text(findings);
+    if (findings->count == 0) return VGG_OK;
+    return vgg_fail(VGG_FOUND, "doctor: %d found, %s first: %s", findings->count, findings->list[0].name, findings->list[0].what);
+}
+
+vgg_status cmd_doctor(comm *c, const options *o)
+{
+    thread_plan plan;
+    shared_dataset train = {0}, test = {0};
+    doctor_findings findings = {.count = 0};
+    if (comm_size(c) > 1)
+        return vgg_fail(VGG_BAD_OPTION, "doctor: looks as one rank, and %d were started; call it without mpirun", comm_size(c));
+    VGG_TRY(threads_plan(c, o->threads, &plan));
+    vgg_status status = open_data(c, o, &train, &test);
+    if (status == VGG_OK) status = look_at_data(o, &train, &test, &findings);
+    shared_dataset_close(&test);
+    shared_dataset_close(&train);
+    return status == VGG_OK ? report(o, &findings) : status;
+}

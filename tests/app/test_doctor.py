@@ -1,0 +1,116 @@
+"""What the doctor says first of data sets and options with a fault planted in them, and that it says nothing of sound ones."""
+import gzip
+import json
+import os
+import random
+import struct
+import unittest
+
+import cli
+
+TRAIN, TEST, SIDE = 3000, 1000, 28
+TINY = ["--train-samples", str(TRAIN), "--test-samples", str(TEST)]
+
+
+def read_idx(name, header_bytes, item_bytes, count):
+    with gzip.open(os.path.join(cli.DATA, name + ".gz")) as file:
+        data = file.read(header_bytes + count * item_bytes)[header_bytes:]
+    return [data[i * item_bytes:(i + 1) * item_bytes] for i in range(count)]
+
+
+def transposed(image):
+    return b"".join(image[column::SIDE] for column in range(SIDE))
+
+
+def inverted(image):
+    return bytes(255 - pixel for pixel in image)
+
+
+class Doctor(cli.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.digits = {}
+        for split, name, count in [("train", "train", TRAIN), ("test", "t10k", TEST)]:
+            cls.digits[split + "_images"] = read_idx(name + "-images-idx3-ubyte", 16, SIDE * SIDE, count)
+            cls.digits[split + "_labels"] = read_idx(name + "-labels-idx1-ubyte", 8, 1, count)
+
+    def write(self, **replaced):
+        """The digits, of which `replaced` gives a function for train_images, train_labels, ..., as a folder of its own."""
+        files = {}
+        for key, items in self.digits.items():
+            items = replaced.get(key, list)(list(items))
+            header = struct.pack(">IIII", 0x803, len(items), SIDE, SIDE) if key.endswith("images") else struct.pack(">II", 0x801, len(items))
+            files[key] = header + b"".join(items)
+        return cli.write_data(self.path(f"data{len(os.listdir(self.folder))}"), **files)
+
+    def diagnose(self, *arguments):
+        outcome = self.run_command([cli.PROGRAM, "doctor", "--json", *arguments])
+        self.assertIn(outcome.status, [0, 10], outcome.err)
+        findings = json.loads(outcome.out)["findings"]
+        self.assertEqual(outcome.status, 10 if findings else 0)
+        self.assertEqual(len(outcome.errors()), 1 if findings else 0, outcome.err)
+        return findings
+
+    def assert_first(self, name, *arguments):
+        findings = self.diagnose(*arguments)
+        self.assertEqual([finding["name"] for finding in findings[:1]], [name])
+        return findings[0]
+
+
+class Data(Doctor):
+    def test_the_question(self):
+        first = self.assert_first("blank-images", "--preset", "question-bug")
+        self.assertEqual(first["what"], "5,998 of 6,000 training images are blank; only the first and the last were resized")
+        self.assertIn("--resize-bug", first["change"])
+
+    def test_sound_data(self):
+        for arguments in [[], TINY, [*TINY, "--resize", "pad"], [*TINY, "--normalize", "unit", "--seed", "7"], ["--train-samples", "300"],
+                          ["--train-samples", "10", "--test-samples", "10"], ["--data", self.write()]]:
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.diagnose(*arguments), [])
+
+    def test_images(self):
+        constant = lambda items: [bytes([77]) * SIDE * SIDE] * len(items)
+        for name, replaced in [("blank-images", {"train_images": constant}), ("blank-test-images", {"test_images": constant}),
+                               ("identical-images", {"train_images": lambda items: [items[5]] * len(items)})]:
+            with self.subTest(name=name, replaced=list(replaced)):
+                self.assert_first(name, "--data", self.write(**replaced))
+
+    def test_sets_that_are_unlike(self):
+        for name, change in [("inverted-images", inverted), ("turned-images", transposed)]:
+            for key in ["train_images", "test_images"]:
+                with self.subTest(name=name, key=key):
+                    self.assert_first(name, "--data", self.write(**{key: lambda items, change=change: [change(item) for item in items]}))
+
+    def test_labels(self):
+        shuffled = lambda items: random.Random(1).sample(items, len(items))
+        later = lambda items: items[:1] + items[:-1]
+        for name, replaced in [("unrelated-labels", {"train_labels": shuffled}), ("shifted-labels", {"train_labels": later}),
+                               ("unrelated-test-labels", {"test_labels": shuffled}), ("shifted-test-labels", {"test_labels": later}),
+                               ("skewed-classes", {"train_labels": lambda items: [b"\3"] * len(items)})]:
+            with self.subTest(name=name):
+                self.assert_first(name, "--data", self.write(**replaced))
+
+    def test_inputs_that_are_not_normalised(self):
+        self.assert_first("unnormalised-inputs", *TINY, "--normalize", "none")
+
+
+class Words(Doctor):
+    def test_text(self):
+        outcome = self.run_command([cli.PROGRAM, "doctor", "--preset", "question-bug"])
+        self.assertEqual(outcome.status, 10, outcome.err)
+        self.assertRegex(outcome.out, r"^1\. 5,998 of 6,000 training images are blank; .*\(certain, blank-images\)\n   seen: .*\n   change: ")
+        self.assertEqual(len(outcome.errors()), 1, outcome.err)
+        self.assertRegex(outcome.errors()[0], "^vgg11_dist: doctor: [0-9]+ found, blank-images first: 5,998 of 6,000")
+        self.assertEqual(self.run_command([cli.PROGRAM, "doctor", *TINY]).out, "nothing found\n")
+
+    def test_several_ranks_are_refused(self):
+        command = [cli.MPIRUN, "--quiet", "--oversubscribe", "-np", "2", cli.PROGRAM, "doctor"]
+        outcome = self.run_command(command)
+        self.assertEqual(outcome.status, 2, outcome.err)
+        self.assertEqual(len(outcome.errors()), 1, outcome.err)
+        self.assertRegex(outcome.errors()[0], "doctor: looks as one rank, and 2 were started")
+
+
+if __name__ == "__main__":
+    unittest.main()
