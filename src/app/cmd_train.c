@@ -10,6 +10,7 @@
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
+#include "vgg11/doctor/data.h"
 #include "vgg11/train/trainer.h"
 
 /* Rank 0's, for free(); "" of a checkpoint that holds none. */
@@ -90,6 +91,7 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, int t
     config.config_json = config_json;
     config.observers = files.list;
     config.observer_count = RUN_FILES_OBSERVERS;
+    config.look = doctor_warn;
     config.begin = run_files_begin;
     config.begin_context = &files;
     vgg_status status = train_run(c, &config);

@@ -18,6 +18,7 @@ static vgg_status open_data(trainer *t)
     VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TEST, data->test_samples, data->resize, data->resize_bug, &t->test));
     shared_dataset_tell_copy(*t->train.refused ? &t->train : &t->test);
     normalization_find(data->normalize)->fill(&t->pixels, t->train.histogram);
+    if (t->config->look && comm_rank(t->c) == 0) t->config->look(&t->train, &t->test, &t->pixels);
     return VGG_OK;
 }
 

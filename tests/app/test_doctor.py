@@ -104,6 +104,21 @@ class Words(Doctor):
         self.assertRegex(outcome.errors()[0], "^vgg11_dist: doctor: [0-9]+ found, blank-images first: 5,998 of 6,000")
         self.assertEqual(self.run_command([cli.PROGRAM, "doctor", *TINY]).out, "nothing found\n")
 
+    def test_training_begins_with_the_first(self):
+        said = {}
+        for ranks in [1, 2]:
+            for preset in ["question", "question-bug"]:
+                command = cli.launch(["train", "--preset", preset, "--test-samples", "1000", "--max-steps", "1", "--no-tune", "--normalize",
+                                      "unit", "--quiet", "--output", f"{preset}{ranks}"], ranks)
+                outcome = self.run_command(command)
+                self.assertEqual(outcome.status, 0, outcome.err)
+                said[preset, ranks] = [line for line in outcome.lines if "vgg11_dist doctor" in line]
+        for ranks in [1, 2]:
+            self.assertEqual(said["question", ranks], [])
+            self.assertEqual(said["question-bug", ranks], [
+                "vgg11_dist: warning: 5,998 of 6,000 training images are blank; only the first and the last were resized; "
+                "vgg11_dist doctor, with the same options, says more"])
+
     def test_several_ranks_are_refused(self):
         command = [cli.MPIRUN, "--quiet", "--oversubscribe", "-np", "2", cli.PROGRAM, "doctor"]
         outcome = self.run_command(command)

@@ -9,6 +9,7 @@
 #include "vgg11/data/batch.h"
 #include "vgg11/data/dataset.h"
 #include "vgg11/doctor/findings.h"
+#include "vgg11/train/shared_dataset.h"
 
 /* Images that are blank, of a single grey or all the same; classes that are missing; labels that have nothing to do with the images or
  * stand beside theirs; test images that are turned, inverted or otherwise unlike those of training. Labels are held against images by a
@@ -24,6 +25,9 @@ void doctor_check_scale(const normalization *pixels, const uint64_t histogram[25
 
 /* Samples that are to be taken in the order of the files, and lie there sorted by class. */
 void doctor_check_order(const dataset *train, bool shuffle, doctor_findings *findings);
+
+/* For trainer.h's `look`: one line of warning for the first of what the checks that take no memory find, unless it may be meant so. */
+void doctor_warn(const shared_dataset *train, const shared_dataset *test, const normalization *pixels);
 
 /* Whether what was found leaves nothing to be learned from the images, so that no step could show more. */
 bool doctor_data_is_void(const doctor_findings *findings);

@@ -9,8 +9,10 @@
 #include "vgg11/base/status.h"
 #include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/comm/comm.h"
+#include "vgg11/data/batch.h"
 #include "vgg11/train/optimizer.h"
 #include "vgg11/train/schedule.h"
+#include "vgg11/train/shared_dataset.h"
 #include "vgg11/train/step.h"
 
 typedef struct {
@@ -46,6 +48,9 @@ typedef struct {
     const char *config_json;       /* stored in checkpoints; belongs to the caller */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
+    /* Called once, on rank 0 and while the others go on, with the data as all ranks see it: it may say what it thinks of it, and must
+     * neither fail nor call the others. NULL for nothing to do. */
+    void (*look)(const shared_dataset *train, const shared_dataset *test, const normalization *pixels);
     /* Called once, on rank 0, when nothing is left that could refuse the run: the data is read, the checkpoint accepted, the memory
      * there. Before it nothing is changed in `output`, and no observer is called: it may still fill in their functions. The run
      * fails if it fails. NULL for nothing to do. */
