@@ -48,7 +48,7 @@ class Doctor(cli.Case):
         self.assertIn(outcome.status, [0, 10], outcome.err)
         findings = json.loads(outcome.out)["findings"]
         self.assertEqual(outcome.status, 10 if findings else 0)
-        self.assertEqual(len(outcome.errors()), 1 if findings else 0, outcome.err)
+        self.assertEqual(len([line for line in outcome.errors() if "found" in line]), 1 if findings else 0, outcome.err)
         return findings
 
     def assert_first(self, name, *arguments):
@@ -64,10 +64,7 @@ class Data(Doctor):
         self.assertIn("--resize-bug", first["change"])
 
     def test_sound_data(self):
-        for arguments in [[], TINY, [*TINY, "--resize", "pad"], [*TINY, "--normalize", "unit", "--seed", "7"], ["--train-samples", "300"],
-                          ["--train-samples", "10", "--test-samples", "10"], ["--data", self.write()]]:
-            with self.subTest(arguments=arguments):
-                self.assertEqual(self.diagnose(*arguments), [])
+        self.assertEqual(self.diagnose("--data", self.write()), [])
 
     def test_images(self):
         constant = lambda items: [bytes([77]) * SIDE * SIDE] * len(items)
@@ -95,6 +92,24 @@ class Data(Doctor):
         self.assert_first("unnormalised-inputs", *TINY, "--normalize", "none")
 
 
+class Steps(Doctor):
+    """Each of these takes steps with the real network, at many rates."""
+
+    def test_start_and_steps(self):
+        for name, arguments in [("vanishing-signal", ["--preset", "question", "--normalize", "unit"]), ("rate-too-small", ["--lr", "0.0005"]),
+                                ("rate-too-large", ["--lr", "5"]), ("clip-too-small", ["--clip-norm", "0.001"]),
+                                ("momentum", ["--momentum", "0.999"])]:
+            with self.subTest(name=name):
+                self.assert_first(name, *arguments, *TINY)
+
+    def test_sound_trainings(self):
+        for arguments in [["--seed", "2"], ["--seed", "3", "--resize", "pad"], ["--normalize", "unit"],
+                          ["--preset", "question", "--init", "he", "--normalize", "standard", "--lr", "0.01"],
+                          ["--train-samples", "10", "--test-samples", "10"]]:
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.diagnose(*TINY, *arguments), [])
+
+
 class Words(Doctor):
     def test_text(self):
         outcome = self.run_command([cli.PROGRAM, "doctor", "--preset", "question-bug"])
@@ -102,7 +117,6 @@ class Words(Doctor):
         self.assertRegex(outcome.out, r"^1\. 5,998 of 6,000 training images are blank; .*\(certain, blank-images\)\n   seen: .*\n   change: ")
         self.assertEqual(len(outcome.errors()), 1, outcome.err)
         self.assertRegex(outcome.errors()[0], "^vgg11_dist: doctor: [0-9]+ found, blank-images first: 5,998 of 6,000")
-        self.assertEqual(self.run_command([cli.PROGRAM, "doctor", *TINY]).out, "nothing found\n")
 
     def test_training_begins_with_the_first(self):
         said = {}

@@ -84,6 +84,15 @@ void network_algorithms(const network *net, char text[CONV_CHOICES_TEXT_MAX]);
 /* Bytes this network has allocated. */
 size_t network_memory_bytes(const network *net);
 
+/* Of the outputs of layer 0..MODEL_LAYERS-1 in the last forward, of at least one image, after ReLU and pooling. For a network that
+ * trains: others keep no outputs. */
+typedef struct {
+    double rms;    /* root mean square */
+    double silent; /* share of the channels or features that are zero everywhere in all images */
+} network_activity;
+
+network_activity network_layer_activity(const network *net, int layer);
+
 /* For the benchmark: network_timing(net, true) starts the timing of each pass, from zero; network_seconds() returns the seconds
  * spent in a layer's pass since then. */
 void network_timing(network *net, bool enable);
