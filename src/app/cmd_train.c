@@ -72,6 +72,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .schedule_steps = o->schedule_steps,
         .warmup_steps = o->warmup_steps == OPTION_AUTO ? SCHEDULE_WARMUP_AUTO : o->warmup_steps,
         .shuffle = !o->no_shuffle,
+        .skip_bad_steps = o->skip_bad_steps,
         .check_every = o->check_every,
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,

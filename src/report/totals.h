@@ -10,6 +10,7 @@
 typedef struct {
     uint64_t processes; /* that began */
     uint64_t steps;
+    uint64_t skipped; /* of these, those that changed nothing */
     uint64_t images;
     uint64_t evaluations;
     double train_s;
@@ -23,9 +24,10 @@ typedef struct {
 /* Sums up the lines of `path`, so far as they can be read. VGG_UNAVAILABLE without memory: sums of some of the lines would be wrong. */
 vgg_status totals_read(const char *path, run_totals *totals);
 
-/* Adds a process that begins, evaluates, and ends after `steps` steps. */
+/* Adds a process that begins, skips a step, evaluates, and ends. */
 void totals_add_start(run_totals *totals);
 void totals_add_eval(run_totals *totals, const run_eval_event *event);
-void totals_add_end(run_totals *totals, uint64_t steps, const run_end_event *event);
+void totals_add_skip(run_totals *totals);
+void totals_add_end(run_totals *totals, const run_end_event *event);
 
 #endif

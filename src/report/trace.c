@@ -67,6 +67,12 @@ static void on_step(void *context, const run_step_event *event)
     span(t, "update", start_s + event->compute_s + event->exchange_s, event->update_s, event->step);
 }
 
+static void on_skip(void *context, const run_skip_event *event)
+{
+    trace *t = context;
+    span(t, "step that changed nothing", clock_now_s() - t->origin_s - event->step_s, event->step_s, event->step);
+}
+
 static void on_eval(void *context, const run_eval_event *event)
 {
     trace *t = context;
@@ -81,7 +87,7 @@ static void on_checkpoint(void *context, const run_checkpoint_event *event)
 
 run_observer trace_observer(trace *t)
 {
-    return (run_observer){.context = t, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint};
+    return (run_observer){.context = t, .step = on_step, .skip = on_skip, .eval = on_eval, .checkpoint = on_checkpoint};
 }
 
 void trace_close(trace *t)

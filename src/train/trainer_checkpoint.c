@@ -42,20 +42,30 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
                     path, at->step, at->epoch, t->steps_per_epoch, at->epoch_step);
 }
 
-/* On rank 0. */
-static vgg_status load_checkpoint(trainer *t)
+vgg_status trainer_load(trainer *t, const char *path)
 {
-    const char *path = t->resumed_from.path;
     checkpoint_state state = {0};
     vgg_status status = checkpoint_load(path, &state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex));
     if (status == VGG_OK) status = check_fit(t, path, &state);
-    if (status == VGG_OK) {
-        t->position = state.position;
-        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.position.step);
-        trainer_tell_differences(t);
-    }
+    if (status == VGG_OK) t->position = state.position;
     checkpoint_state_clear(&state);
     return status;
+}
+
+/* On rank 0. */
+static vgg_status load_resumed(trainer *t)
+{
+    VGG_TRY(trainer_load(t, t->resumed_from.path));
+    vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, t->resumed_from.path, t->position.step);
+    trainer_tell_differences(t);
+    return VGG_OK;
+}
+
+void trainer_share_state(trainer *t, bool velocity)
+{
+    comm_broadcast(t->c, &t->position, sizeof t->position, 0);
+    exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
+    if (velocity) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
 }
 
 vgg_status trainer_start_weights(trainer *t)
@@ -63,13 +73,11 @@ vgg_status trainer_start_weights(trainer *t)
     vgg_status status = VGG_OK;
     bool first = comm_rank(t->c) == 0;
     if (first && t->config->resume)
-        status = load_checkpoint(t);
+        status = load_resumed(t);
     else if (first)
         initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));
-    comm_broadcast(t->c, &t->position, sizeof t->position, 0);
-    exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
-    if (t->config->resume) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
+    trainer_share_state(t, t->config->resume != NULL);
     return VGG_OK;
 }
 

@@ -19,6 +19,7 @@ typedef struct {
     double lr; /* all ranks take rank 0's: a cosine may differ in its last bit between machines */
     uint32_t correct;
     int32_t stop; /* the signal that asks for it; 0: none */
+    bool bad;     /* the norm or a factor of clipping is not finite */
 } step_report;
 
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
@@ -57,8 +58,12 @@ typedef struct {
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* the network's, network_algorithms() */
     resume_record resumed_from;                      /* set if config->resume is */
     divergence_watch divergence;
-    double best_before; /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
-    size_t passed_over; /* files that are only named like checkpoints, as far as told */
+    clip_result clip;    /* of the last step */
+    double lr;           /* of the last step */
+    uint64_t bad_in_row; /* steps that changed nothing since the last that did */
+    uint64_t skipped;    /* such steps in all, of this process */
+    double best_before;  /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
+    size_t passed_over;  /* files that are only named like checkpoints, as far as told */
     double started_s;
     double train_s;
     double exchange_s; /* the exposed exchange of all steps */
@@ -83,6 +88,24 @@ void trainer_tell_differences(const trainer *t);
 
 /* Collective. Initial weights, or those of config->resume. */
 vgg_status trainer_start_weights(trainer *t);
+
+/* On rank 0. Takes weights, velocity and position from a checkpoint of this run. */
+vgg_status trainer_load(trainer *t, const char *path);
+
+/* Collective. Gives all ranks rank 0's position and weights and, where it has one that is not all zero, its velocity. */
+void trainer_share_state(trainer *t, bool velocity);
+
+/* Collective. Ends a step whose loss, norm or factors are not finite without a change of weights and velocity, with a warning;
+ * VGG_DIVERGED if it is one too many in a row. */
+vgg_status trainer_skip_step(trainer *t, double loss);
+
+/* Collective. Adds to the message of a VGG_DIVERGED the learning rate, where numbers that are not finite began, and what to do about it;
+ * returns `status`. */
+vgg_status trainer_advise(trainer *t, vgg_status status);
+
+/* Collective. After a VGG_DIVERGED, where config->skip_bad_steps allows for faults: takes up the newest checkpoint in config->output. False,
+ * with the message as it was, if there is none to take, or the loss ran away from finite numbers, as it would again. */
+bool trainer_go_back(trainer *t);
 
 /* Collective. VGG_DISAGREE on all ranks if exchange_check() says so, or if packed weights in a rank's plans are not those of the
  * weights. */

@@ -54,6 +54,7 @@ typedef struct {
     uint64_t schedule_steps;
     uint64_t warmup_steps;
     bool no_shuffle;
+    uint64_t skip_bad_steps;
 
     char *exchange;
     char *wire;
