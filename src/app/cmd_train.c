@@ -77,6 +77,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,
         .checkpoint_steps = o->checkpoint_steps,
+        .background_saves = !o->no_background_saves,
         .keep = (uint32_t)o->keep,
         .spared = {folder->spared, folder->spared_count},
         .resume = *folder->resume ? folder->resume : NULL,

@@ -106,9 +106,10 @@ static void on_eval(void *context, const run_eval_event *event)
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
 {
     recorder *r = context;
-    metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:s, s:I, s:o}", "event", "checkpoint", "step", (json_int_t)event->step, "path",
-                                  event->path, "bytes", (json_int_t)event->bytes, "save_s", metrics_real(event->save_s)));
+    totals_add_stall(&r->totals, event->stall_s);
+    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:s, s:I, s:o, s:o}", "event", "checkpoint", "step",
+                                               (json_int_t)event->step, "path", event->path, "bytes", (json_int_t)event->bytes,
+                                               "save_s", metrics_real(event->save_s), "stall_s", metrics_real(event->stall_s)));
 }
 
 static void on_skip(void *context, const run_skip_event *event)

@@ -49,7 +49,13 @@ static void add_eval(run_totals *totals, const json_t *line)
     totals->unended_s += number_of(line, "eval_s");
 }
 
-static void add_checkpoint(run_totals *totals, const json_t *line) { totals->unended_s += number_of(line, "save_s"); }
+/* Earlier versions always waited. */
+static void add_checkpoint(run_totals *totals, const json_t *line)
+{
+    double stall_s = number_of(line, json_object_get(line, "stall_s") ? "stall_s" : "save_s");
+    totals_add_stall(totals, stall_s);
+    totals->unended_s += stall_s;
+}
 
 /* It took its time, and has no samples. */
 static void add_skip(run_totals *totals, const json_t *line)
@@ -110,6 +116,7 @@ void totals_add_eval(run_totals *totals, const run_eval_event *event)
 }
 
 void totals_add_skip(run_totals *totals) { totals->skipped++; }
+void totals_add_stall(run_totals *totals, double stall_s) { totals->stall_s += stall_s; }
 
 void totals_add_end(run_totals *totals, const run_end_event *event)
 {

@@ -31,6 +31,7 @@ static void share_reports(trainer *t, step_report *report)
 {
     const step_report *all = t->reports;
     report->stop = stop_signal_seen();
+    report->saved = saver_has_ended(&t->saver);
     comm_gather_all(t->c, report, sizeof *report, t->reports);
     *report = all[0];
     for (int rank = 1; rank < comm_size(t->c); rank++) {
@@ -156,6 +157,7 @@ static vgg_status train_step(trainer *t)
     share_reports(t, &report);
     t->lr = report.lr;
     t->stop = report.stop;
+    t->save_ended = report.saved;
     watchdog_enter(WATCHDOG_UPDATE);
     return report.bad || !isfinite(report.loss_sum) ? skip_step(t, &report) : use_step(t, &report);
 }
@@ -230,7 +232,9 @@ static vgg_status say_stopped(const trainer *t)
 static vgg_status finish_step(trainer *t)
 {
     bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
-    if (epoch_ended || last) VGG_TRY(evaluate_unless_stopped(t, &best));
+    bool evaluates = epoch_ended || last; /* and compares with the best so far: by then it is known whether that is saved */
+    if (evaluates || t->save_ended) VGG_TRY(trainer_settle_save(t));
+    if (evaluates) VGG_TRY(evaluate_unless_stopped(t, &best));
     if (epoch_ended && !t->stop) begin_next_epoch(t);
     VGG_TRY(trainer_save(t, t->stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, t->stop || last));
     return t->stop ? say_stopped(t) : VGG_OK;
@@ -303,12 +307,22 @@ static bool is_unevaluated(const trainer *t)
     return at->epoch_step == t->steps_per_epoch || (at->step > 0 && at->step == t->steps_total && at->evaluated_step != at->step);
 }
 
+/* Nothing is under way when the run ends or goes back; what ends it is what is said of it. */
+static vgg_status end_saves(trainer *t, vgg_status status)
+{
+    vgg_kept_message kept = vgg_keep_message();
+    vgg_status saved = trainer_settle_save(t);
+    if (status == VGG_OK) return saved;
+    vgg_restore_message(&kept);
+    return status;
+}
+
 /* From the position on to the end. */
 static vgg_status train_on(trainer *t)
 {
     vgg_status status = is_unevaluated(t) ? finish_step(t) : VGG_OK;
     while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
-    return trainer_advise(t, status);
+    return end_saves(t, trainer_advise(t, status));
 }
 
 static vgg_status train_epochs(trainer *t)

@@ -3,6 +3,7 @@
 #define VGG11_TRAIN_TRAINER_IMPL_H
 
 #include "train/divergence.h"
+#include "train/saver.h"
 #include "vgg11/base/run_events.h"
 #include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
@@ -20,6 +21,7 @@ typedef struct {
     uint32_t correct;
     int32_t stop; /* the signal that asks for it; 0: none */
     bool bad;     /* the norm or a factor of clipping is not finite */
+    bool saved;   /* rank 0's: a save beside the training has come to its end */
 } step_report;
 
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
@@ -63,6 +65,11 @@ typedef struct {
     uint64_t bad_in_row; /* steps that changed nothing since the last that did */
     uint64_t skipped;    /* such steps in all, of this process */
     double best_before;  /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
+    saver saver;         /* rank 0's */
+    bool saving;         /* the last save is not settled */
+    bool saving_best;    /* and it is of the best weights, too */
+    bool save_ended;     /* as all ranks know since the last step */
+    size_t room_bytes;   /* memory that this run leaves on its node, at most; SIZE_MAX: unknown */
     size_t passed_over;  /* files that are only named like checkpoints, as far as told */
     double started_s;
     double train_s;
@@ -111,9 +118,12 @@ bool trainer_go_back(trainer *t);
  * weights. */
 vgg_status trainer_check(trainer *t);
 
-/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors. A file that
- * cannot be written is an error where it is the `last`, and otherwise a warning. */
+/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors: beside the training
+ * unless it is the `last`. A file that cannot be written is an error where it is the `last`, and otherwise a warning. */
 vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);
+
+/* Collective. Waits for a save that is under way beside the training, tells of it and returns its status; VGG_OK if there is none. */
+vgg_status trainer_settle_save(trainer *t);
 
 /* Calls one member of all observers, on rank 0. */
 #define TRAINER_TELL(t, member, event)                                                                   \

@@ -355,6 +355,34 @@ START_TEST(the_summary_is_of_all_processes)
 }
 END_TEST
 
+static void emit_checkpoint(recorder *r, uint64_t step, double stall_s)
+{
+    run_observer on = recorder_observer(r);
+    on.checkpoint(on.context, &(run_checkpoint_event){.step = step, .path = "there", .bytes = 9, .save_s = 3, .stall_s = stall_s});
+}
+
+/* By a process that was killed, by one of an earlier version, which always waited for all of it, and by this one. */
+START_TEST(waiting_for_checkpoints_is_summed_up)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 2);
+    emit_checkpoint(r, 2, 0.5);
+    recorder_close(r);
+    append_text("{\"event\":\"checkpoint\",\"step\":2,\"save_s\":1}\n");
+    ck_assert_int_eq(recorder_open(support_folder, 2, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 3, 3);
+    emit_checkpoint(r, 3, 0.25);
+    emit_end(recorder_observer(r));
+    recorder_close(r);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    ck_assert_double_eq(number(root, "save_stall_s"), 1.75);
+    ck_assert_double_eq(number(root, "skipped_steps"), 0);
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(no_end_no_summary)
 {
     record(0, 1, 3, false);
@@ -667,6 +695,7 @@ int main(void)
     tcase_add_test(cases, a_folder_that_is_missing_is_an_error);
     tcase_add_test(cases, the_summary_has_the_outcome);
     tcase_add_test(cases, the_summary_is_of_all_processes);
+    tcase_add_test(cases, waiting_for_checkpoints_is_summed_up);
     tcase_add_test(cases, no_end_no_summary);
     tcase_add_test(cases, plots_are_drawn);
     tcase_add_test(cases, without_gnuplot_there_are_no_plots);

@@ -75,7 +75,8 @@ train_config runs_config(uint32_t samples, uint32_t batch)
                           .schedule = "constant",
                           .shuffle = true,
                           .step = {.network = {.threads = 1}, .exchange = {.name = "allreduce"}, .factors = true},
-                          .check_every = 1};
+                          .check_every = 1,
+                          .background_saves = true};
 }
 
 const char *runs_fresh_folder(void)

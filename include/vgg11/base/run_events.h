@@ -75,6 +75,8 @@ typedef struct {
     const char *path;
     uint64_t bytes;
     double save_s;
+    double stall_s; /* for which the training stood still: all of save_s, or what it took to copy and then to wait */
+    double since_s; /* it was there so long before this event */
 } run_checkpoint_event;
 
 typedef struct {

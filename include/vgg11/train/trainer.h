@@ -41,6 +41,7 @@ typedef struct {
     const char *output;            /* run folder, which exists; NULL: write nothing */
     uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
     uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
+    bool background_saves;         /* save beside the training where memory allows for a copy, all but the last */
     uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
     checkpoint_steps spared;       /* checkpoints in `output` that are never removed */
     const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */

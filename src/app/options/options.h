@@ -68,6 +68,7 @@ typedef struct {
     char *output;
     uint64_t checkpoint_every;
     uint64_t checkpoint_steps;
+    bool no_background_saves;
     uint64_t keep;
     char *resume;
     char *progress;

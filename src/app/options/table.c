@@ -204,6 +204,10 @@ const option_row option_table[] = {
      .help = "epochs between checkpoints; 0: none"},
     {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN),
      .help = "steps between checkpoints as well; 0: none"},
+    {FLAG("no-background-saves", no_background_saves), IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help =
+         "let training wait while a checkpoint is written; otherwise, where there is memory for a copy, it waits for that alone, but "
+         "for the last one"},
     {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN),
      .help = "checkpoints that stay, besides the best and those that --resume named; 0: all"},
     {TEXT("resume", resume, "RUN|auto"), .common = true, .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
