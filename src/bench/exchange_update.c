@@ -12,5 +12,6 @@ void exchange_update_run(training_step *step)
 {
     const optimizer_config usual = {
         .momentum = 0.9f, .nesterov = true, .clip_norm = 1.0f, .mode = CLIP_GLOBAL, .threads = step->threads};
-    training_step_update(step, &usual, 0.001);
+    clip_result clip = training_step_clip(step, &usual);
+    training_step_update(step, &usual, &clip, 0.001);
 }

@@ -7,7 +7,7 @@
 /* Collective. Sets initial weights on all ranks. */
 void exchange_update_start(comm *c, exchange *ex, uint64_t seed);
 
-/* Collective. Calls training_step_update() with usual settings of the optimizer. */
+/* Collective. Calls training_step_clip() and training_step_update() with usual settings of the optimizer. */
 void exchange_update_run(training_step *step);
 
 #endif

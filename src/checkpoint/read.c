@@ -8,6 +8,7 @@
 #include "checkpoint/file.h"
 #include "checkpoint/safetensors.h"
 #include "vgg11/base/file.h"
+#include "vgg11/base/finite.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -80,19 +81,6 @@ static vgg_status read_header(int file, const char *path, size_t file_bytes, che
     return status;
 }
 
-/* By the bits, so that the compiler may take many at a time. */
-bool checkpoint_finite(const float *values, size_t count)
-{
-    const uint32_t exponent = 0x7f800000;
-    uint32_t endless = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        endless |= (bits & exponent) == exponent;
-    }
-    return endless == 0;
-}
-
 /* The tensor's bytes go to `target`, or, if that is NULL, only through the checksum. */
 static vgg_status read_tensor(int file, const char *path, size_t data_start, const safetensors_entry *entry, uint32_t expected,
                               float *target, char *piece)
@@ -104,7 +92,7 @@ static vgg_status read_tensor(int file, const char *path, size_t data_start, con
         char *to = target ? (char *)target + done : piece;
         VGG_TRY(read_all(file, path, data_start + entry->data_offset + done, to, bytes));
         crc = hash_crc32c(crc, to, bytes);
-        finite = finite && checkpoint_finite((const float *)(const void *)to, bytes / sizeof(float));
+        finite = finite && finite_floats((const float *)(const void *)to, bytes / sizeof(float));
     }
     if (crc != expected)
         return vgg_fail(VGG_BAD_CHECKPOINT, "%s: %s does not match its checksum; the file is damaged", path, entry->name);

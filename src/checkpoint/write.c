@@ -8,6 +8,7 @@
 #include "checkpoint/file.h"
 #include "checkpoint/safetensors.h"
 #include "vgg11/base/file.h"
+#include "vgg11/base/finite.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -70,10 +71,8 @@ static vgg_status sum_up(const char *path, const float *weights, const float *ve
     for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
         safetensors_entry entry = safetensors_tensor(i);
         const float *data = tensor_data(&entry, i, weights, velocity);
-        if (!checkpoint_finite(data, entry.view->count))
-            return vgg_fail(VGG_DIVERGED,
-                            "training diverged: %s is not finite, so %s is not written; lower --lr or set --clip-norm", entry.name,
-                            path);
+        if (!finite_floats(data, entry.view->count))
+            return vgg_fail(VGG_DIVERGED, "training diverged: %s is not finite, so %s is not written", entry.name, path);
         crc[i] = hash_crc32c(0, data, entry.data_bytes);
     }
     return VGG_OK;

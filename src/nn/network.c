@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "nn/network_impl.h"
+#include "vgg11/base/finite.h"
 #include "vgg11/base/integers.h"
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
@@ -201,3 +202,14 @@ void network_timing(network *net, bool enable)
 double network_seconds(const network *net, int layer, conv_pass pass) { return net->layers[layer].seconds[pass]; }
 
 float *network_input(network *net) { return net->input; }
+
+int network_first_not_finite(const network *net)
+{
+    for (int i = 0; i < MODEL_LAYERS; i++) {
+        const network_layer *layer = &net->layers[i];
+        size_t count = (size_t)net->n * output_count(layer->row);
+        bool bf16_y = net->problems[i].problem.bf16_y;
+        if (!(bf16_y ? finite_bf16(layer->output, count) : finite_floats(layer->output, count))) return i;
+    }
+    return MODEL_LAYERS;
+}

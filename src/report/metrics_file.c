@@ -18,12 +18,16 @@ enum { REAL_DIGITS = 9, PATH_BYTES = 4300 };
 
 json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
-static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step)
+/* Whether this line belongs to later steps than `resume_step`: it names one, or the lines before it do (`later`) and the run did not go
+ * back to a checkpoint here. */
+static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step, bool later)
 {
     json_t *object = json_loadb(line, bytes, 0, NULL);
-    bool later = json_integer_value(json_object_get(object, "step")) > (json_int_t)resume_step;
+    const char *event = json_string_value(json_object_get(object, "event"));
+    bool further = json_integer_value(json_object_get(object, "step")) > (json_int_t)resume_step;
+    bool rollback = event && strcmp(event, "rollback") == 0;
     json_decref(object);
-    return later;
+    return further || (later && !rollback);
 }
 
 /* Bytes of the file that stay; -1 if memory ran out before that was known. */
@@ -33,11 +37,12 @@ static off_t find_cut(FILE *file, uint64_t resume_step)
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
-    off_t kept = 0;
-    while ((length = getline(&line, &capacity, file)) > 0) {
-        bool torn = line[length - 1] != '\n';
-        if (torn || line_is_later(line, (size_t)length, resume_step)) break;
-        kept += length;
+    off_t kept = 0, end = 0;
+    bool later = false;
+    while ((length = getline(&line, &capacity, file)) > 0 && line[length - 1] == '\n') {
+        end += length;
+        later = line_is_later(line, (size_t)length, resume_step, later);
+        if (!later) kept = end;
     }
     free(line);
     return errno == ENOMEM ? -1 : kept;

@@ -27,6 +27,8 @@ struct progress {
     double drawn_s; /* when the bar was last drawn */
     double shown_s; /* when a line was last shown */
     uint64_t shown_step;
+    uint64_t from_step; /* where the time to go is reckoned from: the start, or a checkpoint that the run went back to */
+    double from_s;
     double recent_samples, recent_s; /* decaying sums, for the rate */
 };
 
@@ -103,8 +105,8 @@ void progress_close(progress *p)
 
 static double seconds_left(const progress *p, uint64_t step)
 {
-    double done = (double)(step - p->start.step), left = (double)(p->start.steps_total - step);
-    return (clock_now_s() - p->start_s) / done * left;
+    double done = (double)(step - p->from_step), left = (double)(p->start.steps_total - step);
+    return (clock_now_s() - p->from_s) / done * left;
 }
 
 static uint64_t step_in_epoch(const progress *p, const run_step_event *event)
@@ -168,8 +170,8 @@ static void on_start(void *context, const run_start_event *event)
 {
     progress *p = context;
     p->start = *event;
-    p->start_s = p->shown_s = clock_now_s();
-    p->shown_step = event->step;
+    p->start_s = p->from_s = p->shown_s = clock_now_s();
+    p->from_step = p->shown_step = event->step;
     if (!p->talks) return;
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";
     if (event->step) snprintf(from, sizeof from, ", going on after step %llu", (unsigned long long)event->step);
@@ -186,6 +188,13 @@ static void on_step(void *context, const run_step_event *event)
     p->recent_samples = p->recent_samples * recent_decay + event->samples;
     p->recent_s = p->recent_s * recent_decay + event->step_s;
     p->show(p, event);
+}
+
+static void on_rollback(void *context, const run_rollback_event *event)
+{
+    progress *p = context;
+    p->from_s = clock_now_s();
+    p->from_step = p->shown_step = event->step;
 }
 
 static void on_eval(void *context, const run_eval_event *event)
@@ -232,6 +241,11 @@ static void on_end(void *context, const run_end_event *event)
 
 run_observer progress_observer(progress *p)
 {
-    return (run_observer){
-        .context = p, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint, .end = on_end};
+    return (run_observer){.context = p,
+                          .start = on_start,
+                          .step = on_step,
+                          .eval = on_eval,
+                          .checkpoint = on_checkpoint,
+                          .rollback = on_rollback,
+                          .end = on_end};
 }

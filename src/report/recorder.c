@@ -106,9 +106,28 @@ static void on_eval(void *context, const run_eval_event *event)
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
 {
     recorder *r = context;
-    metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:s, s:I, s:o}", "event", "checkpoint", "step", (json_int_t)event->step, "path",
-                                  event->path, "bytes", (json_int_t)event->bytes, "save_s", metrics_real(event->save_s)));
+    totals_add_stall(&r->totals, event->stall_s);
+    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:s, s:I, s:o, s:o}", "event", "checkpoint", "step",
+                                               (json_int_t)event->step, "path", event->path, "bytes", (json_int_t)event->bytes,
+                                               "save_s", metrics_real(event->save_s), "stall_s", metrics_real(event->stall_s)));
+}
+
+static void on_skip(void *context, const run_skip_event *event)
+{
+    recorder *r = context;
+    totals_add_skip(&r->totals);
+    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:o}", "event", "skip", "step",
+                                               (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "loss",
+                                               metrics_real(event->loss), "grad_norm", metrics_real(event->grad_norm), "lr",
+                                               metrics_real(event->lr), "in_row", (json_int_t)event->in_row, "step_s",
+                                               metrics_real(event->step_s), "exchange_s", metrics_real(event->exchange_s)));
+}
+
+static void on_rollback(void *context, const run_rollback_event *event)
+{
+    recorder *r = context;
+    metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:I, s:s}", "event", "rollback", "step", (json_int_t)event->step,
+                                               "from_step", (json_int_t)event->from_step, "path", event->path));
 }
 
 static void on_end(void *context, const run_end_event *event)
@@ -116,22 +135,28 @@ static void on_end(void *context, const run_end_event *event)
     recorder *r = context;
     r->end = *event;
     r->ended = true;
-    totals_add_end(&r->totals, event->step - r->start.step, event);
+    totals_add_end(&r->totals, event);
     snprintf(r->message, sizeof r->message, "%s", event->message ? event->message : "");
-    metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status",
-                                  event->status, "message", r->message, "step", (json_int_t)event->step, "wall_s",
-                                  metrics_real(event->wall_s), "train_s", metrics_real(event->train_s), "step_s",
-                                  metrics_real(event->step_s), "exchange_s", metrics_real(event->exchange_s), "images",
-                                  (json_int_t)event->images, "best_accuracy", metrics_real(event->best_accuracy), "final_accuracy",
-                                  metrics_real(event->final_accuracy), "final_loss", metrics_real(event->final_loss),
-                                  "memory_peak_bytes", (json_int_t)event->memory_peak_bytes));
+    metrics_file_append(
+        &r->metrics,
+        json_pack("{s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:I}", "event", "end", "status", event->status,
+                  "message", r->message, "step", (json_int_t)event->step, "wall_s", metrics_real(event->wall_s), "train_s",
+                  metrics_real(event->train_s), "step_s", metrics_real(event->step_s), "exchange_s",
+                  metrics_real(event->exchange_s), "skipped_steps", (json_int_t)event->skipped, "images", (json_int_t)event->images,
+                  "best_accuracy", metrics_real(event->best_accuracy), "final_accuracy", metrics_real(event->final_accuracy),
+                  "final_loss", metrics_real(event->final_loss), "memory_peak_bytes", (json_int_t)event->memory_peak_bytes));
 }
 
 run_observer recorder_observer(recorder *r)
 {
-    return (run_observer){
-        .context = r, .start = on_start, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint, .end = on_end};
+    return (run_observer){.context = r,
+                          .start = on_start,
+                          .step = on_step,
+                          .skip = on_skip,
+                          .eval = on_eval,
+                          .checkpoint = on_checkpoint,
+                          .rollback = on_rollback,
+                          .end = on_end};
 }
 
 void recorder_close(recorder *r)

@@ -29,14 +29,15 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
     errno = 0;
     json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
     if (!config && errno == ENOMEM) return NULL;
-    return json_pack("{s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:o*}", "status",
-                     end->status, "message", message, "step", (json_int_t)end->step, "final_accuracy",
-                     metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
-                     metrics_real(end->best_accuracy), "wall_s", metrics_real(totals->wall_s), "train_s",
-                     metrics_real(totals->train_s), "step_s", metrics_real(totals->train_s / steps), "exchange_s",
-                     metrics_real(totals->exchange_s / steps), "images_per_second", metrics_real(rate), "images",
-                     (json_int_t)totals->images, "evaluations", (json_int_t)totals->evaluations, "eval_s",
-                     metrics_real(totals->eval_s), "processes", (json_int_t)totals->processes, "memory_peak_bytes",
+    return json_pack("{s:i, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o*}",
+                     "status", end->status, "message", message, "step", (json_int_t)end->step, "skipped_steps",
+                     (json_int_t)totals->skipped, "final_accuracy", metrics_real(end->final_accuracy), "final_loss",
+                     metrics_real(end->final_loss), "best_accuracy", metrics_real(end->best_accuracy), "wall_s",
+                     metrics_real(totals->wall_s), "train_s", metrics_real(totals->train_s), "step_s",
+                     metrics_real(totals->train_s / steps), "exchange_s", metrics_real(totals->exchange_s / steps),
+                     "images_per_second", metrics_real(rate), "images", (json_int_t)totals->images, "evaluations",
+                     (json_int_t)totals->evaluations, "eval_s", metrics_real(totals->eval_s), "save_stall_s",
+                     metrics_real(totals->stall_s), "processes", (json_int_t)totals->processes, "memory_peak_bytes",
                      (json_int_t)totals->memory_peak_bytes, "run", run_object(start), "config", config);
 }
 

@@ -49,7 +49,20 @@ static void add_eval(run_totals *totals, const json_t *line)
     totals->unended_s += number_of(line, "eval_s");
 }
 
-static void add_checkpoint(run_totals *totals, const json_t *line) { totals->unended_s += number_of(line, "save_s"); }
+/* Earlier versions always waited. */
+static void add_checkpoint(run_totals *totals, const json_t *line)
+{
+    double stall_s = number_of(line, json_object_get(line, "stall_s") ? "stall_s" : "save_s");
+    totals_add_stall(totals, stall_s);
+    totals->unended_s += stall_s;
+}
+
+/* It took its time, and has no samples. */
+static void add_skip(run_totals *totals, const json_t *line)
+{
+    totals_add_skip(totals);
+    add_step(totals, line);
+}
 
 static void add_end(run_totals *totals, const json_t *line)
 {
@@ -61,7 +74,8 @@ static void add_end(run_totals *totals, const json_t *line)
 static const struct {
     const char *event;
     void (*add)(run_totals *totals, const json_t *line);
-} kinds[] = {{"start", add_start}, {"step", add_step}, {"eval", add_eval}, {"checkpoint", add_checkpoint}, {"end", add_end}};
+} kinds[] = {{"start", add_start},           {"step", add_step}, {"skip", add_skip}, {"eval", add_eval},
+             {"checkpoint", add_checkpoint}, {"end", add_end}};
 
 static void add_line(run_totals *totals, const json_t *line)
 {
@@ -101,12 +115,15 @@ void totals_add_eval(run_totals *totals, const run_eval_event *event)
     totals->eval_s += event->eval_s;
 }
 
-void totals_add_end(run_totals *totals, uint64_t steps, const run_end_event *event)
+void totals_add_skip(run_totals *totals) { totals->skipped++; }
+void totals_add_stall(run_totals *totals, double stall_s) { totals->stall_s += stall_s; }
+
+void totals_add_end(run_totals *totals, const run_end_event *event)
 {
     end_process(totals, event->wall_s);
-    totals->steps += steps;
+    totals->steps += event->steps;
     totals->images += event->images;
     totals->train_s += event->train_s;
-    totals->exchange_s += event->exchange_s * (double)steps;
+    totals->exchange_s += event->exchange_s * (double)event->steps;
     if (event->memory_peak_bytes > totals->memory_peak_bytes) totals->memory_peak_bytes = event->memory_peak_bytes;
 }

@@ -48,11 +48,14 @@ vgg_status trace_open(const char *path, trace **out)
     return VGG_OK;
 }
 
+/* What goes on beside the training, a timeline shows in a line of its own. */
+enum { TRAINING, SAVING };
+
 /* A span of `seconds` that starts `start_s` after the trace began; the step goes into its details. */
-static void span(trace *t, const char *name, double start_s, double seconds, uint64_t step)
+static void span(trace *t, int line, const char *name, double start_s, double seconds, uint64_t step)
 {
-    fprintf(t->file, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f,\"args\":{\"step\":%llu}}",
-            t->written ? "," : "", name, start_s * 1e6, seconds * 1e6, (unsigned long long)step);
+    fprintf(t->file, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":%d,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f,\"args\":{\"step\":%llu}}",
+            t->written ? "," : "", line, name, start_s * 1e6, seconds * 1e6, (unsigned long long)step);
     t->written = true;
 }
 
@@ -61,27 +64,34 @@ static void on_step(void *context, const run_step_event *event)
 {
     trace *t = context;
     double start_s = clock_now_s() - t->origin_s - event->step_s;
-    span(t, "step", start_s, event->step_s, event->step);
-    span(t, "compute", start_s, event->compute_s, event->step);
-    span(t, "exchange (not hidden)", start_s + event->compute_s, event->exchange_s, event->step);
-    span(t, "update", start_s + event->compute_s + event->exchange_s, event->update_s, event->step);
+    span(t, TRAINING, "step", start_s, event->step_s, event->step);
+    span(t, TRAINING, "compute", start_s, event->compute_s, event->step);
+    span(t, TRAINING, "exchange (not hidden)", start_s + event->compute_s, event->exchange_s, event->step);
+    span(t, TRAINING, "update", start_s + event->compute_s + event->exchange_s, event->update_s, event->step);
+}
+
+static void on_skip(void *context, const run_skip_event *event)
+{
+    trace *t = context;
+    span(t, TRAINING, "step that changed nothing", clock_now_s() - t->origin_s - event->step_s, event->step_s, event->step);
 }
 
 static void on_eval(void *context, const run_eval_event *event)
 {
     trace *t = context;
-    span(t, "evaluation", clock_now_s() - t->origin_s - event->eval_s, event->eval_s, event->step);
+    span(t, TRAINING, "evaluation", clock_now_s() - t->origin_s - event->eval_s, event->eval_s, event->step);
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
 {
     trace *t = context;
-    span(t, "checkpoint", clock_now_s() - t->origin_s - event->save_s, event->save_s, event->step);
+    double end_s = clock_now_s() - t->origin_s - event->since_s;
+    span(t, SAVING, "checkpoint", end_s - event->save_s, event->save_s, event->step);
 }
 
 run_observer trace_observer(trace *t)
 {
-    return (run_observer){.context = t, .step = on_step, .eval = on_eval, .checkpoint = on_checkpoint};
+    return (run_observer){.context = t, .step = on_step, .skip = on_skip, .eval = on_eval, .checkpoint = on_checkpoint};
 }
 
 void trace_close(trace *t)

@@ -2,6 +2,7 @@
 #ifndef VGG11_TRAIN_DIVERGENCE_H
 #define VGG11_TRAIN_DIVERGENCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vgg11/base/status.h"
@@ -13,8 +14,11 @@ typedef struct {
     uint64_t seen;  /* losses so far */
 } divergence_watch;
 
-/* VGG_DIVERGED if the loss or the gradient's norm of step `step` is not finite, or if the moving average of the loss is far above
- * both the loss of guessing and the loss of the first steps. */
-vgg_status divergence_check(divergence_watch *watch, uint64_t step, double loss, double norm);
+/* VGG_DIVERGED if, with the finite loss of step `step`, the moving average of the loss is far above both the loss of guessing and the
+ * loss of the first steps. */
+vgg_status divergence_check(divergence_watch *watch, uint64_t step, double loss);
+
+/* Whether the last check found that. */
+bool divergence_ran_away(const divergence_watch *watch);
 
 #endif

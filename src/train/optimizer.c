@@ -19,11 +19,20 @@ void optimizer_clip(const optimizer_config *config, const double square_sums[MOD
     for (int t = 0; t < MODEL_TENSORS; t++) sum += square_sums[t];
     result->norm = sqrt(sum);
     result->smallest_scale = 1;
+    result->not_finite = NULL;
     for (int t = 0; t < MODEL_TENSORS; t++) {
+        if (!isfinite(square_sums[t])) result->not_finite = &model_tensors()[t];
         double norm = config->mode == CLIP_TENSOR ? sqrt(square_sums[t]) : result->norm;
         result->scale[t] = scale_of(config, norm);
         if (result->scale[t] < result->smallest_scale) result->smallest_scale = result->scale[t];
     }
+}
+
+bool optimizer_clip_is_finite(const clip_result *clip)
+{
+    bool finite = isfinite(clip->norm);
+    for (int t = 0; t < MODEL_TENSORS; t++) finite = finite && isfinite(clip->scale[t]);
+    return finite;
 }
 
 /* The factors of optimizer.h's update, in which w <- w + a v - b lr g': (a, b) is (momentum, 1) with Nesterov and (1, 0)

@@ -1,6 +1,5 @@
 #include "vgg11/train/step.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,33 +190,45 @@ void training_step_allreduce(training_step *step)
     exchange_finish(step->ex);
 }
 
-static clip_result clip_and_update(const training_step *step, const optimizer_config *optimizer, double lr)
+clip_result training_step_clip(training_step *step, const optimizer_config *optimizer)
 {
-    exchange *ex = step->ex;
-    double square_sums[MODEL_TENSORS];
+    double start = clock_now_s(), square_sums[MODEL_TENSORS];
     clip_result clip;
     if (step->f) factors_reduce_square_sums(&step->factors);
-    exchange_square_sums(ex, square_sums);
+    exchange_square_sums(step->ex, square_sums);
     if (step->f) factors_read_square_sums(&step->factors, square_sums);
     optimizer_clip(optimizer, square_sums, &clip);
-    if (isfinite(clip.norm)) {
-        optimizer_buffers buffers = {exchange_weights(ex), exchange_velocity(ex), exchange_gradient(ex), &step->factors};
-        optimizer_update(optimizer, &clip, (float)lr, exchange_owned(ex), &buffers);
-    }
-    exchange_publish(ex);
+    step->clipped_s = clock_now_s();
+    step->times.exchange_s += start - step->computed_s;
+    step->times.update_s = step->clipped_s - start;
     return clip;
 }
 
-clip_result training_step_update(training_step *step, const optimizer_config *optimizer, double lr)
+/* What passed between clipping and `start` was for the ranks to agree. */
+static void end_step(training_step *step, double start, double updated)
 {
-    double start = clock_now_s();
-    clip_result clip = clip_and_update(step, optimizer, lr);
-    double updated = clock_now_s();
-    if (step->net) network_prepare(step->net, exchange_weights(step->ex));
     double end = clock_now_s();
-    step->times.exchange_s += start - step->computed_s;
-    step->times.update_s = updated - start;
+    step->times.exchange_s += start - step->clipped_s;
+    step->times.update_s += updated - start;
     step->times.prepare_s = end - updated;
     step->times.step_s = end - step->started_s;
-    return clip;
+}
+
+void training_step_update(training_step *step, const optimizer_config *optimizer, const clip_result *clip, double lr)
+{
+    double start = clock_now_s();
+    exchange *ex = step->ex;
+    optimizer_buffers buffers = {exchange_weights(ex), exchange_velocity(ex), exchange_gradient(ex), &step->factors};
+    optimizer_update(optimizer, clip, (float)lr, exchange_owned(ex), &buffers);
+    exchange_publish(ex);
+    double updated = clock_now_s();
+    if (step->net) network_prepare(step->net, exchange_weights(ex));
+    end_step(step, start, updated);
+}
+
+void training_step_discard(training_step *step)
+{
+    double start = clock_now_s();
+    exchange_publish(step->ex); /* nobody begins the next step while others still read what this one left */
+    end_step(step, start, clock_now_s());
 }

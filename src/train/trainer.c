@@ -31,12 +31,14 @@ static void share_reports(trainer *t, step_report *report)
 {
     const step_report *all = t->reports;
     report->stop = stop_signal_seen();
+    report->saved = saver_has_ended(&t->saver);
     comm_gather_all(t->c, report, sizeof *report, t->reports);
     *report = all[0];
     for (int rank = 1; rank < comm_size(t->c); rank++) {
         report->loss_sum += all[rank].loss_sum;
         report->correct += all[rank].correct;
         if (report->stop == 0) report->stop = all[rank].stop;
+        report->bad |= all[rank].bad;
     }
 }
 
@@ -60,13 +62,17 @@ static double epoch_mean(const trainer *t, double sum)
     return t->position.epoch_samples > 0 ? sum / (double)t->position.epoch_samples : NAN;
 }
 
-static void tell_step(trainer *t, const step_report *report, const clip_result *clip)
+static void add_times(trainer *t, const training_step_times *times)
 {
-    const training_step_times *times = &t->step.times;
-    double samples = (double)t->step.images, update_s = times->update_s + times->prepare_s;
     t->train_s += times->step_s;
     t->exchange_s += times->exchange_s;
     t->steps++;
+}
+
+static void tell_step(trainer *t, const step_report *report)
+{
+    const training_step_times *times = &t->step.times;
+    double samples = (double)t->step.images, update_s = times->update_s + times->prepare_s;
     run_step_event event = {.step = t->position.step,
                             .epoch = t->position.epoch + 1,
                             .samples = (uint32_t)t->step.images,
@@ -75,8 +81,8 @@ static void tell_step(trainer *t, const step_report *report, const clip_result *
                             .epoch_loss = epoch_mean(t, t->position.epoch_loss_sum),
                             .epoch_accuracy = epoch_mean(t, (double)t->position.epoch_correct),
                             .lr = report->lr,
-                            .grad_norm = clip->norm,
-                            .clip_scale = clip->smallest_scale,
+                            .grad_norm = t->clip.norm,
+                            .clip_scale = t->clip.smallest_scale,
                             .step_s = times->step_s,
                             .compute_s = times->step_s - times->exchange_s - update_s,
                             .exchange_s = times->exchange_s,
@@ -90,13 +96,46 @@ static bool check_is_due(const trainer *t) { return t->config->check_every > 0 &
 
 /* Where each rank updates a part of the weights, a part updated with a wrong factor of clipping would become the same on all
  * copies. So the factors are compared, too. */
-static vgg_status check_step(trainer *t, const clip_result *clip)
+static vgg_status check_step(trainer *t)
 {
-    VGG_TRY(replica_check(t->c, "factors of clipping", clip->scale, MODEL_TENSORS, 1));
+    VGG_TRY(replica_check(t->c, "factors of clipping", t->clip.scale, MODEL_TENSORS, 1));
     return trainer_check(t);
 }
 
-/* One step, as DESIGN.md has it: forward, backward, mean over ranks, norm, clip, Nesterov. */
+/* The step counts, and its images do not. The factors of clipping may well differ: none was used. */
+static vgg_status skip_step(trainer *t, const step_report *report)
+{
+    double loss = report->loss_sum / (double)t->step.images;
+    VGG_TRY(trainer_skip_step(t, loss));
+    count_step(t, &(step_report){0}, 0);
+    add_times(t, &t->step.times);
+    t->skipped++;
+    run_skip_event event = {.step = t->position.step,
+                            .epoch = t->position.epoch + 1,
+                            .loss = loss,
+                            .grad_norm = t->clip.norm,
+                            .lr = report->lr,
+                            .in_row = t->bad_in_row,
+                            .step_s = t->step.times.step_s,
+                            .exchange_s = t->step.times.exchange_s};
+    TRAINER_TELL(t, skip, &event);
+    return check_is_due(t) ? trainer_check(t) : VGG_OK;
+}
+
+static vgg_status use_step(trainer *t, const step_report *report)
+{
+    uint32_t samples = (uint32_t)t->step.images;
+    training_step_update(&t->step, &t->config->optimizer, &t->clip, report->lr);
+    t->bad_in_row = 0;
+    VGG_TRY(divergence_check(&t->divergence, t->position.step + 1, report->loss_sum / (double)samples));
+    count_step(t, report, samples);
+    add_times(t, &t->step.times);
+    tell_step(t, report);
+    return check_is_due(t) ? check_step(t) : VGG_OK;
+}
+
+/* One step, as DESIGN.md has it: forward, backward, mean over ranks, norm, clip, Nesterov. Whether the last is done, all ranks decide
+ * by the same reports. */
 static vgg_status train_step(trainer *t)
 {
     vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->position.epoch_step);
@@ -112,16 +151,15 @@ static vgg_status train_step(trainer *t)
     }
     watchdog_enter(WATCHDOG_EXCHANGE);
     training_step_allreduce(&t->step);
-    share_reports(t, &report);
     if (check_is_due(t)) VGG_TRY(trainer_check(t));
-    watchdog_enter(WATCHDOG_UPDATE);
-    clip_result clip = training_step_update(&t->step, &t->config->optimizer, report.lr);
-
-    VGG_TRY(divergence_check(&t->divergence, t->position.step + 1, report.loss_sum / (double)batch.count, clip.norm));
-    count_step(t, &report, (uint32_t)batch.count);
-    tell_step(t, &report, &clip);
+    t->clip = training_step_clip(&t->step, &t->config->optimizer);
+    report.bad = !optimizer_clip_is_finite(&t->clip);
+    share_reports(t, &report);
+    t->lr = report.lr;
     t->stop = report.stop;
-    return check_is_due(t) ? check_step(t, &clip) : VGG_OK;
+    t->save_ended = report.saved;
+    watchdog_enter(WATCHDOG_UPDATE);
+    return report.bad || !isfinite(report.loss_sum) ? skip_step(t, &report) : use_step(t, &report);
 }
 
 static vgg_status evaluate(trainer *t, bool *best)
@@ -194,7 +232,9 @@ static vgg_status say_stopped(const trainer *t)
 static vgg_status finish_step(trainer *t)
 {
     bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
-    if (epoch_ended || last) VGG_TRY(evaluate_unless_stopped(t, &best));
+    bool evaluates = epoch_ended || last; /* and compares with the best so far: by then it is known whether that is saved */
+    if (evaluates || t->save_ended) VGG_TRY(trainer_settle_save(t));
+    if (evaluates) VGG_TRY(evaluate_unless_stopped(t, &best));
     if (epoch_ended && !t->stop) begin_next_epoch(t);
     VGG_TRY(trainer_save(t, t->stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, t->stop || last));
     return t->stop ? say_stopped(t) : VGG_OK;
@@ -249,6 +289,8 @@ static vgg_status tell_end(trainer *t, vgg_status status)
                            .train_s = t->train_s,
                            .step_s = t->train_s / steps,
                            .exchange_s = t->exchange_s / steps,
+                           .steps = t->steps,
+                           .skipped = t->skipped,
                            .images = t->images,
                            .best_accuracy = t->position.best_accuracy,
                            .final_accuracy = t->last_eval.accuracy,
@@ -265,12 +307,29 @@ static bool is_unevaluated(const trainer *t)
     return at->epoch_step == t->steps_per_epoch || (at->step > 0 && at->step == t->steps_total && at->evaluated_step != at->step);
 }
 
+/* Nothing is under way when the run ends or goes back; what ends it is what is said of it. */
+static vgg_status end_saves(trainer *t, vgg_status status)
+{
+    vgg_kept_message kept = vgg_keep_message();
+    vgg_status saved = trainer_settle_save(t);
+    if (status == VGG_OK) return saved;
+    vgg_restore_message(&kept);
+    return status;
+}
+
+/* From the position on to the end. */
+static vgg_status train_on(trainer *t)
+{
+    vgg_status status = is_unevaluated(t) ? finish_step(t) : VGG_OK;
+    while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
+    return end_saves(t, trainer_advise(t, status));
+}
+
 static vgg_status train_epochs(trainer *t)
 {
-    vgg_status status = VGG_OK;
     VGG_TRY(begin(t));
-    if (is_unevaluated(t)) status = finish_step(t);
-    while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
+    vgg_status status = train_on(t);
+    if (status == VGG_DIVERGED && trainer_go_back(t)) status = train_on(t);
     return tell_end(t, status);
 }
 

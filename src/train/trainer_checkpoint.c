@@ -1,6 +1,5 @@
 /* A run's initial weights, the check of the weights, and checkpoints. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "train/trainer_impl.h"
@@ -42,20 +41,30 @@ static vgg_status check_fit(const trainer *t, const char *path, const checkpoint
                     path, at->step, at->epoch, t->steps_per_epoch, at->epoch_step);
 }
 
-/* On rank 0. */
-static vgg_status load_checkpoint(trainer *t)
+vgg_status trainer_load(trainer *t, const char *path)
 {
-    const char *path = t->resumed_from.path;
     checkpoint_state state = {0};
     vgg_status status = checkpoint_load(path, &state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex));
     if (status == VGG_OK) status = check_fit(t, path, &state);
-    if (status == VGG_OK) {
-        t->position = state.position;
-        vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, path, state.position.step);
-        trainer_tell_differences(t);
-    }
+    if (status == VGG_OK) t->position = state.position;
     checkpoint_state_clear(&state);
     return status;
+}
+
+/* On rank 0. */
+static vgg_status load_resumed(trainer *t)
+{
+    VGG_TRY(trainer_load(t, t->resumed_from.path));
+    vgg_log(VGG_LOG_INFO, "resumed from %s at step %" PRIu64, t->resumed_from.path, t->position.step);
+    trainer_tell_differences(t);
+    return VGG_OK;
+}
+
+void trainer_share_state(trainer *t, bool velocity)
+{
+    comm_broadcast(t->c, &t->position, sizeof t->position, 0);
+    exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
+    if (velocity) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
 }
 
 vgg_status trainer_start_weights(trainer *t)
@@ -63,13 +72,11 @@ vgg_status trainer_start_weights(trainer *t)
     vgg_status status = VGG_OK;
     bool first = comm_rank(t->c) == 0;
     if (first && t->config->resume)
-        status = load_checkpoint(t);
+        status = load_resumed(t);
     else if (first)
         initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));
-    comm_broadcast(t->c, &t->position, sizeof t->position, 0);
-    exchange_distribute(t->step.ex, exchange_weights(t->step.ex));
-    if (t->config->resume) exchange_distribute(t->step.ex, exchange_velocity(t->step.ex));
+    trainer_share_state(t, t->config->resume != NULL);
     return VGG_OK;
 }
 
@@ -87,62 +94,82 @@ vgg_status trainer_check(trainer *t)
 }
 
 /* The new checkpoint is there: what cannot be done about older ones is no reason to end. */
-static void prune(trainer *t, const char *newest)
+static void tell_pruning(trainer *t, const save_job *job)
 {
-    size_t passed_over = 0;
-    if (checkpoint_prune(t->config->output, t->config->keep, newest, t->config->spared, &passed_over) != VGG_OK)
-        vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
-    if (passed_over > t->passed_over)
+    if (job->pruned != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", job->prune_message.text);
+    if (job->passed_over > t->passed_over)
         vgg_log(VGG_LOG_WARNING, "%s: %zu are named like checkpoints and are none; --keep neither counts nor removes them",
-                t->config->output, passed_over);
-    t->passed_over = passed_over;
+                t->config->output, job->passed_over);
+    t->passed_over = job->passed_over;
 }
 
-static vgg_status save_periodic(trainer *t, const checkpoint_state *state, char path[CHECKPOINT_PATH_MAX])
+/* On rank 0: true if a thread saves, beside the training. */
+static bool begin_save(trainer *t, bool periodic, bool best, bool last)
 {
-    double start = clock_now_s();
-    uint64_t bytes = 0;
-    checkpoint_path(t->config->output, t->position.step, path);
-    VGG_TRY(checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), &bytes));
-    run_checkpoint_event event = {t->position.step, path, bytes, clock_now_s() - start};
-    TRAINER_TELL(t, checkpoint, &event);
-    prune(t, path);
-    return VGG_OK;
+    const train_config *config = t->config;
+    t->saver.job = (save_job){.folder = config->output,
+                              .keep = config->keep,
+                              .spared = config->spared,
+                              .periodic = periodic,
+                              .best = best,
+                              .state = state_of(t),
+                              .weights = exchange_weights(t->step.ex),
+                              .velocity = exchange_velocity(t->step.ex)};
+    return saver_start(&t->saver, !last, t->step.threads);
 }
 
-static vgg_status save_best(trainer *t, const checkpoint_state *state, const char *same)
+/* On rank 0. */
+static vgg_status end_save(trainer *t)
 {
-    char path[CHECKPOINT_PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/best.safetensors", t->config->output);
-    if (length >= (int)sizeof path) return vgg_fail(VGG_IO_ERROR, "%s: name is too long", t->config->output);
-    if (same && checkpoint_alias(same, path) == VGG_OK) return VGG_OK;
-    return checkpoint_save(path, state, exchange_weights(t->step.ex), exchange_velocity(t->step.ex), NULL);
+    const save_job *job = &t->saver.job;
+    saver_wait(&t->saver);
+    if (job->saved) {
+        run_checkpoint_event event = {.step = job->state.position.step,
+                                      .path = job->path,
+                                      .bytes = job->bytes,
+                                      .save_s = job->ended_s - job->begun_s,
+                                      .stall_s = t->saver.stall_s,
+                                      .since_s = clock_now_s() - job->ended_s};
+        TRAINER_TELL(t, checkpoint, &event);
+        tell_pruning(t, job);
+    }
+    if (job->status != VGG_OK) vgg_restore_message(&job->message);
+    return job->status;
 }
 
 /* Of what all ranks agreed on. There may be room again when the next checkpoint is due, and the older ones are untouched. */
-static vgg_status go_on_unsaved(trainer *t, vgg_status status, bool best)
+static vgg_status go_on_unsaved(trainer *t, vgg_status status)
 {
     if (status != VGG_IO_ERROR) return status;
     vgg_log(VGG_LOG_WARNING, "%s; the run goes on, and saves again when the next checkpoint is due", vgg_message());
-    if (best) t->position.best_accuracy = t->best_before;
+    if (t->saving_best) t->position.best_accuracy = t->best_before;
     return VGG_OK;
 }
 
+/* Collective. Waits for the save under way, and reports how it went. */
+static vgg_status settle(trainer *t, bool last)
+{
+    t->saving = false;
+    watchdog_enter(WATCHDOG_CHECKPOINT);
+    vgg_status status = comm_rank(t->c) == 0 ? end_save(t) : VGG_OK;
+    watchdog_enter(WATCHDOG_CHECKPOINT); /* the others are here before the rank that waits */
+    status = comm_agree(t->c, status);
+    return last ? status : go_on_unsaved(t, status);
+}
+
+vgg_status trainer_settle_save(trainer *t) { return t->saving ? settle(t, false) : VGG_OK; }
+
 vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
 {
-    vgg_status status = VGG_OK;
     if (!t->config->output || (!periodic && !best)) return VGG_OK;
+    VGG_TRY(trainer_settle_save(t));
     watchdog_enter(WATCHDOG_CHECKPOINT);
     exchange_collect(t->step.ex, exchange_weights(t->step.ex));
     exchange_collect(t->step.ex, exchange_velocity(t->step.ex));
     VGG_TRY(trainer_check(t));
-    if (comm_rank(t->c) == 0) {
-        char path[CHECKPOINT_PATH_MAX];
-        checkpoint_state state = state_of(t);
-        if (periodic) status = save_periodic(t, &state, path);
-        if (status == VGG_OK && best) status = save_best(t, &state, periodic ? path : NULL);
-    }
-    watchdog_enter(WATCHDOG_CHECKPOINT); /* the others are here before the rank that writes */
-    status = comm_agree(t->c, status);
-    return last ? status : go_on_unsaved(t, status, best);
+    bool beside = comm_rank(t->c) == 0 && begin_save(t, periodic, best, last);
+    watchdog_enter(WATCHDOG_CHECKPOINT); /* the others are here before the rank that copies or writes */
+    t->saving = true;
+    t->saving_best = best;
+    return comm_any(t->c, beside) ? VGG_OK : settle(t, last);
 }

@@ -3,6 +3,7 @@
 #define VGG11_TRAIN_TRAINER_IMPL_H
 
 #include "train/divergence.h"
+#include "train/saver.h"
 #include "vgg11/base/run_events.h"
 #include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
@@ -19,6 +20,8 @@ typedef struct {
     double lr; /* all ranks take rank 0's: a cosine may differ in its last bit between machines */
     uint32_t correct;
     int32_t stop; /* the signal that asks for it; 0: none */
+    bool bad;     /* the norm or a factor of clipping is not finite */
+    bool saved;   /* rank 0's: a save beside the training has come to its end */
 } step_report;
 
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
@@ -57,8 +60,17 @@ typedef struct {
     char algorithms[CONV_CHOICES_TEXT_MAX];          /* the network's, network_algorithms() */
     resume_record resumed_from;                      /* set if config->resume is */
     divergence_watch divergence;
-    double best_before; /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
-    size_t passed_over; /* files that are only named like checkpoints, as far as told */
+    clip_result clip;    /* of the last step */
+    double lr;           /* of the last step */
+    uint64_t bad_in_row; /* steps that changed nothing since the last that did */
+    uint64_t skipped;    /* such steps in all, of this process */
+    double best_before;  /* position.best_accuracy before the last evaluation, and after it if its weights cannot be saved */
+    saver saver;         /* rank 0's */
+    bool saving;         /* the last save is not settled */
+    bool saving_best;    /* and it is of the best weights, too */
+    bool save_ended;     /* as all ranks know since the last step */
+    size_t room_bytes;   /* memory that this run leaves on its node, at most; SIZE_MAX: unknown */
+    size_t passed_over;  /* files that are only named like checkpoints, as far as told */
     double started_s;
     double train_s;
     double exchange_s; /* the exposed exchange of all steps */
@@ -84,13 +96,34 @@ void trainer_tell_differences(const trainer *t);
 /* Collective. Initial weights, or those of config->resume. */
 vgg_status trainer_start_weights(trainer *t);
 
+/* On rank 0. Takes weights, velocity and position from a checkpoint of this run. */
+vgg_status trainer_load(trainer *t, const char *path);
+
+/* Collective. Gives all ranks rank 0's position and weights and, where it has one that is not all zero, its velocity. */
+void trainer_share_state(trainer *t, bool velocity);
+
+/* Collective. Ends a step whose loss, norm or factors are not finite without a change of weights and velocity, with a warning;
+ * VGG_DIVERGED if it is one too many in a row. */
+vgg_status trainer_skip_step(trainer *t, double loss);
+
+/* Collective. Adds to the message of a VGG_DIVERGED the learning rate, where numbers that are not finite began, and what to do about it;
+ * returns `status`. */
+vgg_status trainer_advise(trainer *t, vgg_status status);
+
+/* Collective. After a VGG_DIVERGED, where config->skip_bad_steps allows for faults: takes up the newest checkpoint in config->output. False,
+ * with the message as it was, if there is none to take, or the loss ran away from finite numbers, as it would again. */
+bool trainer_go_back(trainer *t);
+
 /* Collective. VGG_DISAGREE on all ranks if exchange_check() says so, or if packed weights in a rank's plans are not those of the
  * weights. */
 vgg_status trainer_check(trainer *t);
 
-/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors. A file that
- * cannot be written is an error where it is the `last`, and otherwise a warning. */
+/* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors: beside the training
+ * unless it is the `last`. A file that cannot be written is an error where it is the `last`, and otherwise a warning. */
 vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);
+
+/* Collective. Waits for a save that is under way beside the training, tells of it and returns its status; VGG_OK if there is none. */
+vgg_status trainer_settle_save(trainer *t);
 
 /* Calls one member of all observers, on rank 0. */
 #define TRAINER_TELL(t, member, event)                                                                   \

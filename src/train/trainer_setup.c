@@ -1,11 +1,13 @@
 /* What a run needs before its first step. */
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "train/trainer_impl.h"
 #include "vgg11/base/cpu.h"
+#include "vgg11/base/integers.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/data/sampler.h"
@@ -55,6 +57,7 @@ static vgg_status check_memory(trainer *t)
     int capacity = training_step_capacity(t->c, &t->step_config);
     size_t rank_bytes = 2 * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
     size_t needed = 2 * flat_bytes + (size_t)comm_node_size(t->c) * rank_bytes;
+    t->room_bytes = available == 0 ? SIZE_MAX : size_max(available, needed) - needed;
     if (available == 0 || needed <= available) return VGG_OK;
     return vgg_fail(
         VGG_UNAVAILABLE,
@@ -132,11 +135,14 @@ vgg_status trainer_open(trainer *t)
     VGG_TRY(comm_agree(t->c, open_buffers(t)));
     VGG_TRY(trainer_start_weights(t));
     network_prepare(t->step.net, exchange_weights(t->step.ex));
+    bool saves = t->config->output && (t->config->checkpoint_every > 0 || t->config->checkpoint_steps > 0);
+    if (saves && t->config->background_saves && comm_rank(t->c) == 0) saver_open(&t->saver, t->room_bytes);
     return VGG_OK;
 }
 
 void trainer_close(trainer *t)
 {
+    saver_close(&t->saver);
     free(t->order);
     free(t->reports);
     training_step_close(&t->step);

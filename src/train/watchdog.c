@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "vgg11/base/clock.h"
 #include "vgg11/base/memory.h"
+#include "vgg11/base/thread.h"
 
 static const double LOOK_S = 0.5; /* between two looks */
 static const double STILL_S = 2;  /* a rank whose watchdog has not looked for so long does not run */
@@ -179,17 +179,6 @@ static void *watch(void *unused)
     return unused;
 }
 
-/* The thread takes no signal: those are the main thread's. */
-static int create_thread(void)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int error = pthread_create(&dog.thread, NULL, watch, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 vgg_status watchdog_start(uint64_t timeout_s)
 {
     dog.timeout_s = (double)timeout_s;
@@ -198,7 +187,7 @@ vgg_status watchdog_start(uint64_t timeout_s)
     dog.stop = false;
     alone = (pulse){.rank = rank >= 0 ? rank : 0, .process = (int)getpid(), .looked_s = clock_now_s()};
     if (timeout_s == 0 && dog.launcher == 0) return VGG_OK;
-    dog.running = create_thread() == 0;
+    dog.running = thread_create(&dog.thread, watch, NULL) == 0;
     return dog.running ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "there is no thread for the watchdog to be had");
 }
 

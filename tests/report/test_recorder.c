@@ -56,14 +56,19 @@ static run_step_event step_event(uint64_t step)
                             .update_s = 0.04};
 }
 
-static void emit_steps(run_observer on, uint64_t first, uint64_t last)
+static void emit_more_steps(run_observer on, uint64_t first, uint64_t last)
 {
-    run_start_event start = start_event(first - 1);
-    on.start(on.context, &start);
     for (uint64_t step = first; step <= last; step++) {
         run_step_event event = step_event(step);
         on.step(on.context, &event);
     }
+}
+
+static void emit_steps(run_observer on, uint64_t first, uint64_t last)
+{
+    run_start_event start = start_event(first - 1);
+    on.start(on.context, &start);
+    emit_more_steps(on, first, last);
 }
 
 static void emit_end(run_observer on)
@@ -83,6 +88,7 @@ static void emit_end(run_observer on)
                          .train_s = 2,
                          .step_s = 0.25,
                          .exchange_s = 0.0625,
+                         .steps = 8,
                          .images = 128,
                          .best_accuracy = 0.9,
                          .final_accuracy = 0.8,
@@ -216,6 +222,35 @@ START_TEST(resuming_cuts_off_what_will_be_repeated)
 }
 END_TEST
 
+/* Steps 1 to 5, back to 2 and on to 6: what was before the way back belongs to step 3 and later, and stays. */
+START_TEST(resuming_a_run_that_went_back_cuts_off_later_steps_only)
+{
+    static const struct {
+        uint64_t resume_step;
+        int lines, steps;
+    } cases[] = {{6, 11, 8}, {4, 9, 6}, {2, 7, 5}, {1, 2, 1}};
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    run_observer on = recorder_observer(r);
+    emit_steps(on, 1, 5);
+    on.rollback(on.context, &(run_rollback_event){.from_step = 5, .step = 2, .path = "there"});
+    on.skip(on.context, &(run_skip_event){.step = 3, .epoch = 1, .loss = NAN, .grad_norm = NAN, .in_row = 1, .step_s = 0.25});
+    emit_more_steps(on, 4, 6);
+    recorder_close(r);
+    char *aside = support_make_folder();
+    ck_assert_int_eq(recorder_open(support_folder, cases[_i].resume_step, aside, NULL, &r), VGG_OK);
+    recorder_close(r);
+    support_remove_folder(aside);
+    free(aside);
+    json_t *lines[LINES_MAX];
+    int count = read_metrics(lines), steps = 0;
+    for (int i = 0; i < count; i++) steps += strcmp(event_of(lines[i]), "step") == 0;
+    ck_assert_int_eq(count, cases[_i].lines);
+    ck_assert_int_eq(steps, cases[_i].steps);
+    forget(lines, count);
+}
+END_TEST
+
 START_TEST(what_is_cut_off_is_kept)
 {
     recorder *r;
@@ -316,6 +351,34 @@ START_TEST(the_summary_is_of_all_processes)
     ck_assert_double_eq_tol(number(root, "train_s"), 8 * 0.25 + 2, 1e-9);
     ck_assert_double_eq_tol(number(root, "wall_s"), 2 * 0.25 + 2 * 3, 1e-9);
     ck_assert_double_eq(number(root, "memory_peak_bytes"), 1000);
+    json_decref(root);
+}
+END_TEST
+
+static void emit_checkpoint(recorder *r, uint64_t step, double stall_s)
+{
+    run_observer on = recorder_observer(r);
+    on.checkpoint(on.context, &(run_checkpoint_event){.step = step, .path = "there", .bytes = 9, .save_s = 3, .stall_s = stall_s});
+}
+
+/* By a process that was killed, by one of an earlier version, which always waited for all of it, and by this one. */
+START_TEST(waiting_for_checkpoints_is_summed_up)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 2);
+    emit_checkpoint(r, 2, 0.5);
+    recorder_close(r);
+    append_text("{\"event\":\"checkpoint\",\"step\":2,\"save_s\":1}\n");
+    ck_assert_int_eq(recorder_open(support_folder, 2, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 3, 3);
+    emit_checkpoint(r, 3, 0.25);
+    emit_end(recorder_observer(r));
+    recorder_close(r);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    ck_assert_double_eq(number(root, "save_stall_s"), 1.75);
+    ck_assert_double_eq(number(root, "skipped_steps"), 0);
     json_decref(root);
 }
 END_TEST
@@ -624,6 +687,7 @@ int main(void)
     tcase_add_test(cases, each_line_is_there_at_once);
     tcase_add_test(cases, numbers_that_are_not_finite_become_null);
     tcase_add_test(cases, resuming_cuts_off_what_will_be_repeated);
+    tcase_add_loop_test(cases, resuming_a_run_that_went_back_cuts_off_later_steps_only, 0, 4);
     tcase_add_test(cases, what_is_cut_off_is_kept);
     tcase_add_test(cases, a_torn_line_alone_is_cut_off);
     tcase_add_test(cases, a_fresh_run_empties_the_file);
@@ -631,6 +695,7 @@ int main(void)
     tcase_add_test(cases, a_folder_that_is_missing_is_an_error);
     tcase_add_test(cases, the_summary_has_the_outcome);
     tcase_add_test(cases, the_summary_is_of_all_processes);
+    tcase_add_test(cases, waiting_for_checkpoints_is_summed_up);
     tcase_add_test(cases, no_end_no_summary);
     tcase_add_test(cases, plots_are_drawn);
     tcase_add_test(cases, without_gnuplot_there_are_no_plots);

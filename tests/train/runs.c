@@ -18,6 +18,19 @@ static void on_step(void *context, const run_step_event *event)
     if (record->step_count < RUNS_EVENTS_MAX) record->steps[record->step_count++] = *event;
 }
 
+static void on_skip(void *context, const run_skip_event *event)
+{
+    run_record *record = context;
+    if (record->skip_count < RUNS_EVENTS_MAX) record->skips[record->skip_count++] = *event;
+}
+
+static void on_rollback(void *context, const run_rollback_event *event)
+{
+    run_record *record = context;
+    record->rollback = *event;
+    record->rollback_count++;
+}
+
 static void on_eval(void *context, const run_eval_event *event)
 {
     run_record *record = context;
@@ -40,7 +53,14 @@ static void on_end(void *context, const run_end_event *event)
 run_observer runs_recorder(run_record *record)
 {
     memset(record, 0, sizeof *record);
-    return (run_observer){record, on_start, on_step, on_eval, on_checkpoint, on_end};
+    return (run_observer){.context = record,
+                          .start = on_start,
+                          .step = on_step,
+                          .skip = on_skip,
+                          .eval = on_eval,
+                          .checkpoint = on_checkpoint,
+                          .rollback = on_rollback,
+                          .end = on_end};
 }
 
 train_config runs_config(uint32_t samples, uint32_t batch)
@@ -55,7 +75,8 @@ train_config runs_config(uint32_t samples, uint32_t batch)
                           .schedule = "constant",
                           .shuffle = true,
                           .step = {.network = {.threads = 1}, .exchange = {.name = "allreduce"}, .factors = true},
-                          .check_every = 1};
+                          .check_every = 1,
+                          .background_saves = true};
 }
 
 const char *runs_fresh_folder(void)

@@ -13,10 +13,14 @@ enum { RUNS_EVENTS_MAX = 64 };
 typedef struct {
     run_step_event steps[RUNS_EVENTS_MAX];
     int step_count;
+    run_skip_event skips[RUNS_EVENTS_MAX];
+    int skip_count;
     run_eval_event evals[RUNS_EVENTS_MAX];
     int eval_count;
     uint64_t saved[RUNS_EVENTS_MAX]; /* steps of checkpoints */
     int saved_count;
+    run_rollback_event rollback; /* the last */
+    int rollback_count;
     int ends;
     int end_status;
     uint64_t start_step;

@@ -39,6 +39,25 @@ typedef struct {
     double update_s; /* norm, clip, weight update */
 } run_step_event;
 
+/* A step that changed no weight, because its loss or gradient was not finite. */
+typedef struct {
+    uint64_t step;
+    uint32_t epoch;
+    double loss; /* one of these two may be finite */
+    double grad_norm;
+    double lr;
+    uint64_t in_row; /* such steps without another between them, this one included */
+    double step_s;
+    double exchange_s;
+} run_skip_event;
+
+/* The run goes on from a checkpoint that it has passed before. */
+typedef struct {
+    uint64_t from_step; /* the last that was done */
+    uint64_t step;      /* of the checkpoint */
+    const char *path;
+} run_rollback_event;
+
 typedef struct {
     uint32_t epoch; /* that of the last step, 1 for the first */
     uint64_t step;
@@ -56,6 +75,8 @@ typedef struct {
     const char *path;
     uint64_t bytes;
     double save_s;
+    double stall_s; /* for which the training stood still: all of save_s, or what it took to copy and then to wait */
+    double since_s; /* it was there so long before this event */
 } run_checkpoint_event;
 
 typedef struct {
@@ -66,6 +87,8 @@ typedef struct {
     double train_s;    /* in steps alone */
     double step_s;     /* means over the steps of this run: of run_step_event's step_s */
     double exchange_s; /* and exchange_s */
+    uint64_t steps;    /* taken by this process; those before a rollback count as well */
+    uint64_t skipped;  /* of these, those that changed nothing */
     uint64_t images;
     double best_accuracy;
     double final_accuracy;
@@ -81,6 +104,8 @@ typedef struct {
     void (*eval)(void *context, const run_eval_event *event);
     void (*checkpoint)(void *context, const run_checkpoint_event *event);
     void (*end)(void *context, const run_end_event *event);
+    void (*skip)(void *context, const run_skip_event *event); /* instead of step */
+    void (*rollback)(void *context, const run_rollback_event *event);
 } run_observer;
 
 #endif

@@ -45,6 +45,10 @@ const char *network_check(network *net, const float *weights);
  * Backward reads them again. */
 float *network_input(network *net);
 
+/* The first layer whose output of the last forward pass is not finite; MODEL_LAYERS if there is none. For networks that train, which
+ * keep the outputs of all layers. */
+int network_first_not_finite(const network *net);
+
 /* Logits[n][10] of the first n images of network_input(), 0 <= n <= batch_capacity. Keeps what backward needs. The result lies in
  * the network's memory and is valid until the next call. */
 const float *network_forward(network *net, const float *weights, int n);

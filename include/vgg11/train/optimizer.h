@@ -26,11 +26,15 @@ typedef struct {
     float scale[MODEL_TENSORS]; /* factor of each tensor's gradient, 1 where it is not clipped */
     double norm;                /* L2 norm over all tensors, before clipping; NaN or Inf if a gradient is */
     double smallest_scale;
+    const tensor_view *not_finite; /* the first, as the backward pass meets them, whose gradient is not finite; NULL: none */
 } clip_result;
 
 /* Computes the factors of clipping from the sums of squares of each tensor's mean gradient: the same bits on all ranks for the same
  * sums. */
 void optimizer_clip(const optimizer_config *config, const double square_sums[MODEL_TENSORS], clip_result *result);
+
+/* Whether norm and factors are finite, so that the gradient may be applied. */
+bool optimizer_clip_is_finite(const clip_result *clip);
 
 typedef struct {
     float *weights;

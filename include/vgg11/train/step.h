@@ -5,7 +5,9 @@
  *       fill network_input(step->net) and step->labels with training_step_images()
  *       training_step_forward_backward()      its gradient, of which each range goes to the exchange as soon as it is final
  *   training_step_allreduce()                 the mean gradient over all ranks
- *   training_step_update()                    norm, clipping, Nesterov's update, new weights for the next forward
+ *   training_step_clip()                      its norm and the factors of clipping
+ *   training_step_update()                    Nesterov's update, new weights for the next forward; or
+ *   training_step_discard()                   nothing of the gradient is used
  */
 #ifndef VGG11_TRAIN_STEP_H
 #define VGG11_TRAIN_STEP_H
@@ -49,6 +51,7 @@ typedef struct {
     factor_batch factors;
     double started_s;
     double computed_s;
+    double clipped_s;
 } training_step;
 
 /* Most images in one micro-batch of a rank, at least 1. */
@@ -59,7 +62,7 @@ int training_step_capacity(const comm *c, const training_step_config *config);
 vgg_status training_step_open(comm *c, const training_step_config *config, training_step *step);
 void training_step_close(training_step *step);
 
-/* Collective. Opens a step without a network, for training_step_allreduce() and training_step_update() alone. */
+/* Collective. Opens a step without a network, for training_step_allreduce() and what follows it alone. */
 vgg_status training_step_open_exchange(comm *c, const training_step_config *config, training_step *step);
 
 /* How many micro-batches this rank has, and the images of one of them within the batch, of which there may be none. */
@@ -76,8 +79,15 @@ loss_result training_step_forward_backward(training_step *step, int index);
 /* Collective. Waits until the gradient is summed over all ranks. */
 void training_step_allreduce(training_step *step);
 
-/* Collective. Updates the weights that this rank owns and publishes them. Weights stay as they were if the norm is not finite. */
-clip_result training_step_update(training_step *step, const optimizer_config *optimizer, double lr);
+/* Collective. The norm of the whole gradient and the factors of clipping, from the same sums on all ranks; weights and velocity are
+ * those of the step before until the next call. */
+clip_result training_step_clip(training_step *step, const optimizer_config *optimizer);
+
+/* Collective. Updates the weights that this rank owns and publishes them. `clip` is to be finite. */
+void training_step_update(training_step *step, const optimizer_config *optimizer, const clip_result *clip, double lr);
+
+/* Collective. Ends a step whose gradient is not to be used: no bit of weights and velocity changes. */
+void training_step_discard(training_step *step);
 
 /* The agreement by which all ranks of `c` choose their networks' algorithms together. */
 conv_agreement training_step_agreement(comm *c);

@@ -38,10 +38,12 @@ typedef struct {
     uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;   /* or SCHEDULE_WARMUP_AUTO */
     bool shuffle;
+    uint64_t skip_bad_steps;       /* steps in a row that may change nothing because a number in them is not finite; 0: none */
     uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
     const char *output;            /* run folder, which exists; NULL: write nothing */
     uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
     uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
+    bool background_saves;         /* save beside the training where memory allows for a copy, all but the last */
     uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
     checkpoint_steps spared;       /* checkpoints in `output` that are never removed */
     const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
@@ -59,7 +61,8 @@ typedef struct {
 } train_config;
 
 /* Collective; the same status on all ranks. VGG_STOPPED after a signal that asks for it, with a checkpoint saved; VGG_DIVERGED if the
- * loss or a norm is not finite or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signals while it runs,
+ * loss or a norm is not finite in more steps in a row than config->skip_bad_steps, and again after the run went back to the newest
+ * checkpoint in config->output, or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signals while it runs,
  * see stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
 vgg_status train_run(comm *c, const train_config *config);
 

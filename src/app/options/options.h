@@ -54,6 +54,7 @@ typedef struct {
     uint64_t schedule_steps;
     uint64_t warmup_steps;
     bool no_shuffle;
+    uint64_t skip_bad_steps;
 
     char *exchange;
     char *wire;
@@ -67,6 +68,7 @@ typedef struct {
     char *output;
     uint64_t checkpoint_every;
     uint64_t checkpoint_steps;
+    bool no_background_saves;
     uint64_t keep;
     char *resume;
     char *progress;

@@ -163,6 +163,11 @@ const option_row option_table[] = {
     {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .automatic = true, .fallback = "auto", IN(STEP, TRAIN | DOCTOR),
      .help = "steps of rising learning rate at the start; auto: 100, but at most a tenth of the schedule"},
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN | DOCTOR), .help = "samples in the files' order"},
+    {COUNT("skip-bad-steps", skip_bad_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
+     .help =
+         "let a step whose loss or gradient is not finite change nothing, up to N in a row; after more go back, once, to the newest "
+         "checkpoint of the run folder, and take the same steps again. For faults that pass, such as a flipped bit: a rate that is "
+         "too high ends the run all the same; 0: end at once"},
 
     {CHOICE("exchange", exchange, walk_exchange), .fallback = "auto", IN(PARALLEL, TRAIN | BENCH), .scope = SCOPE_PART,
      .help = "how ranks add their gradients; exchange_s in metrics.jsonl and summary.json is the part of a step's time that it "
@@ -202,6 +207,10 @@ const option_row option_table[] = {
      .help = "epochs between checkpoints; 0: none"},
     {COUNT("checkpoint-steps", checkpoint_steps, 0, STEPS_MAX), .fallback = "0", IN(OUTPUT, TRAIN),
      .help = "steps between checkpoints as well; 0: none"},
+    {FLAG("no-background-saves", no_background_saves), IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
+     .help =
+         "let training wait while a checkpoint is written; otherwise, where there is memory for a copy, it waits for that alone, but "
+         "for the last one"},
     {COUNT("keep", keep, 0, 1000000), .fallback = "3", IN(OUTPUT, TRAIN),
      .help = "checkpoints that stay, besides the best and those that --resume named; 0: all"},
     {TEXT("resume", resume, "RUN|auto"), .common = true, .bare = "newest", IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
