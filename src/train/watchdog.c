@@ -1,6 +1,7 @@
 #include "vgg11/train/watchdog.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -105,9 +106,19 @@ static void write_line(const char *line)
     if (poll(&error, 1, 1000) > 0) dprintf(STDERR_FILENO, "vgg11_dist: %s\n", line);
 }
 
+/* Without a launcher nobody ends a rank that is stopped, but itself, once it goes on. */
+static void wake_others(void)
+{
+    for (int i = 0; dog.page && i < comm_node_size(dog.c); i++) {
+        int process = dog.page->ranks[i].process;
+        if (process > 0 && process != mine->process) kill(process, SIGCONT);
+    }
+}
+
 /* One of a node speaks, the first; the launcher ends the others with the same status, if they do not. */
 static _Noreturn void end(const char *line)
 {
+    if (dog.launcher != 0 && getppid() != dog.launcher) wake_others();
     if (!dog.page || atomic_exchange(&dog.page->told, 1) == 0) write_line(line);
     _exit(VGG_HUNG);
 }

@@ -222,7 +222,7 @@ class Threads(Records):
             self.assertEqual(found(), share, text)
         self.environment["OMP_NUM_THREADS"] = "3"
         self.assertIn("threads of rank 0: 3, by OMP_NUM_THREADS", self.go_on("info").out)
-        self.assertIn("$OMP_NUM_THREADS", self.go_on("--help").out)
+        self.assertIn("$OMP_NUM_THREADS", self.go_on("info", "--help").out)
 
 
 class Summary(Records):

@@ -100,6 +100,15 @@ static void print_examples(FILE *out)
           out);
 }
 
+/* Up to what only explains it further. */
+static int gist_length(const char *help)
+{
+    size_t length = strcspn(help, ";:(,");
+    const char *sentence = strstr(help, ". ");
+    if (sentence && (size_t)(sentence - help) < length) length = (size_t)(sentence - help);
+    return (int)length;
+}
+
 /* A line each, without the choices. */
 static void print_common_options(FILE *out)
 {
@@ -108,7 +117,7 @@ static void print_common_options(FILE *out)
         if (!row->common) continue;
         char head[LINE_BYTES];
         int at = fprintf(out, "%s", option_head(row, head));
-        fprintf(out, "%*s%.*s\n", at < COLUMN_TEXT ? COLUMN_TEXT - at : 1, "", (int)strcspn(row->help, ";.:("), row->help);
+        fprintf(out, "%*s%.*s\n", at < COLUMN_TEXT ? COLUMN_TEXT - at : 1, "", gist_length(row->help), row->help);
     }
     fputs("\nvgg11_dist COMMAND --help lists all options of a command, --help=all those of all.\n", out);
 }
