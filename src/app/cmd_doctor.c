@@ -5,6 +5,7 @@
 
 #include "app/command.h"
 #include "app/commands.h"
+#include "app/step_config.h"
 #include "app/threads.h"
 #include "vgg11/base/log.h"
 #include "vgg11/doctor/data.h"
@@ -24,12 +25,7 @@ static doctor_setting setting_of(const options *o, int threads)
                             .seed = o->seed,
                             .precision = (vgg_precision)option_choice_index(option_precisions, o->precision),
                             .lr = o->lr,
-                            .optimizer = {.momentum = (float)o->momentum,
-                                          .nesterov = !o->no_nesterov,
-                                          .weight_decay = (float)o->weight_decay,
-                                          .clip_norm = (float)o->clip_norm,
-                                          .mode = (clip_mode)option_choice_index(option_clip_modes, o->clip_mode),
-                                          .threads = threads}};
+                            .optimizer = optimizer_config_of(o, threads)};
 }
 
 static void tell_trial(const char *what, const doctor_trial *trial)

@@ -17,3 +17,13 @@ training_step_config step_config_of(const options *o, int threads, const char *p
         .batch_size = o->batch_size,
     };
 }
+
+optimizer_config optimizer_config_of(const options *o, int threads)
+{
+    return (optimizer_config){.momentum = (float)o->momentum,
+                              .nesterov = !o->no_nesterov,
+                              .weight_decay = (float)o->weight_decay,
+                              .clip_norm = (float)o->clip_norm,
+                              .mode = (clip_mode)option_choice_index(option_clip_modes, o->clip_mode),
+                              .threads = threads};
+}

@@ -25,7 +25,7 @@ static double channel_squares(const network *net, int layer, size_t channel, siz
 network_activity network_layer_activity(const network *net, int layer)
 {
     const layer_row *row = net->layers[layer].row;
-    size_t side = (size_t)row->side / (row->pool ? 2 : 1), pixels = (size_t)net->n * side * side, silent = 0;
+    size_t pixels = (size_t)net->n * output_count(row) / (size_t)row->out, silent = 0;
     double squares = 0;
     for (size_t channel = 0; channel < (size_t)row->out; channel++) {
         double own = channel_squares(net, layer, channel, pixels);

@@ -10,9 +10,6 @@
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
-/* Numbers per image of a layer's output, after its pooling, and of its input. */
-static size_t output_count(const layer_row *row) { return (size_t)row->side * row->side * row->out / (row->pool ? 4 : 1); }
-
 static size_t input_count(const layer_row *row) { return (size_t)row->side * row->side * row->in; }
 
 static conv_problem problem_of(const network_config *config, int layer)

@@ -29,4 +29,7 @@ struct network {
     bool timing;
 };
 
+/* Numbers in one image's output of a layer, after pooling. */
+static inline size_t output_count(const layer_row *row) { return (size_t)row->side * row->side * row->out / (row->pool ? 4 : 1); }
+
 #endif

@@ -1,8 +1,8 @@
 #include "vgg11/train/watchdog.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -106,6 +106,9 @@ static void write_line(const char *line)
     if (poll(&error, 1, 1000) > 0) dprintf(STDERR_FILENO, "vgg11_dist: %s\n", line);
 }
 
+/* Orphans get another parent. */
+static bool launcher_is_gone(void) { return dog.launcher != 0 && getppid() != dog.launcher; }
+
 /* Without a launcher nobody ends a rank that is stopped, but itself, once it goes on. */
 static void wake_others(void)
 {
@@ -118,7 +121,7 @@ static void wake_others(void)
 /* One of a node speaks, the first; the launcher ends the others with the same status, if they do not. */
 static _Noreturn void end(const char *line)
 {
-    if (dog.launcher != 0 && getppid() != dog.launcher) wake_others();
+    if (launcher_is_gone()) wake_others();
     if (!dog.page || atomic_exchange(&dog.page->told, 1) == 0) write_line(line);
     _exit(VGG_HUNG);
 }
@@ -149,10 +152,9 @@ static void check_progress(double quiet_s)
     end(line);
 }
 
-/* Orphans get another parent. */
 static void check_launcher(void)
 {
-    if (dog.launcher == 0 || getppid() == dog.launcher) return;
+    if (!launcher_is_gone()) return;
     char line[LINE_BYTES], place[PLACE_BYTES];
     describe_place(mine, place);
     snprintf(line, sizeof line, "rank %d, in %s: its launcher, process %d, is gone", mine->rank, place, (int)dog.launcher);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "checkpoint/saving.h"
+#include "checkpoint/wrapped_calls.h"
 #include "support/support.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/memory.h"
@@ -42,26 +43,6 @@ static bool strikes(const char *call)
     errno = fault.error;
     return true;
 }
-
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-ssize_t __real_write(int file, const void *data, size_t bytes);
-ssize_t __wrap_write(int file, const void *data, size_t bytes);
-ssize_t __real_pread(int file, void *data, size_t bytes, off_t offset);
-ssize_t __wrap_pread(int file, void *data, size_t bytes, off_t offset);
-int __wrap_fsync(int file);
-int __real_close(int file);
-int __wrap_close(int file);
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-int __real_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to);
-int __real_unlink(const char *path);
-int __wrap_unlink(const char *path);
-int __real_posix_fallocate(int file, off_t offset, off_t bytes);
-int __wrap_posix_fallocate(int file, off_t offset, off_t bytes);
-int __real_statvfs(const char *path, struct statvfs *facts);
-int __wrap_statvfs(const char *path, struct statvfs *facts);
 
 int __wrap_open(const char *path, int flags, ...)
 {

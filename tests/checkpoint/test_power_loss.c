@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "checkpoint/saving.h"
+#include "checkpoint/wrapped_calls.h"
 #include "support/support.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
@@ -81,22 +82,6 @@ static disk_file *opened_as(int descriptor)
         if (files[i].opened == descriptor) return &files[i];
     return NULL;
 }
-
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-ssize_t __real_write(int file, const void *data, size_t bytes);
-ssize_t __wrap_write(int file, const void *data, size_t bytes);
-int __wrap_fsync(int file);
-int __real_close(int file);
-int __wrap_close(int file);
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-int __real_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to);
-int __real_unlink(const char *path);
-int __wrap_unlink(const char *path);
-int __real_posix_fallocate(int file, off_t offset, off_t bytes);
-int __wrap_posix_fallocate(int file, off_t offset, off_t bytes);
 
 static void join(char path[PATH_BYTES], const char *folder, const char *name)
 {
