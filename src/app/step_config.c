@@ -15,6 +15,7 @@ training_step_config step_config_of(const options *o, int threads, const char *p
                      .bucket_mib = (int)o->bucket},
         .factors = !o->no_factors,
         .batch_size = o->batch_size,
+        .label_smoothing = o->label_smoothing,
     };
 }
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "vgg11/base/random.h"
+
 void normalization_restore(normalization *table, double mean, double deviation)
 {
     table->mean = mean;
@@ -67,14 +69,34 @@ void normalization_count(const uint8_t *images, uint32_t count, uint64_t histogr
     }
 }
 
-void batch_fill(const dataset *set, const normalization *table, const uint32_t *order, uint32_t count, float *input,
-                uint8_t *labels)
+/* The image as it is, or, in `changed`, as `augment` changes it. */
+static const uint8_t *image_of(const dataset *set, uint32_t place, const batch_augmentation *augment,
+                               uint8_t changed[DATASET_PIXELS])
+{
+    const uint8_t *image = set->images + (size_t)place * DATASET_PIXELS;
+    if (!augment || !augment->kind->apply) return image;
+    uint32_t random[4];
+    random_block(augment->seed, RANDOM_STREAM_AUGMENT + augment->epoch, place, random);
+    augment->kind->apply(random, image, changed);
+    return changed;
+}
+
+void batch_fill_augmented(const dataset *set, const normalization *table, const batch_augmentation *augment, const uint32_t *order,
+                          uint32_t count, float *input, uint8_t *labels)
 {
 #pragma omp parallel for schedule(static)
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *image = set->images + (size_t)order[i] * DATASET_PIXELS;
+        uint8_t changed[DATASET_PIXELS];
+        uint32_t place = dataset_place(set, order[i]);
+        const uint8_t *image = image_of(set, place, augment, changed);
         float *row = input + (size_t)i * DATASET_PIXELS;
         for (int p = 0; p < DATASET_PIXELS; p++) row[p] = table->value[image[p]];
-        labels[i] = set->labels[order[i]];
+        labels[i] = set->labels[place];
     }
+}
+
+void batch_fill(const dataset *set, const normalization *table, const uint32_t *order, uint32_t count, float *input,
+                uint8_t *labels)
+{
+    batch_fill_augmented(set, table, NULL, order, count, input, labels);
 }

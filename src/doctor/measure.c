@@ -60,7 +60,7 @@ static double sum_squares(const float *values, size_t count)
 static double compute_gradient(patient *p, const float **logits)
 {
     *logits = network_forward(p->net, p->weights, p->images);
-    loss_result loss = loss_softmax_cross_entropy(*logits, p->labels, p->images, 1.0f / (float)p->images, p->dlogits);
+    loss_result loss = loss_softmax_cross_entropy(*logits, p->labels, p->images, 0, 1.0f / (float)p->images, p->dlogits);
     network_backward(p->net, p->weights, p->dlogits, p->gradient, NULL, NULL);
     for (int t = 0; t < MODEL_TENSORS; t++)
         p->squares[t] = sum_squares(p->gradient + model_tensors()[t].offset, model_tensors()[t].count);

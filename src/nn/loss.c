@@ -24,18 +24,29 @@ static int first_largest(const float *logits)
     return largest;
 }
 
-loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, float scale, float *dlogits)
+/* What a smoothed target weighs the logits with: (1 - smoothing) of the label's, and the rest of all alike. */
+static double target_logit(const float *logits, uint8_t label, double smoothing)
+{
+    double sum = 0;
+    if (smoothing == 0) return logits[label]; /* also where another logit is not finite */
+    for (int k = 0; k < MODEL_CLASSES; k++) sum += logits[k];
+    return (1 - smoothing) * logits[label] + smoothing * sum / MODEL_CLASSES;
+}
+
+loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
+                                       float *dlogits)
 {
     loss_result result = {0, 0};
     for (int i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * MODEL_CLASSES;
         double probability[MODEL_CLASSES];
         double log_sum = softmax(row, probability);
-        result.loss_sum += log_sum - row[labels[i]];
+        result.loss_sum += log_sum - target_logit(row, labels[i], smoothing);
         result.correct += first_largest(row) == labels[i];
         if (!dlogits) continue;
-        probability[labels[i]] -= 1;
-        for (int k = 0; k < MODEL_CLASSES; k++) dlogits[(size_t)i * MODEL_CLASSES + k] = (float)(scale * probability[k]);
+        probability[labels[i]] -= 1 - smoothing;
+        for (int k = 0; k < MODEL_CLASSES; k++)
+            dlogits[(size_t)i * MODEL_CLASSES + k] = (float)(scale * (probability[k] - smoothing / MODEL_CLASSES));
     }
     return result;
 }

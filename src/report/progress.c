@@ -175,8 +175,8 @@ static void on_start(void *context, const run_start_event *event)
     if (!p->talks) return;
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";
     if (event->step) snprintf(from, sizeof from, ", going on after step %llu", (unsigned long long)event->step);
-    vgg_log(VGG_LOG_INFO, "%s training and %s test images, %u %s of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
-            text_count(event->train_samples, train), text_count(event->test_samples, test), event->epochs,
+    vgg_log(VGG_LOG_INFO, "%s training and %s %s images, %u %s of %llu steps of %u images, %d %s x %d %s, exchange %s%s",
+            text_count(event->train_samples, train), text_count(event->test_samples, test), event->evaluated_on, event->epochs,
             event->epochs == 1 ? "epoch" : "epochs", (unsigned long long)event->steps_per_epoch, event->batch_size, event->ranks,
             event->ranks == 1 ? "rank" : "ranks", event->threads, event->threads == 1 ? "thread" : "threads",
             event->exchange ? event->exchange : "none", from);
@@ -201,12 +201,13 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     progress *p = context;
     if (!p->talks) return;
-    char elapsed[TEXT_NUMBER_BYTES], train[LINE_BYTES] = "";
+    char elapsed[TEXT_NUMBER_BYTES], train[LINE_BYTES] = "", step[64] = "";
     if (isfinite(event->train_loss))
         snprintf(train, sizeof train, "loss %.4f  accuracy %.2f %%  ", event->train_loss, 100 * event->train_accuracy);
-    vgg_log(VGG_LOG_INFO, "epoch %u/%u  %stest loss %.4f  test accuracy %.2f %%%s  after %s", event->epoch, p->start.epochs, train,
-            event->test_loss, 100 * event->test_accuracy, event->best ? " (best)" : "",
-            text_duration(clock_now_s() - p->start_s, elapsed));
+    if (event->step % p->start.steps_per_epoch != 0) snprintf(step, sizeof step, "step %llu  ", (unsigned long long)event->step);
+    vgg_log(VGG_LOG_INFO, "epoch %u/%u  %s%s%s loss %.4f  %s accuracy %.2f %%%s  after %s", event->epoch, p->start.epochs, step,
+            train, p->start.evaluated_on, event->test_loss, p->start.evaluated_on, 100 * event->test_accuracy,
+            event->best ? " (best)" : "", text_duration(clock_now_s() - p->start_s, elapsed));
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
@@ -232,11 +233,12 @@ static void on_end(void *context, const run_end_event *event)
     if (!p->talks || event->status != VGG_OK) return;
     char images[TEXT_NUMBER_BYTES], wall[TEXT_NUMBER_BYTES], memory[TEXT_NUMBER_BYTES], exchange[LINE_BYTES];
     vgg_log(VGG_LOG_INFO,
-            "done: test accuracy %.2f %% (best %.2f %%), test loss %.4f; %s images in %s, %.0f images/s while training%s; "
+            "done: %s accuracy %.2f %% (best %.2f %%), %s loss %.4f; %s images in %s, %.0f images/s while training%s; "
             "at most %s of memory a rank",
-            100 * event->final_accuracy, 100 * event->best_accuracy, event->final_loss, text_count(event->images, images),
-            text_duration(event->wall_s, wall), event->train_s > 0 ? (double)event->images / event->train_s : 0,
-            describe_exchange(p, event, exchange), text_bytes(event->memory_peak_bytes, memory));
+            p->start.evaluated_on, 100 * event->final_accuracy, 100 * event->best_accuracy, p->start.evaluated_on,
+            event->final_loss, text_count(event->images, images), text_duration(event->wall_s, wall),
+            event->train_s > 0 ? (double)event->images / event->train_s : 0, describe_exchange(p, event, exchange),
+            text_bytes(event->memory_peak_bytes, memory));
 }
 
 run_observer progress_observer(progress *p)

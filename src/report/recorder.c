@@ -69,13 +69,14 @@ static void on_start(void *context, const run_start_event *event)
     r->start.algorithms = NULL; /* the trainer's; only now */
     totals_add_start(&r->totals);
     metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
+                        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
                                   "step", (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs",
                                   (json_int_t)event->epochs, "steps_total", (json_int_t)event->steps_total, "steps_per_epoch",
                                   (json_int_t)event->steps_per_epoch, "train_samples", (json_int_t)event->train_samples,
-                                  "test_samples", (json_int_t)event->test_samples, "batch_size", (json_int_t)event->batch_size,
-                                  "ranks", event->ranks, "threads", event->threads, "exchange", r->exchange, "algorithms",
-                                  event->algorithms ? event->algorithms : "", "startup_s", metrics_real(event->startup_s)));
+                                  "test_samples", (json_int_t)event->test_samples, "evaluated_on", event->evaluated_on,
+                                  "batch_size", (json_int_t)event->batch_size, "ranks", event->ranks, "threads", event->threads,
+                                  "exchange", r->exchange, "algorithms", event->algorithms ? event->algorithms : "", "startup_s",
+                                  metrics_real(event->startup_s)));
 }
 
 static void on_step(void *context, const run_step_event *event)
@@ -95,12 +96,13 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
     totals_add_eval(&r->totals, event);
-    metrics_file_append(
-        &r->metrics, json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "event", "eval", "epoch",
-                               (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
-                               metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy), "test_loss",
-                               metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy), "samples",
-                               (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "best", event->best));
+    metrics_file_append(&r->metrics,
+                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b}", "event", "eval", "epoch",
+                                  (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
+                                  metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy),
+                                  "test_loss", metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
+                                  "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "train_s",
+                                  metrics_real(event->train_s), "best", event->best));
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)

@@ -13,11 +13,11 @@ enum { PATH_BYTES = 4200, REAL_DIGITS = 9 };
 
 static json_t *run_object(const run_start_event *start)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:o}", "epochs", (json_int_t)start->epochs, "steps_total",
+    return json_pack("{s:I, s:I, s:I, s:I, s:s, s:I, s:i, s:i, s:s, s:o}", "epochs", (json_int_t)start->epochs, "steps_total",
                      (json_int_t)start->steps_total, "train_samples", (json_int_t)start->train_samples, "test_samples",
-                     (json_int_t)start->test_samples, "batch_size", (json_int_t)start->batch_size, "ranks", start->ranks, "threads",
-                     start->threads, "exchange", start->exchange ? start->exchange : "", "startup_s",
-                     metrics_real(start->startup_s));
+                     (json_int_t)start->test_samples, "evaluated_on", start->evaluated_on, "batch_size",
+                     (json_int_t)start->batch_size, "ranks", start->ranks, "threads", start->threads, "exchange",
+                     start->exchange ? start->exchange : "", "startup_s", metrics_real(start->startup_s));
 }
 
 /* NULL without memory. */

@@ -46,7 +46,7 @@ static double evaluate_batch(network *net, const float *weights, const dataset *
     batch_fill(set, table, b->order, (uint32_t)n, network_input(net), b->labels);
     const float *logits = network_forward(net, weights, n);
     for (int i = 0; i < n; i++) confusion[b->labels[i]][predicted(logits + i * DATASET_CLASSES)]++;
-    return loss_softmax_cross_entropy(logits, b->labels, n, 0, NULL).loss_sum;
+    return loss_softmax_cross_entropy(logits, b->labels, n, 0, 0, NULL).loss_sum;
 }
 
 static void summarise(evaluation *result, double loss_sum)

@@ -6,6 +6,8 @@
 
 static double cosine_factor(double progress) { return 0.5 * (1 + cos(3.14159265358979323846 * progress)); }
 
+static double linear_factor(double progress) { return 1 - progress; }
+
 static double constant_factor(double progress)
 {
     (void)progress;
@@ -14,6 +16,7 @@ static double constant_factor(double progress)
 
 const schedule_shape schedule_shapes[] = {
     {"cosine", "the number of epochs is known: the rate falls to zero at the end", cosine_factor},
+    {"linear", "a short run of known length: the rate falls evenly to zero", linear_factor},
     {"constant", "the rate is to stay as it is after warm-up", constant_factor},
     {NULL, NULL, NULL},
 };

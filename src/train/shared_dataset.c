@@ -54,7 +54,7 @@ static vgg_status share(comm *c, const dataset_source *source, const char *resiz
     void *memory = NULL;
     VGG_TRY(open_memory(c, image_bytes + source->count, out, &memory));
     uint8_t *images = memory, *labels = images + image_bytes;
-    out->set = (dataset){images, labels, source->count};
+    out->set = (dataset){.images = images, .labels = labels, .count = source->count};
     vgg_range part = own_part(c, out, source->count);
     VGG_TRY(agree(c, decode_part(source, resize, resize_bug, part, images, labels, out)));
     if (!out->memory) return VGG_OK;

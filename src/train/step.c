@@ -73,7 +73,10 @@ vgg_status training_step_open_exchange(comm *c, const training_step_config *conf
 {
     vgg_range segments[MODEL_TENSORS];
     bool excluded[MODEL_TENSORS];
-    *step = (training_step){.c = c, .threads = config->network.threads, .capacity = training_step_capacity(c, config)};
+    *step = (training_step){.c = c,
+                            .threads = config->network.threads,
+                            .capacity = training_step_capacity(c, config),
+                            .label_smoothing = config->label_smoothing};
     VGG_TRY(open_factors(step, config));
     describe_tensors(step->f, segments, excluded);
     exchange_config wanted = config->exchange;
@@ -175,7 +178,8 @@ loss_result training_step_forward_backward(training_step *step, int index)
     double start = clock_now_s(), exposed_s = exchange_exposed_s(ex);
     const float *logits = network_forward(step->net, exchange_weights(ex), n);
     double forward = clock_now_s();
-    loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, (float)(1.0 / (double)step->images), step->dlogits);
+    loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, step->label_smoothing,
+                                                  (float)(1.0 / (double)step->images), step->dlogits);
     network_backward(step->net, exchange_weights(ex), step->dlogits, exchange_micro_batch_gradient(ex, index), &step->factors,
                      &hooks);
     step->times.forward_s += forward - start;

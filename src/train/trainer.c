@@ -17,7 +17,9 @@ static void fill_micro_batch(trainer *t, vgg_range batch, int index)
 {
     vgg_range images = training_step_images(&t->step, index);
     const uint32_t *order = t->order + batch.first + images.first;
-    batch_fill(&t->train.set, &t->pixels, order, (uint32_t)images.count, network_input(t->step.net), t->step.labels);
+    t->augment.epoch = t->position.epoch;
+    batch_fill_augmented(&t->train_set, &t->pixels, &t->augment, order, (uint32_t)images.count, network_input(t->step.net),
+                         t->step.labels);
 }
 
 static void add_loss(step_report *report, loss_result loss)
@@ -138,7 +140,7 @@ static vgg_status use_step(trainer *t, const step_report *report)
  * by the same reports. */
 static vgg_status train_step(trainer *t)
 {
-    vgg_range batch = sampler_batch(t->train.set.count, t->config->batch_size, t->position.epoch_step);
+    vgg_range batch = sampler_batch(t->train_set.count, t->config->batch_size, t->position.epoch_step);
     step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->warmup_steps, t->schedule_steps, t->position.step)};
 
     watchdog_step(t->position.step + 1);
@@ -166,12 +168,12 @@ static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
     evaluation result;
-    VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->test.set, &t->pixels, (uint32_t)t->step.capacity,
-                         &result));
+    VGG_TRY(evaluate_run(t->c, t->step.net, exchange_weights(t->step.ex), &t->evaluation_set, &t->pixels,
+                         (uint32_t)t->step.capacity, &result));
     t->last_eval = result;
     t->position.evaluated_step = t->position.step;
     if (!isfinite(t->last_eval.loss))
-        return vgg_fail(VGG_DIVERGED, "training diverged: test loss is %g at step %llu", t->last_eval.loss,
+        return vgg_fail(VGG_DIVERGED, "training diverged: loss is %g in the evaluation at step %llu", t->last_eval.loss,
                         (unsigned long long)t->position.step);
     t->best_before = t->position.best_accuracy;
     *best = t->last_eval.accuracy > t->position.best_accuracy;
@@ -185,6 +187,7 @@ static vgg_status evaluate(trainer *t, bool *best)
                             .test_accuracy = t->last_eval.accuracy,
                             .samples = (uint32_t)t->last_eval.samples,
                             .eval_s = clock_now_s() - start,
+                            .train_s = t->train_s,
                             .best = *best};
     TRAINER_TELL(t, eval, &event);
     return VGG_OK;
@@ -208,12 +211,28 @@ static void begin_next_epoch(trainer *t)
     t->position.epoch_step = 0;
 }
 
+/* All ranks have counted the same correct images, so they end at the same step; and so does a run that goes on from there. */
+static bool has_reached_target(const trainer *t)
+{
+    double target = t->config->target_accuracy;
+    return target > 0 && t->position.best_accuracy >= target;
+}
+
+static bool is_over(const trainer *t) { return t->position.step >= t->steps_total || has_reached_target(t); }
+
+static bool evaluation_is_due(const trainer *t)
+{
+    const run_position *at = &t->position;
+    uint64_t every = t->config->eval_every;
+    return at->epoch_step == t->steps_per_epoch || at->step == t->steps_total || (every > 0 && at->step % every == 0);
+}
+
 /* Whether a checkpoint is due after the step just done. A run that writes any also writes one after its last step. */
 static bool save_is_due(const trainer *t, bool epoch_ended)
 {
     const train_config *config = t->config;
     bool by_epoch = config->checkpoint_every > 0, by_step = config->checkpoint_steps > 0;
-    if (t->position.step == t->steps_total) return by_epoch || by_step;
+    if (is_over(t)) return by_epoch || by_step;
     return (by_epoch && epoch_ended && t->position.epoch % config->checkpoint_every == 0) ||
            (by_step && t->position.step % config->checkpoint_steps == 0);
 }
@@ -227,15 +246,24 @@ static vgg_status say_stopped(const trainer *t)
                     t->config->output);
 }
 
-/* Evaluates where an epoch or the run ends, saves what is due, and ends the run if it was told to stop: then all is saved,
+static void tell_target(const trainer *t)
+{
+    if (comm_rank(t->c) != 0 || !has_reached_target(t)) return;
+    vgg_log(VGG_LOG_INFO, "reached --target-accuracy %g with %.2f %% after %llu steps, %.1f s of training in this process",
+            t->config->target_accuracy, 100 * t->position.best_accuracy, (unsigned long long)t->position.step, t->train_s);
+}
+
+/* Evaluates where that is due, saves what is due, and ends the run if it was told to stop: then all is saved,
  * since a stopped run goes on from there. An epoch is over when it is evaluated. */
 static vgg_status finish_step(trainer *t)
 {
-    bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, last = t->position.step == t->steps_total, best = false;
-    bool evaluates = epoch_ended || last; /* and compares with the best so far: by then it is known whether that is saved */
+    bool epoch_ended = t->position.epoch_step == t->steps_per_epoch, best = false;
+    bool evaluates = evaluation_is_due(t); /* and compares with the best so far: by then it is known whether that is saved */
     if (evaluates || t->save_ended) VGG_TRY(trainer_settle_save(t));
     if (evaluates) VGG_TRY(evaluate_unless_stopped(t, &best));
     if (epoch_ended && !t->stop) begin_next_epoch(t);
+    bool last = is_over(t);
+    if (last && !t->stop) tell_target(t);
     VGG_TRY(trainer_save(t, t->stop || save_is_due(t, epoch_ended), best && t->config->checkpoint_every > 0, t->stop || last));
     return t->stop ? say_stopped(t) : VGG_OK;
 }
@@ -243,8 +271,8 @@ static vgg_status finish_step(trainer *t)
 static vgg_status train_epoch(trainer *t)
 {
     uint32_t epoch = t->position.epoch;
-    sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train.set.count);
-    while (t->position.epoch == epoch && t->position.step < t->steps_total) {
+    sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train_set.count);
+    while (t->position.epoch == epoch && !is_over(t)) {
         VGG_TRY(train_step(t));
         VGG_TRY(finish_step(t));
     }
@@ -260,8 +288,9 @@ static vgg_status begin(trainer *t)
                              .epochs = t->config->epochs,
                              .steps_total = t->steps_total,
                              .steps_per_epoch = t->steps_per_epoch,
-                             .train_samples = t->train.set.count,
-                             .test_samples = t->test.set.count,
+                             .train_samples = t->train_set.count,
+                             .test_samples = t->evaluation_set.count,
+                             .evaluated_on = t->places ? "validation" : "test",
                              .batch_size = t->config->batch_size,
                              .ranks = comm_size(t->c),
                              .threads = t->step.threads,
@@ -304,7 +333,7 @@ static vgg_status tell_end(trainer *t, vgg_status status)
 static bool is_unevaluated(const trainer *t)
 {
     const run_position *at = &t->position;
-    return at->epoch_step == t->steps_per_epoch || (at->step > 0 && at->step == t->steps_total && at->evaluated_step != at->step);
+    return at->epoch_step == t->steps_per_epoch || (at->step > 0 && at->evaluated_step != at->step && evaluation_is_due(t));
 }
 
 /* Nothing is under way when the run ends or goes back; what ends it is what is said of it. */
@@ -321,7 +350,7 @@ static vgg_status end_saves(trainer *t, vgg_status status)
 static vgg_status train_on(trainer *t)
 {
     vgg_status status = is_unevaluated(t) ? finish_step(t) : VGG_OK;
-    while (status == VGG_OK && t->position.step < t->steps_total) status = train_epoch(t);
+    while (status == VGG_OK && !is_over(t)) status = train_epoch(t);
     return end_saves(t, trainer_advise(t, status));
 }
 
@@ -337,8 +366,11 @@ static vgg_status train_epochs(trainer *t)
 static bool is_complete(const trainer *t)
 {
     const train_config *config = t->config;
-    if (t->position.step < t->steps_total || is_unevaluated(t)) return false;
-    if (t->position.epoch >= config->epochs)
+    if (!is_over(t) || is_unevaluated(t)) return false;
+    if (has_reached_target(t))
+        vgg_log(VGG_LOG_INFO, "nothing to do: the run of %s has reached --target-accuracy %g", t->resumed_from.path,
+                config->target_accuracy);
+    else if (t->position.epoch >= config->epochs)
         vgg_log(VGG_LOG_INFO, "nothing to do: %s has all %u epochs of the run; a larger --epochs would go on", t->resumed_from.path,
                 config->epochs);
     else

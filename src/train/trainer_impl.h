@@ -42,10 +42,14 @@ typedef struct {
     const schedule_shape *schedule;
     shared_dataset train;
     shared_dataset test;
+    uint32_t *places;       /* of the training images that are trained on and, after them, of those held out; NULL: none is */
+    dataset train_set;      /* what is trained on */
+    dataset evaluation_set; /* what is evaluated on */
+    batch_augmentation augment;
     normalization pixels;
     training_step_config step_config;
     training_step step;
-    uint32_t *order;      /* [train.set.count] of the current epoch */
+    uint32_t *order;      /* [train_set.count] of the current epoch */
     step_report *reports; /* [ranks] */
     uint32_t steps_per_epoch;
     uint64_t steps_total; /* in the whole run */

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "train/trainer_impl.h"
@@ -12,6 +13,40 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/data/sampler.h"
 
+/* Pixels are normalised by what is trained on: images that are held out must tell nothing of themselves. */
+static void normalize(trainer *t)
+{
+    uint64_t histogram[256], held_out[256] = {0};
+    const dataset *set = &t->evaluation_set;
+    for (uint32_t i = 0; t->places && i < set->count; i++)
+        normalization_count(set->images + (size_t)dataset_place(set, i) * DATASET_PIXELS, 1, held_out);
+    for (int b = 0; b < 256; b++) histogram[b] = t->train.histogram[b] - held_out[b];
+    normalization_find(t->config->data.normalize)->fill(&t->pixels, histogram);
+}
+
+/* What is trained and what is evaluated on: the two sets, or two parts of the first. */
+static vgg_status split_data(trainer *t)
+{
+    uint32_t held_out = t->config->data.validation, count = t->train.set.count;
+    t->train_set = t->train.set;
+    t->evaluation_set = t->test.set;
+    if (held_out >= count)
+        return vgg_fail(VGG_BAD_OPTION, "--validation %u: there are %u training images, and some must be left to train on",
+                        held_out, count);
+    if (held_out > 0) {
+        t->places = malloc(count * sizeof *t->places);
+        if (!t->places) return vgg_fail(VGG_UNAVAILABLE, "no memory for the order of %u images", count);
+        sampler_split(t->places, count);
+        t->evaluation_set = t->train_set;
+        t->train_set.count -= held_out;
+        t->train_set.places = t->places;
+        t->evaluation_set.count = held_out;
+        t->evaluation_set.places = t->places + t->train_set.count;
+    }
+    normalize(t);
+    return VGG_OK;
+}
+
 static vgg_status open_data(trainer *t)
 {
     const data_config *data = &t->config->data;
@@ -19,15 +54,16 @@ static vgg_status open_data(trainer *t)
         shared_dataset_open(t->c, data->directory, DATASET_TRAIN, data->train_samples, data->resize, data->resize_bug, &t->train));
     VGG_TRY(shared_dataset_open(t->c, data->directory, DATASET_TEST, data->test_samples, data->resize, data->resize_bug, &t->test));
     shared_dataset_tell_copy(*t->train.refused ? &t->train : &t->test);
-    normalization_find(data->normalize)->fill(&t->pixels, t->train.histogram);
+    VGG_TRY(comm_agree(t->c, split_data(t)));
     if (t->config->look && comm_rank(t->c) == 0) t->config->look(&t->train, &t->test, &t->pixels);
+    t->augment = (batch_augmentation){.kind = augmentation_find(data->augment ? data->augment : "none"), .seed = t->config->seed};
     return VGG_OK;
 }
 
 static void count_steps(trainer *t)
 {
     const train_config *config = t->config;
-    t->steps_per_epoch = sampler_steps(t->train.set.count, config->batch_size);
+    t->steps_per_epoch = sampler_steps(t->train_set.count, config->batch_size);
     t->steps_total = (uint64_t)t->steps_per_epoch * config->epochs;
     t->schedule_steps = config->schedule_steps > 0 ? config->schedule_steps : t->steps_total;
     if (config->max_steps > 0 && config->max_steps < t->steps_total) t->steps_total = config->max_steps;
@@ -42,7 +78,7 @@ static void count_steps(trainer *t)
 static void configure_step(trainer *t)
 {
     t->step_config = t->config->step;
-    t->step_config.batch_size = t->config->batch_size < t->train.set.count ? t->config->batch_size : t->train.set.count;
+    t->step_config.batch_size = t->config->batch_size < t->train_set.count ? t->config->batch_size : t->train_set.count;
     t->step_config.recorded_exchange = trainer_recorded_exchange(t);
     t->step_config.network.plan = trainer_recorded_algorithms(t);
 }
@@ -103,10 +139,10 @@ static vgg_status open_step(trainer *t)
 
 static vgg_status open_buffers(trainer *t)
 {
-    t->order = malloc(t->train.set.count * sizeof *t->order);
+    t->order = malloc(t->train_set.count * sizeof *t->order);
     t->reports = malloc((size_t)comm_size(t->c) * sizeof *t->reports);
     if (t->order && t->reports) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "no memory for the order of %u images", t->train.set.count);
+    return vgg_fail(VGG_UNAVAILABLE, "no memory for the order of %u images", t->train_set.count);
 }
 
 /* What a resumed run must have in common with the run before: else positions and sums in the checkpoint would mean something
@@ -116,8 +152,11 @@ static void write_data_fingerprint(trainer *t)
     const train_config *config = t->config;
     snprintf(t->data_fingerprint, sizeof t->data_fingerprint,
              "seed=%" PRIu64 " batch-size=%" PRIu32 " train-samples=%" PRIu32 " resize=%s normalize=%s resize-bug=%d shuffle=%d",
-             config->seed, config->batch_size, t->train.set.count, config->data.resize, config->data.normalize,
+             config->seed, config->batch_size, t->train_set.count, config->data.resize, config->data.normalize,
              config->data.resize_bug, config->shuffle);
+    size_t used = strlen(t->data_fingerprint);
+    if (config->data.validation > 0)
+        snprintf(t->data_fingerprint + used, sizeof t->data_fingerprint - used, " validation=%" PRIu32, config->data.validation);
     snprintf(t->data_digest, sizeof t->data_digest, "%016" PRIx64, t->train.digest);
 }
 
@@ -143,6 +182,7 @@ vgg_status trainer_open(trainer *t)
 void trainer_close(trainer *t)
 {
     saver_close(&t->saver);
+    free(t->places);
     free(t->order);
     free(t->reports);
     training_step_close(&t->step);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/support.h"
+#include "vgg11/base/random.h"
 
 enum { IMAGES = 50 };
 
@@ -111,7 +112,7 @@ START_TEST(a_batch_gathers_its_samples_in_order)
     normalization table;
     normalization_count(images, IMAGES, histogram);
     normalization_find("standard")->fill(&table, histogram);
-    const dataset set = {images, labels, IMAGES};
+    const dataset set = {.images = images, .labels = labels, .count = IMAGES};
     uint32_t order[COUNT];
     for (uint32_t i = 0; i < COUNT; i++) order[i] = (i * 17 + 49) % IMAGES;
     float *input = malloc((COUNT + 1) * DATASET_PIXELS * sizeof *input);
@@ -135,6 +136,35 @@ START_TEST(a_batch_gathers_its_samples_in_order)
 }
 END_TEST
 
+/* By the sample's place in its file and the epoch, wherever in a batch it stands and however many threads there are. */
+START_TEST(an_augmented_image_depends_on_place_seed_and_epoch_alone)
+{
+    enum { COUNT = 20 };
+    uint64_t histogram[256] = {0};
+    normalization table;
+    normalization_find("none")->fill(&table, histogram);
+    uint32_t places[IMAGES / 2], order[COUNT];
+    for (uint32_t i = 0; i < IMAGES / 2; i++) places[i] = IMAGES - 1 - i;
+    const dataset part = {.images = images, .labels = labels, .count = IMAGES / 2, .places = places};
+    const batch_augmentation augment = {augmentation_find("affine"), 5, 3};
+    for (uint32_t i = 0; i < COUNT; i++) order[i] = (i * 7 + 2) % part.count;
+    float *input = malloc(COUNT * DATASET_PIXELS * sizeof *input);
+    uint8_t got[COUNT], expected[DATASET_PIXELS];
+    for (int threads = 1; threads <= 3; threads++) {
+        omp_set_num_threads(threads);
+        batch_fill_augmented(&part, &table, &augment, order, COUNT, input, got);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            uint32_t place = places[order[i]], random[4];
+            random_block(5, RANDOM_STREAM_AUGMENT + 3, place, random);
+            augment.kind->apply(random, images + place * DATASET_PIXELS, expected);
+            ck_assert_uint_eq(got[i], labels[place]);
+            for (int p = 0; p < DATASET_PIXELS; p++) ck_assert_float_eq(input[i * DATASET_PIXELS + (uint32_t)p], expected[p]);
+        }
+    }
+    free(input);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("batch");
@@ -146,6 +176,7 @@ int main(void)
     tcase_add_test(tests, pixels_that_are_all_alike_give_finite_values);
     tcase_add_test(tests, unit_and_none_are_what_they_say);
     tcase_add_test(tests, a_batch_gathers_its_samples_in_order);
+    tcase_add_test(tests, an_augmented_image_depends_on_place_seed_and_epoch_alone);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

@@ -62,6 +62,20 @@ START_TEST(an_order_belongs_to_its_seed_and_epoch)
 }
 END_TEST
 
+START_TEST(a_split_is_a_permutation_of_its_own)
+{
+    uint32_t places[500], again[500], order[500];
+    bool seen[500] = {false};
+    sampler_split(places, 500);
+    sampler_split(again, 500);
+    ck_assert_mem_eq(places, again, sizeof places);
+    for (uint32_t i = 0; i < 500; i++) seen[places[i]] = true;
+    for (uint32_t i = 0; i < 500; i++) ck_assert(seen[i]);
+    sampler_order(0, 0, true, order, 500);
+    ck_assert_mem_ne(places, order, sizeof places);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sampler");
@@ -69,6 +83,7 @@ int main(void)
     tcase_add_loop_test(tests, batches_cover_the_epoch_once_and_only_the_last_is_short, 0, CASES);
     tcase_add_test(tests, ranks_use_each_sample_once_whatever_their_number);
     tcase_add_test(tests, an_order_belongs_to_its_seed_and_epoch);
+    tcase_add_test(tests, a_split_is_a_permutation_of_its_own);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

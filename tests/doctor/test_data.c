@@ -21,7 +21,7 @@ static digits read_digits(dataset_split split, uint32_t count)
     digits d = {.images = malloc((size_t)count * DATASET_PIXELS), .labels = malloc(count)};
     ck_assert(dataset_open(VGG_TEST_DATA, split, count, &source) == VGG_OK);
     ck_assert(dataset_decode(&source, resize_find("bilinear"), false, (vgg_range){0, count}, d.images, d.labels) == VGG_OK);
-    d.set = (dataset){d.images, d.labels, count};
+    d.set = (dataset){.images = d.images, .labels = d.labels, .count = count};
     return d;
 }
 

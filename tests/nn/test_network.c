@@ -33,7 +33,7 @@ static double loss_at(network *net, const float *weights, float *dlogits)
 {
     network_prepare(net, weights);
     const float *logits = forward_images(net, weights, input, BATCH);
-    return loss_softmax_cross_entropy(logits, labels, BATCH, 1.0f / BATCH, dlogits).loss_sum / BATCH;
+    return loss_softmax_cross_entropy(logits, labels, BATCH, 0, 1.0f / BATCH, dlogits).loss_sum / BATCH;
 }
 
 static void gradient_at(network *net, const float *weights, float *gradient)

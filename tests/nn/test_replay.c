@@ -57,7 +57,7 @@ static double compute(network *net, const replay *r, const float *weights, float
     float dlogits[REPLAY_BATCH * MODEL_CLASSES];
     network_prepare(net, weights);
     const float *logits = forward_images(net, weights, r->input, REPLAY_BATCH);
-    loss_result result = loss_softmax_cross_entropy(logits, r->labels, REPLAY_BATCH, 1.0f / REPLAY_BATCH, dlogits);
+    loss_result result = loss_softmax_cross_entropy(logits, r->labels, REPLAY_BATCH, 0, 1.0f / REPLAY_BATCH, dlogits);
     network_backward(net, weights, dlogits, gradient, NULL, NULL);
     return result.loss_sum / REPLAY_BATCH;
 }

@@ -63,6 +63,7 @@ static void run_steps(run_observer on, uint64_t steps)
                              .steps_per_epoch = 1000,
                              .train_samples = 60000,
                              .test_samples = 10000,
+                             .evaluated_on = "test",
                              .batch_size = 16,
                              .ranks = 2,
                              .threads = 1,

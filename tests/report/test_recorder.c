@@ -33,6 +33,7 @@ static run_start_event start_event(uint64_t step)
                              .steps_per_epoch = 4,
                              .train_samples = 64,
                              .test_samples = 10,
+                             .evaluated_on = "test",
                              .batch_size = 16,
                              .ranks = 2,
                              .threads = 3,

@@ -65,7 +65,11 @@ run_observer runs_recorder(run_record *record)
 
 train_config runs_config(uint32_t samples, uint32_t batch)
 {
-    return (train_config){.data = {VGG_TEST_DATA, samples, 10, "bilinear", "standard", false},
+    return (train_config){.data = {.directory = VGG_TEST_DATA,
+                                   .train_samples = samples,
+                                   .test_samples = 10,
+                                   .resize = "bilinear",
+                                   .normalize = "standard"},
                           .init = "he",
                           .seed = 7,
                           .epochs = 100,

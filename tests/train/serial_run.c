@@ -20,6 +20,7 @@ typedef struct {
     normalization pixels;
     network *net;
     float *input;
+    uint32_t *places;
     uint8_t *batch_labels;
     float *dlogits;
     float *gradient;
@@ -41,8 +42,11 @@ static void read_data(serial *s, const data_config *data)
     s->labels = memory(source.count);
     vgg_range all = {0, source.count};
     runs_require(dataset_decode(&source, resize_find(data->resize), false, all, s->images, s->labels) == VGG_OK, vgg_message());
-    s->set = (dataset){s->images, s->labels, source.count};
-    normalization_count(s->images, source.count, histogram);
+    s->places = memory(source.count * sizeof *s->places);
+    for (uint32_t i = 0; i < source.count; i++) s->places[i] = i;
+    if (data->validation > 0) sampler_split(s->places, source.count);
+    s->set = (dataset){s->images, s->labels, source.count - data->validation, s->places};
+    for (uint32_t i = 0; i < s->set.count; i++) normalization_count(s->images + s->places[i] * DATASET_PIXELS, 1, histogram);
     normalization_find(data->normalize)->fill(&s->pixels, histogram);
 }
 
@@ -62,18 +66,22 @@ static void open_network(serial *s, const train_config *config)
 
 static void close_all(serial *s)
 {
-    void *blocks[] = {s->images, s->labels, s->input, s->dlogits, s->batch_labels, s->gradient};
+    void *blocks[] = {s->images, s->labels, s->places, s->input, s->dlogits, s->batch_labels, s->gradient};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     network_destroy(s->net);
 }
 
 /* The mean gradient over order[0 .. n-1]. */
-static serial_step mean_gradient(serial *s, const float *weights, const uint32_t *order, uint32_t n)
+static serial_step mean_gradient(serial *s, const train_config *config, const float *weights, uint32_t epoch, const uint32_t *order,
+                                 uint32_t n)
 {
     serial_step step = {0};
-    batch_fill(&s->set, &s->pixels, order, n, s->input, s->batch_labels);
+    const char *augment = config->data.augment ? config->data.augment : "none";
+    const batch_augmentation changes = {augmentation_find(augment), config->seed, epoch};
+    batch_fill_augmented(&s->set, &s->pixels, &changes, order, n, s->input, s->batch_labels);
     const float *logits = forward_images(s->net, weights, s->input, (int)n);
-    loss_result loss = loss_softmax_cross_entropy(logits, s->batch_labels, (int)n, 1.0f / (float)n, s->dlogits);
+    loss_result loss = loss_softmax_cross_entropy(logits, s->batch_labels, (int)n, config->step.label_smoothing, 1.0f / (float)n,
+                                                  s->dlogits);
     network_backward(s->net, weights, s->dlogits, s->gradient, NULL, NULL);
     step.loss = loss.loss_sum / n;
     step.accuracy = (double)loss.correct / n;
@@ -108,7 +116,7 @@ void serial_run(const train_config *config, serial_step *steps, float *start, fl
         if (done == 0) sampler_order(config->seed, epoch, config->shuffle, order, s.set.count);
         uint32_t left = s.set.count - done, n = left < config->batch_size ? left : config->batch_size;
         network_prepare(s.net, weights);
-        steps[step] = mean_gradient(&s, weights, order + done, n);
+        steps[step] = mean_gradient(&s, config, weights, epoch, order + done, n);
         nesterov(config, s.gradient, steps[step].grad_norm, weights, velocity);
         done += n;
         if (done < s.set.count) continue;

@@ -66,11 +66,14 @@ loss_result __wrap_training_step_forward_backward(training_step *step, int index
     return loss;
 }
 
-loss_result __real_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, float scale, float *dlogits);
-loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, float scale, float *dlogits);
-loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, float scale, float *dlogits)
+loss_result __real_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
+                                              float *dlogits);
+loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
+                                              float *dlogits);
+loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
+                                              float *dlogits)
 {
-    loss_result loss = __real_loss_softmax_cross_entropy(logits, labels, n, scale, dlogits);
+    loss_result loss = __real_loss_softmax_cross_entropy(logits, labels, n, smoothing, scale, dlogits);
     if (dlogits && n > 0 && is_now(IN_GRADIENT)) dlogits[3] = INFINITY;
     return loss;
 }

@@ -47,10 +47,10 @@ static void evaluate_alone(const dataset *set, evaluation *result)
         uint8_t label;
         batch_fill(set, &pixels, &i, 1, input, &label);
         const float *logits = forward_images(net, weights, input, 1);
-        result->loss += loss_softmax_cross_entropy(logits, &label, 1, 0, NULL).loss_sum / set->count;
+        result->loss += loss_softmax_cross_entropy(logits, &label, 1, 0, 0, NULL).loss_sum / set->count;
         result->samples++;
         for (uint8_t k = 0; k < DATASET_CLASSES; k++)
-            result->confusion[label][k] += loss_softmax_cross_entropy(logits, &k, 1, 0, NULL).correct;
+            result->confusion[label][k] += loss_softmax_cross_entropy(logits, &k, 1, 0, 0, NULL).correct;
     }
     for (int k = 0; k < DATASET_CLASSES; k++) result->accuracy += (double)result->confusion[k][k] / set->count;
 }
@@ -66,7 +66,7 @@ static bool all_ranks_have(const evaluation *result)
 START_TEST(is_that_of_one_processor)
 {
     static const uint32_t counts[] = {1, 2, 3, CAPACITY, CAPACITY + 1, SAMPLES};
-    dataset part = {test.set.images, test.set.labels, counts[_i]};
+    dataset part = {.images = test.set.images, .labels = test.set.labels, .count = counts[_i]};
     evaluation alone, shared;
     evaluate_alone(&part, &alone);
     ranks_assert(evaluate_run(ranks, net, weights, &part, &pixels, CAPACITY, &shared) == VGG_OK, "evaluates");

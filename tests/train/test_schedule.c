@@ -22,6 +22,14 @@ START_TEST(cosine_falls_to_zero)
 }
 END_TEST
 
+START_TEST(linear_falls_evenly_to_zero)
+{
+    const schedule_shape *shape = schedule_find("linear");
+    for (uint64_t step = 20; step <= 130; step++)
+        ck_assert_double_eq_tol(schedule_rate(shape, 2, 20, 120, step), step < 120 ? 2 * (double)(120 - step) / 100 : 0, 1e-12);
+}
+END_TEST
+
 /* More warm-up than steps, a step past the end, no warm-up: never negative, never above the base. */
 START_TEST(edges_stay_in_range)
 {
@@ -59,6 +67,7 @@ int main(void)
     TCase *tests = tcase_create("schedule");
     tcase_add_test(tests, warm_up_is_linear);
     tcase_add_test(tests, cosine_falls_to_zero);
+    tcase_add_test(tests, linear_falls_evenly_to_zero);
     tcase_add_test(tests, edges_stay_in_range);
     tcase_add_test(tests, a_short_run_warms_up_for_a_tenth);
     tcase_add_test(tests, names_are_found);

@@ -15,11 +15,14 @@
 enum { STEPS_MAX = 6, CHECK_EVERY = 3 };
 
 /* Batches whose parts are unequal for every number of ranks but 1, the last of an epoch short. The second has fewer images
- * than 3, 4 or 8 ranks. */
+ * than 3, 4 or 8 ranks, and those augmented, labels smoothed, others held out. */
 static const struct {
     uint32_t samples, batch;
     uint64_t steps;
-} shapes[] = {{44, 16, STEPS_MAX}, {7, 3, 4}};
+    uint32_t held_out;
+    const char *augment;
+    double label_smoothing;
+} shapes[] = {{44, 16, STEPS_MAX, 0, "none", 0}, {9, 3, 4, 2, "affine", 0.1}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* The serial result for one setting and shape at a time, on rank 0. */
@@ -33,6 +36,9 @@ static train_config config_of(const setting *how, int shape)
     train_config config = runs_config(shapes[shape].samples, shapes[shape].batch);
     config.max_steps = shapes[shape].steps;
     config.check_every = CHECK_EVERY;
+    config.data.validation = shapes[shape].held_out;
+    config.data.augment = shapes[shape].augment;
+    config.step.label_smoothing = shapes[shape].label_smoothing;
     config.step.network.precision = how->precision;
     config.step.network.conv = how->conv;
     return config;

@@ -6,10 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Streams in use. Epoch e shuffles with RANDOM_STREAM_EPOCH + e, tensor t initialises with RANDOM_STREAM_INIT + t. */
+/* Streams in use. Epoch e shuffles with RANDOM_STREAM_EPOCH + e, tensor t initialises with RANDOM_STREAM_INIT + t,
+ * and images of epoch e are changed with RANDOM_STREAM_AUGMENT + e, block i for sample i. */
 #define RANDOM_STREAM_INIT UINT64_C(0x1000000000000000)
 #define RANDOM_STREAM_EPOCH UINT64_C(0x2000000000000000)
 #define RANDOM_STREAM_SYNTHETIC UINT64_C(0x3000000000000000)
+#define RANDOM_STREAM_AUGMENT UINT64_C(0x4000000000000000)
+#define RANDOM_STREAM_VALIDATION UINT64_C(0x5000000000000000)
 
 /* Four 32-bit words for block `index` of `stream` under `seed`. */
 void random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]);

@@ -12,8 +12,9 @@ typedef struct {
     uint64_t steps_total; /* that the whole run will have taken at its end */
     uint64_t steps_per_epoch;
     uint32_t train_samples;
-    uint32_t test_samples;
-    uint32_t batch_size; /* global */
+    uint32_t test_samples;    /* that are evaluated on */
+    const char *evaluated_on; /* "test" or "validation", the set of these */
+    uint32_t batch_size;      /* global */
     int ranks;
     int threads;            /* per rank */
     const char *exchange;   /* the one in use, and why: "node (timed on 8 MiB: ...)" */
@@ -63,11 +64,12 @@ typedef struct {
     uint64_t step;
     double train_loss; /* means over that epoch's steps so far, also over those before a resume; NaN if they are not known */
     double train_accuracy;
-    double test_loss;
+    double test_loss; /* of the set that is evaluated on */
     double test_accuracy;
     uint32_t samples;
     double eval_s;
-    bool best; /* so far in this run */
+    double train_s; /* in all steps so far of this process, without evaluations and saves */
+    bool best;      /* so far in this run */
 } run_eval_event;
 
 typedef struct {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "vgg11/base/status.h"
+#include "vgg11/data/augment.h"
 #include "vgg11/data/dataset.h"
 
 /* A pixel's float value for each byte value. */
@@ -31,7 +32,18 @@ void normalization_restore(normalization *table, double mean, double deviation);
 /* Adds the pixels of images[count][32][32] to the histogram. Exact integers: parts may be counted apart and summed. */
 void normalization_count(const uint8_t *images, uint32_t count, uint64_t histogram[256]);
 
-/* input[count][32][32][1] and labels[count] of samples order[0..count-1]. OpenMP-parallel. */
+/* How images of an epoch are changed: a function of seed, epoch and the image's place in its file alone, whatever rank asks. */
+typedef struct {
+    const augmentation *kind; /* a row */
+    uint64_t seed;
+    uint32_t epoch;
+} batch_augmentation;
+
+/* input[count][32][32][1] and labels[count] of samples order[0..count-1], changed as `augment` says unless it is NULL. OpenMP-parallel. */
+void batch_fill_augmented(const dataset *set, const normalization *table, const batch_augmentation *augment, const uint32_t *order,
+                          uint32_t count, float *input, uint8_t *labels);
+
+/* The same with images as they are. */
 void batch_fill(const dataset *set, const normalization *table, const uint32_t *order, uint32_t count, float *input,
                 uint8_t *labels);
 

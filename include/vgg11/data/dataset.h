@@ -24,12 +24,16 @@ typedef struct {
     uint32_t columns;
 } dataset_source;
 
-/* Decoded samples. Does not own the memory. */
+/* Decoded samples, all of them or a part. Does not own the memory. */
 typedef struct {
-    const uint8_t *images; /* [count][32][32] */
-    const uint8_t *labels; /* [count] */
+    const uint8_t *images; /* [][32][32] */
+    const uint8_t *labels; /* [] */
     uint32_t count;
+    const uint32_t *places; /* [count]: sample i is images[places[i]]; NULL: it is images[i] */
 } dataset;
+
+/* Where sample i of the set lies. */
+static inline uint32_t dataset_place(const dataset *set, uint32_t i) { return set->places ? set->places[i] : i; }
 
 /* Writes into `directory` where the data set is: `asked` if it is not NULL, else $VGG11_DATA, else data/mnist beside the
  * sources, else the installed copy. VGG_BAD_DATA, naming the places tried, if there is none. */

@@ -10,6 +10,9 @@
 /* order[count] = the permutation of epoch `epoch` (0 for the first) under `seed`; 0..count-1 without shuffling. */
 void sampler_order(uint64_t seed, uint32_t epoch, bool shuffle, uint32_t *order, uint32_t count);
 
+/* places[count] = a permutation that depends on count alone: its last samples are held out for validation, the same whatever the seed. */
+void sampler_split(uint32_t *places, uint32_t count);
+
 /* Steps in an epoch: the last batch may be short. */
 uint32_t sampler_steps(uint32_t count, uint32_t batch_size);
 

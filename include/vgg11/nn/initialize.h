@@ -11,7 +11,8 @@ typedef struct {
     void (*fill)(uint64_t seed, float *weights);
 } initializer;
 
-/* Ended by a row whose name is NULL. he: kernels normal with variance 2 / fan_in (He et al., arXiv:1502.01852); glorot: kernels
+/* Ended by a row whose name is NULL. he: kernels normal with variance 2 / fan_in (He et al., arXiv:1502.01852); he-zero-last: the same, and the
+ * last layer's kernel zero (Zhang et al., "Fixup initialization", arXiv:1901.09321); glorot: kernels
  * uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, Keras' default). Biases and padding are zero. */
 extern const initializer initializers[];
 

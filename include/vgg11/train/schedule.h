@@ -13,7 +13,8 @@ typedef struct {
     double (*factor)(double progress);
 } schedule_shape;
 
-/* Ended by a row whose name is NULL: cosine (Loshchilov & Hutter, arXiv:1608.03983, one cycle to zero), constant. */
+/* Ended by a row whose name is NULL: cosine (Loshchilov & Hutter, arXiv:1608.03983, one cycle to zero), linear (to
+ * zero; with warm-up the triangle of Smith & Topin's one-cycle policy, arXiv:1708.07120), constant. */
 extern const schedule_shape schedule_shapes[];
 const schedule_shape *schedule_find(const char *name);
 

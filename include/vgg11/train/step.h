@@ -24,6 +24,7 @@ typedef struct {
     const char *recorded_exchange; /* a row's name, taken instead of exchange.name where it opens; or NULL */
     bool factors;                  /* keep the dense kernels' gradients as factors, where that is possible and faster */
     size_t batch_size;             /* most images in a batch, over all ranks */
+    double label_smoothing;        /* of the loss, see loss.h */
 } training_step_config;
 
 /* Seconds of a step on this rank. */
@@ -42,9 +43,10 @@ typedef struct {
     factor_set *f; /* NULL: all gradients are whole */
     network *net;
     int threads;
-    int capacity;              /* most images in a micro-batch of this rank, at least 1 */
-    uint8_t *labels;           /* [capacity] */
-    float *dlogits;            /* [capacity][10] */
+    int capacity;    /* most images in a micro-batch of this rank, at least 1 */
+    uint8_t *labels; /* [capacity] */
+    float *dlogits;  /* [capacity][10] */
+    double label_smoothing;
     training_step_times times; /* of the last step */
     /* Of the step under way. */
     size_t images;

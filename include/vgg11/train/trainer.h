@@ -19,9 +19,11 @@ typedef struct {
     const char *directory;  /* NULL: where dataset_locate() finds it */
     uint32_t train_samples; /* 0: all */
     uint32_t test_samples;
-    const char *resize;    /* name of a row of resize.h's table */
+    uint32_t validation; /* so many training images, fixed ones, are held out and evaluated on in place of the test set; 0: none */
+    const char *resize;  /* name of a row of resize.h's table */
     const char *normalize; /* name of a row of batch.h's table */
     bool resize_bug;
+    const char *augment; /* name of a row of augment.h's table; NULL for "none" */
 } data_config;
 
 typedef struct {
@@ -38,6 +40,8 @@ typedef struct {
     uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;   /* or SCHEDULE_WARMUP_AUTO */
     bool shuffle;
+    uint64_t eval_every;           /* steps between evaluations, besides those that end an epoch; 0: none */
+    double target_accuracy;        /* 0..1: the run ends when an evaluation reaches it; 0: none */
     uint64_t skip_bad_steps;       /* steps in a row that may change nothing because a number in them is not finite; 0: none */
     uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
     const char *output;            /* run folder, which exists; NULL: write nothing */

@@ -30,9 +30,11 @@ typedef struct {
     char *data;
     uint64_t train_samples;
     uint64_t test_samples;
+    uint64_t validation;
     char *resize;
     char *normalize;
     bool resize_bug;
+    char *augment;
 
     char *init;
     uint64_t seed;
@@ -54,6 +56,9 @@ typedef struct {
     uint64_t schedule_steps;
     uint64_t warmup_steps;
     bool no_shuffle;
+    double label_smoothing;
+    uint64_t eval_every;
+    double target_accuracy;
     uint64_t skip_bad_steps;
 
     char *exchange;

@@ -5,6 +5,7 @@
 #include "app/command.h"
 #include "app/options/options.h"
 #include "vgg11/bench/bench.h"
+#include "vgg11/data/augment.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/idx.h"
 #include "vgg11/data/resize.h"
@@ -23,6 +24,7 @@
     }
 WALK(walk_resize, resize_filters)
 WALK(walk_normalize, normalization_kinds)
+WALK(walk_augment, augmentations)
 WALK(walk_init, initializers)
 WALK(walk_schedule, schedule_shapes)
 WALK(walk_progress, progress_styles)
@@ -117,12 +119,18 @@ const option_row option_table[] = {
      .help = "train on the first N images; 0: all"},
     {COUNT("test-samples", test_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | EVAL | DOCTOR),
      .help = "test on the first N images; 0: all"},
+    {COUNT("validation", validation, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN),
+     .help =
+         "hold out N of the training images, the same whatever the seed, and evaluate on them in place of the test set, to choose "
+         "settings by; 0: none"},
     {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL | DOCTOR),
      .help = "how images become 32x32 (eval: as the checkpoint was trained, --resize-bug included, unless named)"},
     {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN | DOCTOR),
      .help = "what pixels become"},
     {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN | DOCTOR),
      .help = "resize only the first and the last image and leave the others zero: a well-known mistake, to see what it does"},
+    {CHOICE("augment", augment, walk_augment), .fallback = "none", IN(DATA, TRAIN),
+     .help = "random changes of training images, others in each epoch"},
 
     {CHOICE("init", init, walk_init), .fallback = "he", IN(MODEL, TRAIN | DOCTOR), .help = "initial weights"},
     {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH | DOCTOR),
@@ -163,6 +171,12 @@ const option_row option_table[] = {
     {COUNT("warmup-steps", warmup_steps, 0, STEPS_MAX), .automatic = true, .fallback = "auto", IN(STEP, TRAIN | DOCTOR),
      .help = "steps of rising learning rate at the start; auto: 100, but at most a tenth of the schedule"},
     {FLAG("no-shuffle", no_shuffle), IN(STEP, TRAIN | DOCTOR), .help = "samples in the files' order"},
+    {REAL("label-smoothing", label_smoothing, 0, 0.999), .fallback = "0", IN(STEP, TRAIN),
+     .help = "share of each target that is spread over all classes"},
+    {COUNT("eval-every", eval_every, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
+     .help = "steps between evaluations, besides those at the end of each epoch; 0: none"},
+    {REAL("target-accuracy", target_accuracy, 0, 1), .fallback = "0", IN(STEP, TRAIN), .scope = SCOPE_PART,
+     .help = "end the run as soon as an evaluation reaches the accuracy X, such as 0.99; 0: never"},
     {COUNT("skip-bad-steps", skip_bad_steps, 0, STEPS_MAX), .fallback = "0", IN(STEP, TRAIN),
      .help =
          "let a step whose loss or gradient is not finite change nothing, up to N in a row; after more go back, once, to the newest "
