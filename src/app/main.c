@@ -77,7 +77,7 @@ static vgg_status watch(const options *o)
     return watchdog_start(o->command->bit & (COMMAND_TRAIN | COMMAND_EVAL) ? o->hang_timeout : 0);
 }
 
-static vgg_status run(comm *c, const options *o)
+static vgg_status run(comm *c, options *o)
 {
     VGG_TRY(agree_on_build(c));
     VGG_TRY(options_agree(c, o)); /* before any is looked at: ranks that were asked for unlike things would wait for each other */
@@ -86,6 +86,7 @@ static vgg_status run(comm *c, const options *o)
         return VGG_OK;
     }
     vgg_log_configure(o->quiet ? VGG_LOG_WARNING : o->verbose ? VGG_LOG_DEBUG : VGG_LOG_INFO, comm_rank(c) == 0);
+    VGG_TRY(options_choose_precision(c, o));
     options_tell(o);
     if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
     watchdog_join(c);

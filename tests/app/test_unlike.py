@@ -52,6 +52,16 @@ class Unlike(cli.Case):
         ends = [cli.tensors(self.checkpoint(run, 3)) for run in [name, name + "-again"]]
         self.assertEqual(ends[0], ends[1])
 
+    def test_precision_that_all_have(self):
+        with open("/proc/cpuinfo") as file:
+            native = any(flag in file.read().split() for flag in ["avx512_bf16", "amx_bf16"])
+        for ranks, precision in [(["amx_bf16", "portable"], "fp32"), (["amx_bf16", "amx_bf16"], "bf16" if native else "fp32")]:
+            with self.subTest(ranks=ranks):
+                run = "-".join(ranks)
+                self.run_to(1, run, [["VGG11_CPU=" + level] for level in ranks], "--precision", "auto", "--no-tune", "--threads", "1")
+                with open(self.path(run, "config.json")) as file:
+                    self.assertEqual(json.load(file)["options"]["precision"], precision)
+
     def test_other_processors_than_before(self):
         """The first rank is as before, the second is not."""
         same = ["VGG11_CPU=amx_bf16"]

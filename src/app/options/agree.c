@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "vgg11/base/cpu.h"
 #include "vgg11/base/hash.h"
 
 static uint64_t hash_options(const options *o)
@@ -29,4 +30,14 @@ vgg_status options_agree(comm *c, const options *o)
         VGG_TRY(comm_agree_text(c, what, text));
     }
     return VGG_OK;
+}
+
+vgg_status options_choose_precision(comm *c, options *o)
+{
+    if (!o->precision || strcmp(o->precision, "auto") != 0) return VGG_OK;
+    const cpu_features *cpu = cpu_detect();
+    bool lacking = comm_any(c, !cpu->avx512_bf16 && !cpu->amx_bf16);
+    free(o->precision);
+    o->precision = strdup(lacking ? "fp32" : "bf16");
+    return comm_agree(c, o->precision ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
 }

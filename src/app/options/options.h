@@ -162,6 +162,9 @@ void option_value_text(const options *o, const option_row *row, char text[OPTION
 /* The options of o->command up to `widest` as a JSON object, for free(); NULL without memory. */
 char *options_json(const options *o, option_scope widest);
 
+/* Collective. Puts in the place of "auto" what the processors of all ranks do best: the same on all. */
+vgg_status options_choose_precision(comm *c, options *o);
+
 /* Collective. VGG_DISAGREE on all ranks, naming the first option that differs, if the ranks got different ones. */
 vgg_status options_agree(comm *c, const options *o);
 
