@@ -1,5 +1,8 @@
 /* bench: from options to a benchmark. */
+#include <stdlib.h>
+
 #include "app/commands.h"
+#include "app/provenance.h"
 #include "app/command.h"
 #include "app/step_config.h"
 #include "app/threads.h"
@@ -17,5 +20,10 @@ vgg_status cmd_bench(comm *c, const options *o)
         .json = o->json,
         .plot = o->plot,
     };
-    return bench_run(c, &config);
+    char *provenance;
+    VGG_TRY(provenance_gather(c, &provenance));
+    config.provenance = provenance;
+    vgg_status status = bench_run(c, &config);
+    free(provenance);
+    return status;
 }

@@ -1,13 +1,13 @@
 /* info: what this build is, and what the job it runs in looks like. */
 #include <errno.h>
 #include <jansson.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/build_info.h"
 #include "app/commands.h"
+#include "app/provenance.h"
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/cpu.h"
@@ -25,30 +25,6 @@ typedef struct {
     cpu_features features;
     uint64_t memory_bytes;
 } rank_info;
-
-typedef struct {
-    const char *name;
-    const char *file;    /* its shared object's name begins so */
-    const char *version; /* found when building; "" if it was not */
-} library_info;
-
-#define LIBRARY(name, file, version) {name, file, version},
-static const library_info libraries[] = {VGG11_LIBRARIES(LIBRARY){NULL, NULL, NULL}};
-
-/* For dl_iterate_phdr(): stops at the object whose file name begins with `data`. */
-static int matches_object(struct dl_phdr_info *object, size_t bytes, void *data)
-{
-    (void)bytes;
-    const char *slash = strrchr(object->dlpi_name, '/'), *prefix = data;
-    return strncmp(slash ? slash + 1 : object->dlpi_name, prefix, strlen(prefix)) == 0;
-}
-
-/* The version of a library that is in this process; "" for one that is not, whatever the build found. */
-static const char *loaded_version(const library_info *library)
-{
-    if (!dl_iterate_phdr(matches_object, (void *)library->file)) return "";
-    return *library->version ? library->version : "(version unknown)";
-}
 
 static rank_info describe_rank(comm *c, const thread_plan *plan)
 {
@@ -71,7 +47,7 @@ static json_t *features_json(const cpu_features *features)
                      features->avx512_bf16, "amx_bf16", features->amx_bf16);
 }
 
-/* NULL without memory, as are the two below. */
+/* NULL without memory, as is the one below. */
 static json_t *ranks_json(const rank_info *ranks, int count)
 {
     json_t *list = json_array();
@@ -89,23 +65,10 @@ static json_t *ranks_json(const rank_info *ranks, int count)
     return NULL;
 }
 
-static json_t *libraries_json(void)
-{
-    json_t *found = json_object();
-    bool whole = found != NULL;
-    for (const library_info *library = libraries; whole && library->name; library++) {
-        const char *version = loaded_version(library);
-        whole = json_object_set_new(found, library->name, *version ? json_string(version) : json_null()) == 0;
-    }
-    if (whole) return found;
-    json_decref(found);
-    return NULL;
-}
-
 static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int nodes)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type", VGG11_BUILD_TYPE,
-                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", libraries_json(), "rank_count", count, "node_count",
+                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", provenance_libraries(), "rank_count", count, "node_count",
                      nodes, "ranks", ranks_json(ranks, count));
 }
 
@@ -118,10 +81,9 @@ static void print_features(const cpu_features *features)
 static void print_info(const char *mpi, const rank_info *ranks, int count, int nodes)
 {
     printf("vgg11_dist %s (%s build, %s)\nMPI: %s\nlibraries:", VGG11_VERSION, VGG11_BUILD_TYPE, VGG11_COMPILER, mpi);
-    for (const library_info *library = libraries; library->name; library++) {
-        const char *version = loaded_version(library);
-        printf("%s %s %s", library == libraries ? "" : ",", library->name, *version ? version : "no");
-    }
+    const char *name, *version;
+    for (int i = 0; provenance_library(i, &name, &version); i++)
+        printf("%s %s %s", i == 0 ? "" : ",", name, *version ? version : "no");
     printf("\nprocessor of rank 0: %s\n", ranks[0].model);
     print_features(&ranks[0].features);
     printf("threads of rank 0: %d, by %s\n", ranks[0].threads, ranks[0].threads_from);

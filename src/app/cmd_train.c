@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/plan_cache.h"
+#include "app/provenance.h"
 #include "app/run_files.h"
 #include "app/run_folder.h"
 #include "app/step_config.h"
@@ -86,8 +87,10 @@ static train_config make_config(const options *o, const run_folder *folder, int 
 
 static vgg_status run(comm *c, const options *o, const run_folder *folder, int threads, const char *config_json)
 {
+    char *provenance;
+    VGG_TRY(provenance_gather(c, &provenance));
     char plan_cache[OPTION_TEXT_MAX];
-    run_files files = {.options = o, .folder = folder, .config_json = config_json};
+    run_files files = {.options = o, .folder = folder, .config_json = config_json, .provenance_json = provenance};
     train_config config = make_config(o, folder, threads, plan_cache_path(o, plan_cache));
     config.config_json = config_json;
     config.observers = files.list;
@@ -97,6 +100,7 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, int t
     config.begin_context = &files;
     vgg_status status = train_run(c, &config);
     run_files_close(&files);
+    free(provenance);
     return status;
 }
 

@@ -19,7 +19,7 @@ static vgg_status open_records(run_files *files, const char *aside)
     if (*folder->resume) VGG_TRY(checkpoint_set_aside(folder->path, folder->resume_step, aside));
     VGG_TRY(recorder_open(folder->path, folder->resume_step, aside, files->config_json, &files->recorder));
     files->list[2] = recorder_observer(files->recorder);
-    return VGG_OK;
+    return recorder_set_provenance(files->recorder, files->provenance_json);
 }
 
 vgg_status run_files_begin(void *context, const run_start_event *event)
@@ -28,7 +28,7 @@ vgg_status run_files_begin(void *context, const run_start_event *event)
     char aside[RUN_FOLDER_ASIDE_MAX];
     VGG_TRY(open_display(files));
     VGG_TRY(run_folder_open_aside(files->folder, aside));
-    vgg_status status = run_folder_write_config(files->folder, files->options, event);
+    vgg_status status = run_folder_write_config(files->folder, files->options, event, files->provenance_json);
     if (status == VGG_OK) status = open_records(files, aside);
     run_folder_close_aside(files->folder, aside);
     return status;

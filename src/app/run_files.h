@@ -9,11 +9,12 @@
 
 enum { RUN_FILES_OBSERVERS = 3 };
 
-/* The first three are the caller's; all else is zero until run_files_begin(). */
+/* The first four are the caller's; all else is zero until run_files_begin(). */
 typedef struct {
     const options *options;
     const run_folder *folder;
     const char *config_json;
+    const char *provenance_json; /* on rank 0 */
     recorder *recorder;
     progress *progress;
     trace *trace;

@@ -320,15 +320,16 @@ static json_t *spared_json(const run_folder *folder)
     return NULL;
 }
 
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start)
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start,
+                                   const char *provenance_json)
 {
     char path[CHECKPOINT_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/config.json", folder->path);
     char *text = options_json(o, SCOPE_RUN);
-    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o, s:o}", "version", VGG11_VERSION, "command", o->command->name,
-                             "ranks", start->ranks, "threads", start->threads, "exchange", start->exchange, "algorithms",
-                             start->algorithms, "spared_steps", spared_json(folder), "options",
-                             text ? json_loads(text, 0, NULL) : NULL);
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o, s:o, s:o}", "version", VGG11_VERSION, "command",
+                             o->command->name, "ranks", start->ranks, "threads", start->threads, "exchange", start->exchange,
+                             "algorithms", start->algorithms, "spared_steps", spared_json(folder), "provenance",
+                             json_loads(provenance_json, 0, NULL), "options", text ? json_loads(text, 0, NULL) : NULL);
     free(text);
     text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(root);

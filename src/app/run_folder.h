@@ -35,6 +35,7 @@ void run_folder_close_aside(const run_folder *folder, const char *aside);
 
 /* Writes <folder>/config.json whole or not at all: the options, and what they came to: ranks, threads, the exchange and
  * the algorithms; and which checkpoints are spared. Rank 0. */
-vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start);
+vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start,
+                                   const char *provenance_json);
 
 #endif

@@ -35,3 +35,14 @@ double clock_process_age_s(void)
     if (ticks == 0 || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return 0;
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
+
+const char *clock_utc(char text[CLOCK_UTC_MAX])
+{
+    struct timespec now;
+    struct tm date;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &date);
+    size_t used = strftime(text, CLOCK_UTC_MAX, "%Y-%m-%dT%H:%M:%S", &date);
+    snprintf(text + used, CLOCK_UTC_MAX - used, ".%03ldZ", now.tv_nsec / 1000000);
+    return text;
+}

@@ -139,6 +139,7 @@ static json_t *exchanges_array(const bench_result *result)
 static json_t *result_object(const bench_config *config, const bench_result *result)
 {
     json_t *object = json_object();
+    if (config->provenance) put(object, "provenance", json_loads(config->provenance, 0, NULL));
     put_text(object, "cpu", cpu_model_name());
     put_count(object, "ranks", (uint64_t)result->ranks);
     put_count(object, "nodes", (uint64_t)result->nodes);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vgg11/base/clock.h"
 #include "vgg11/base/file.h"
 
 /* Nine digits tell any two floats apart. */
@@ -104,6 +105,32 @@ vgg_status metrics_file_open(metrics_file *file, const char *path, uint64_t resu
     return VGG_OK;
 }
 
+double metrics_number(const json_t *line, const char *field) { return json_number_value(json_object_get(line, field)); }
+
+uint64_t metrics_count(const json_t *line, const char *field)
+{
+    json_int_t count = json_integer_value(json_object_get(line, field));
+    return count > 0 ? (uint64_t)count : 0;
+}
+
+vgg_status metrics_file_read(const char *path, void (*add)(void *context, const json_t *line), void *context)
+{
+    errno = 0;
+    struct stat status; /* a device would never end */
+    FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
+    char *text = NULL;
+    size_t capacity = 0;
+    while (file && getline(&text, &capacity, file) > 0) {
+        json_t *line = json_loads(text, 0, NULL);
+        add(context, line);
+        json_decref(line);
+    }
+    bool starved = errno == ENOMEM;
+    free(text);
+    if (file) fclose(file);
+    return starved ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path) : VGG_OK;
+}
+
 /* At a fixed place rather than at the end: the next line then overwrites what a failed write left. */
 static bool write_at(metrics_file *file, const char *text, size_t bytes)
 {
@@ -134,7 +161,9 @@ static char *line_of(const json_t *object, size_t *bytes)
 void metrics_file_append(metrics_file *file, json_t *object)
 {
     size_t bytes = 0;
+    char time[CLOCK_UTC_MAX];
     errno = ENOMEM;
+    json_object_set_new(object, "time", json_string(clock_utc(time)));
     char *line = line_of(object, &bytes);
     if (!line || !write_at(file, line, bytes)) {
         if (file->lines_lost++ == 0) file->first_error = errno;

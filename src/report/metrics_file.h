@@ -26,6 +26,14 @@ void metrics_file_append(metrics_file *file, json_t *object);
 
 void metrics_file_close(metrics_file *file);
 
+/* Calls `add` with each line of `path`, so far as they can be read; NULL for one that is no JSON. VGG_UNAVAILABLE without memory: some
+ * of the lines would be missing. */
+vgg_status metrics_file_read(const char *path, void (*add)(void *context, const json_t *line), void *context);
+
+/* 0 for what is not there, or is none. */
+double metrics_number(const json_t *line, const char *field);
+uint64_t metrics_count(const json_t *line, const char *field);
+
 /* A JSON number, or null for NaN and Inf, which JSON does not have. */
 json_t *metrics_real(double value);
 

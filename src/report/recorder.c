@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/history.h"
 #include "report/metrics_file.h"
 #include "report/plots.h"
 #include "report/summary.h"
@@ -23,6 +24,9 @@ struct recorder {
     char exchange[VGG_MESSAGE_MAX];
     bool ended;
     run_totals totals;
+    history history;
+    vgg_status history_status; /* of the last time that history.csv was to be written */
+    char *provenance_json;
 };
 
 /* The sums of the lines that stay are those of the processes before this one. */
@@ -35,6 +39,7 @@ static vgg_status open_metrics(recorder *r, uint64_t resume_step, const char *as
     }
     VGG_TRY(metrics_file_open(&r->metrics, path, resume_step, aside));
     vgg_status status = totals_read(path, &r->totals);
+    if (status == VGG_OK) status = history_read(&r->history, path);
     if (status != VGG_OK) metrics_file_close(&r->metrics);
     return status;
 }
@@ -43,6 +48,8 @@ static void free_recorder(recorder *r)
 {
     free(r->folder);
     free(r->config_json);
+    free(r->provenance_json);
+    history_free(&r->history);
     free(r);
 }
 
@@ -60,6 +67,19 @@ vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *a
     return status;
 }
 
+vgg_status recorder_set_provenance(recorder *r, const char *json)
+{
+    free(r->provenance_json);
+    r->provenance_json = strdup(json);
+    return r->provenance_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
+}
+
+/* What cannot be written now is tried again with the next epoch, and at the end. */
+static void write_history(recorder *r, vgg_status status)
+{
+    r->history_status = status == VGG_OK ? history_write(&r->history, r->folder) : status;
+}
+
 static void on_start(void *context, const run_start_event *event)
 {
     recorder *r = context;
@@ -68,6 +88,8 @@ static void on_start(void *context, const run_start_event *event)
     r->start.exchange = r->exchange;
     r->start.algorithms = NULL; /* the trainer's; only now */
     totals_add_start(&r->totals);
+    history_add_start(&r->history, event);
+    write_history(r, VGG_OK); /* without what a resumed run left behind */
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
                                   "step", (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs",
@@ -82,6 +104,7 @@ static void on_start(void *context, const run_start_event *event)
 static void on_step(void *context, const run_step_event *event)
 {
     recorder *r = context;
+    history_add_step(&r->history, event);
     metrics_file_append(
         &r->metrics, json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
                                (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "samples", (json_int_t)event->samples,
@@ -96,6 +119,7 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
     totals_add_eval(&r->totals, event);
+    write_history(r, history_add_eval(&r->history, event));
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b}", "event", "eval", "epoch",
                                   (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
@@ -128,6 +152,7 @@ static void on_skip(void *context, const run_skip_event *event)
 static void on_rollback(void *context, const run_rollback_event *event)
 {
     recorder *r = context;
+    history_go_back(&r->history, event);
     metrics_file_append(&r->metrics, json_pack("{s:s, s:I, s:I, s:s}", "event", "rollback", "step", (json_int_t)event->step,
                                                "from_step", (json_int_t)event->from_step, "path", event->path));
 }
@@ -170,8 +195,11 @@ void recorder_close(recorder *r)
         vgg_log(VGG_LOG_WARNING, "%s/metrics.jsonl: %llu lines could not be written: %s", r->folder,
                 (unsigned long long)r->metrics.lines_lost, strerror(r->metrics.first_error));
     }
+    if (r->history_status != VGG_OK) write_history(r, VGG_OK);
+    if (r->history_status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
     if (r->ended) {
-        vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json);
+        vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json,
+                                          r->provenance_json);
         if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
         plots_draw(r->folder);
     }

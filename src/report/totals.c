@@ -1,23 +1,8 @@
 #include "report/totals.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-static double number_of(const json_t *line, const char *field)
-{
-    return json_number_value(json_object_get(line, field)); /* 0 if it is none */
-}
-
-static uint64_t count_of(const json_t *line, const char *field)
-{
-    json_int_t count = json_integer_value(json_object_get(line, field));
-    return count > 0 ? (uint64_t)count : 0;
-}
+#include "report/metrics_file.h"
 
 /* A process that was killed has no line of its end: what it told of is then all that is known. */
 static void end_process(run_totals *totals, double wall_s)
@@ -34,25 +19,25 @@ static void add_start(run_totals *totals, const json_t *line)
 
 static void add_step(run_totals *totals, const json_t *line)
 {
-    double step_s = number_of(line, "step_s");
+    double step_s = metrics_number(line, "step_s");
     totals->steps++;
-    totals->images += count_of(line, "samples");
+    totals->images += metrics_count(line, "samples");
     totals->train_s += step_s;
-    totals->exchange_s += number_of(line, "exchange_s");
+    totals->exchange_s += metrics_number(line, "exchange_s");
     totals->unended_s += step_s;
 }
 
 static void add_eval(run_totals *totals, const json_t *line)
 {
     totals->evaluations++;
-    totals->eval_s += number_of(line, "eval_s");
-    totals->unended_s += number_of(line, "eval_s");
+    totals->eval_s += metrics_number(line, "eval_s");
+    totals->unended_s += metrics_number(line, "eval_s");
 }
 
 /* Earlier versions always waited. */
 static void add_checkpoint(run_totals *totals, const json_t *line)
 {
-    double stall_s = number_of(line, json_object_get(line, "stall_s") ? "stall_s" : "save_s");
+    double stall_s = metrics_number(line, json_object_get(line, "stall_s") ? "stall_s" : "save_s");
     totals_add_stall(totals, stall_s);
     totals->unended_s += stall_s;
 }
@@ -66,8 +51,8 @@ static void add_skip(run_totals *totals, const json_t *line)
 
 static void add_end(run_totals *totals, const json_t *line)
 {
-    uint64_t peak = count_of(line, "memory_peak_bytes");
-    end_process(totals, number_of(line, "wall_s"));
+    uint64_t peak = metrics_count(line, "memory_peak_bytes");
+    end_process(totals, metrics_number(line, "wall_s"));
     if (peak > totals->memory_peak_bytes) totals->memory_peak_bytes = peak;
 }
 
@@ -77,30 +62,17 @@ static const struct {
 } kinds[] = {{"start", add_start},           {"step", add_step}, {"skip", add_skip}, {"eval", add_eval},
              {"checkpoint", add_checkpoint}, {"end", add_end}};
 
-static void add_line(run_totals *totals, const json_t *line)
+static void add_line(void *context, const json_t *line)
 {
     const char *event = json_string_value(json_object_get(line, "event"));
     for (size_t i = 0; event && i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].event, event) == 0) kinds[i].add(totals, line);
+        if (strcmp(kinds[i].event, event) == 0) kinds[i].add(context, line);
 }
 
 vgg_status totals_read(const char *path, run_totals *totals)
 {
     *totals = (run_totals){0};
-    errno = 0;
-    struct stat status; /* a device would never end */
-    FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
-    char *text = NULL;
-    size_t capacity = 0;
-    while (file && getline(&text, &capacity, file) > 0) {
-        json_t *line = json_loads(text, 0, NULL);
-        add_line(totals, line);
-        json_decref(line);
-    }
-    bool starved = errno == ENOMEM;
-    free(text);
-    if (file) fclose(file);
-    return starved ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path) : VGG_OK;
+    return metrics_file_read(path, add_line, totals);
 }
 
 void totals_add_start(run_totals *totals)

@@ -1,4 +1,5 @@
 """Runs that end well: what they print, what they leave, and how they go on."""
+import csv
 import json
 import os
 import re
@@ -105,7 +106,30 @@ class Train(cli.Case):
             config = json.load(file)
         self.assertEqual((config["ranks"], config["options"]["batch-size"]), (cli.RANKS, 16))
         self.assertEqual(config["exchange"], "node (first that opens; not timed)" if cli.RANKS > 1 else "allreduce (one rank: nothing to exchange)")
+        self.check_provenance(run, config)
+        self.check_history(run)
         self.evaluate(run)
+
+    def check_provenance(self, run, config):
+        with open(os.path.join(run, "summary.json"), encoding="utf-8") as file:
+            summary = json.load(file)
+        said = config["provenance"]
+        self.assertEqual(summary["provenance"], said)
+        self.assertLess(said["time"], summary["ended"])
+        self.assertEqual((said["ranks"], said["hosts"], said["kernel"]), (cli.RANKS, os.uname().nodename, os.uname().release))
+        self.assertEqual(said["command_line"][1], "train")
+        self.assertIn("--output", said["command_line"])
+        self.assertIn("Open MPI", said["mpi"])
+        self.assertTrue(said["libraries"]["OpenBLAS"])
+
+    def check_history(self, run):
+        with open(os.path.join(run, "history.csv"), encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        seen = cli.events(run, "eval")
+        self.assertEqual([int(row["epoch"]) for row in rows], list(range(len(seen))))
+        for row, event in zip(rows, seen):
+            self.assertAlmostEqual(float(row["val_accuracy"]), event["test_accuracy"], places=6)
+            self.assertAlmostEqual(float(row["loss"]), event["train_loss"], places=6)
 
     def evaluate(self, run, tolerance=1e-4):
         """eval finds what the run found, at its own and at another number of ranks."""

@@ -167,6 +167,88 @@ START_TEST(lines_hold_the_events)
 }
 END_TEST
 
+/* ISO 8601 in UTC sorts as text does. */
+START_TEST(each_line_has_its_time)
+{
+    record(0, 1, 3, true);
+    json_t *lines[LINES_MAX];
+    const char *before = "2026-01-01T00:00:00.000Z";
+    int count = read_metrics(lines);
+    for (int i = 0; i < count; i++) {
+        const char *time = json_string_value(json_object_get(lines[i], "time"));
+        ck_assert_ptr_nonnull(time);
+        ck_assert_uint_eq(strlen(time), strlen(before));
+        ck_assert_int_ge(strcmp(time, before), 0);
+        before = time;
+    }
+    forget(lines, count);
+}
+END_TEST
+
+static void check_history(const char *expected)
+{
+    char text[512] = "";
+    FILE *file = fopen(in_folder("history.csv"), "r");
+    ck_assert_ptr_nonnull(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    ck_assert_str_eq(text, expected);
+}
+
+static void emit_eval(run_observer on, uint64_t step, double accuracy)
+{
+    run_eval_event event = {.step = step, .train_loss = NAN, .train_accuracy = 0.5, .test_loss = 0.25, .test_accuracy = accuracy};
+    on.eval(on.context, &event);
+}
+
+#define HISTORY_HEAD "epoch,accuracy,learning_rate,loss,val_accuracy,val_loss\n"
+
+/* A row for each epoch that has ended, in Keras' columns; a resumed run keeps those before, and goes on from them. */
+START_TEST(the_history_has_a_row_an_epoch)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 2);
+    emit_eval(recorder_observer(r), 2, 0.1); /* within the epoch */
+    check_history(HISTORY_HEAD);
+    emit_more_steps(recorder_observer(r), 3, 4);
+    emit_eval(recorder_observer(r), 4, 0.75);
+    check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n");
+    emit_more_steps(recorder_observer(r), 5, 8);
+    emit_eval(recorder_observer(r), 8, 0.875);
+    recorder_close(r);
+    check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n1,0.5,0.05,,0.875,0.25\n");
+    char *aside = support_make_folder();
+    ck_assert_int_eq(recorder_open(support_folder, 6, aside, NULL, &r), VGG_OK);
+    support_remove_folder(aside);
+    free(aside);
+    emit_steps(recorder_observer(r), 7, 8);
+    check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n");
+    emit_eval(recorder_observer(r), 8, 1);
+    check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n1,0.5,0.05,,1,0.25\n");
+    run_rollback_event back = {.from_step = 8, .step = 4, .path = "checkpoint"};
+    recorder_observer(r).rollback(r, &back);
+    emit_eval(recorder_observer(r), 8, 0.9375);
+    recorder_close(r);
+    check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n1,0.5,0.05,,0.9375,0.25\n");
+}
+END_TEST
+
+START_TEST(the_summary_says_what_was_run_and_when)
+{
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    ck_assert_int_eq(recorder_set_provenance(r, "{\"hosts\":\"n1\"}"), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 2);
+    emit_end(recorder_observer(r));
+    recorder_close(r);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(root, "provenance"), "hosts")), "n1");
+    ck_assert_ptr_nonnull(strchr(json_string_value(json_object_get(root, "ended")), 'T'));
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(each_line_is_there_at_once)
 {
     recorder *r;
@@ -685,6 +767,9 @@ int main(void)
     TCase *cases = tcase_create("recorder");
     tcase_add_checked_fixture(cases, support_open_folder, support_close_folder);
     tcase_add_test(cases, lines_hold_the_events);
+    tcase_add_test(cases, each_line_has_its_time);
+    tcase_add_test(cases, the_history_has_a_row_an_epoch);
+    tcase_add_test(cases, the_summary_says_what_was_run_and_when);
     tcase_add_test(cases, each_line_is_there_at_once);
     tcase_add_test(cases, numbers_that_are_not_finite_become_null);
     tcase_add_test(cases, resuming_cuts_off_what_will_be_repeated);

@@ -31,6 +31,7 @@ typedef struct {
     uint32_t repeats;          /* timed steps, >= 1, whose medians are reported */
     uint64_t seed;             /* of the synthetic images, labels and weights */
     bool json;                 /* JSON on standard output instead of tables */
+    const char *provenance;    /* a JSON text that goes into that; NULL for none, or on other ranks than 0 */
     const char *plot;          /* folder for pictures, created if it does not exist; NULL for none */
 } bench_config;
 
