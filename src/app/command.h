@@ -13,7 +13,8 @@ enum {
     COMMAND_BENCH = 8,
     COMMAND_DOCTOR = 16,
     COMMAND_PREDICT = 32,
-    COMMAND_ALL = 63
+    COMMAND_SHOW = 64,
+    COMMAND_ALL = 127
 };
 
 typedef struct command_row {

@@ -16,6 +16,7 @@ const command_row command_table[] = {
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, cmd_predict},
+    {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, cmd_show},
     {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, cmd_doctor},
     {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine", NULL, COMMAND_BENCH,
      NULL, 0, 0, cmd_bench},
