@@ -9,6 +9,7 @@ pkg_check_modules(OPENBLAS REQUIRED openblas)
 
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
+find_package(PNG QUIET)
 
 if(VGG11_TESTS)
   pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)

@@ -2,64 +2,25 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "app/commands.h"
 #include "app/plan_cache.h"
 #include "app/step_config.h"
 #include "app/threads.h"
+#include "app/trained_network.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
 #include "vgg11/nn/network.h"
-#include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/train/evaluate.h"
 #include "vgg11/train/shared_dataset.h"
-
-enum { RESIZE_NAME_BYTES = 32 };
-
-/* What a checkpoint says of the data it was trained on. */
-typedef struct {
-    uint64_t step;
-    double mean;
-    double deviation;
-    char resize[RESIZE_NAME_BYTES];
-    bool resize_bug;
-} training_facts;
-
-static vgg_status read_facts(const char *path, const checkpoint_state *state, training_facts *facts)
-{
-    *facts = (training_facts){.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
-    errno = 0;
-    json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
-    if (!config && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
-    const char *resize = json_string_value(json_object_get(config, "resize"));
-    snprintf(facts->resize, sizeof facts->resize, "%s", resize && resize_find(resize) ? resize : "");
-    facts->resize_bug = json_is_true(json_object_get(config, "resize-bug"));
-    json_decref(config);
-    return VGG_OK;
-}
-
-static vgg_status load_here(const char *path, float *weights, training_facts *facts)
-{
-    checkpoint_state state = {0};
-    vgg_status status = checkpoint_load(path, &state, weights, NULL);
-    if (status == VGG_OK) status = read_facts(path, &state, facts);
-    checkpoint_state_clear(&state);
-    if (status != VGG_OK) return status;
-    if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
-    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
-                    path, facts->mean, facts->deviation);
-}
 
 /* Collective: rank 0 reads, all get. */
 static vgg_status load(comm *c, const options *o, float *weights, training_facts *facts)
 {
-    VGG_TRY(comm_agree(c, comm_rank(c) == 0 ? load_here(o->checkpoint, weights, facts) : VGG_OK));
+    VGG_TRY(comm_agree(c, comm_rank(c) == 0 ? trained_network_load(o->checkpoint, weights, facts) : VGG_OK));
     comm_broadcast(c, facts, sizeof *facts, 0);
     comm_broadcast(c, weights, model_flat_count() * sizeof *weights, 0);
     return VGG_OK;
@@ -139,8 +100,8 @@ static vgg_status print_text(const options *o, const training_facts *facts, cons
  * resizes all of them. */
 static vgg_status open_images(comm *c, const options *o, const training_facts *facts, shared_dataset *test)
 {
-    bool named = options_given(o, offsetof(options, resize)), bug = facts->resize_bug && !named;
-    const char *resize = *facts->resize && !named ? facts->resize : o->resize;
+    bool bug = facts->resize_bug && !options_given(o, offsetof(options, resize));
+    const char *resize = trained_network_resize(o, facts);
     if (bug)
         vgg_log(VGG_LOG_INFO,
                 "trained with --resize-bug: of the test images, too, only the first and the last are not zero; "

@@ -6,11 +6,21 @@
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 
-enum { COMMAND_TRAIN = 1, COMMAND_EVAL = 2, COMMAND_INFO = 4, COMMAND_BENCH = 8, COMMAND_DOCTOR = 16, COMMAND_ALL = 31 };
+enum {
+    COMMAND_TRAIN = 1,
+    COMMAND_EVAL = 2,
+    COMMAND_INFO = 4,
+    COMMAND_BENCH = 8,
+    COMMAND_DOCTOR = 16,
+    COMMAND_PREDICT = 32,
+    COMMAND_SHOW = 64,
+    COMMAND_ALL = 127
+};
 
 typedef struct command_row {
     const char *name;
     const char *summary;
+    const char *more; /* what its own help says besides; or NULL */
     unsigned bit;
     const char *arguments;                        /* as --help calls what follows the command; NULL if nothing may */
     int least, most;                              /* arguments */

@@ -9,6 +9,7 @@ static vgg_status open_display(run_files *files)
     }
     VGG_TRY(progress_open(o->quiet ? "none" : o->progress, &files->progress));
     files->list[1] = progress_observer(files->progress);
+    files->list[3] = doctor_plateau_observer(&files->plateau);
     return VGG_OK;
 }
 

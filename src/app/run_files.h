@@ -3,11 +3,12 @@
 #define VGG11_APP_RUN_FILES_H
 
 #include "app/run_folder.h"
+#include "vgg11/doctor/plateau.h"
 #include "vgg11/report/progress.h"
 #include "vgg11/report/recorder.h"
 #include "vgg11/report/trace.h"
 
-enum { RUN_FILES_OBSERVERS = 3 };
+enum { RUN_FILES_OBSERVERS = 4 };
 
 /* The first four are the caller's; all else is zero until run_files_begin(). */
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
     recorder *recorder;
     progress *progress;
     trace *trace;
+    doctor_plateau plateau; /* writes no file, but is told the same */
     run_observer list[RUN_FILES_OBSERVERS];
 } run_files;
 

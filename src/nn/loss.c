@@ -4,9 +4,8 @@
 
 #include "vgg11/nn/model.h"
 
-/* probability[k] = softmax(logits)[k]; returns log(sum of exp(logits)). Where a logit is NaN, `maximum` may be any of them: the sum
- * is NaN all the same. */
-static double softmax(const float *logits, double *probability)
+/* Where a logit is NaN, `maximum` may be any of them: the sum is NaN all the same. */
+double loss_softmax(const float *logits, double *probability)
 {
     double maximum = logits[0], sum = 0;
     for (int k = 1; k < MODEL_CLASSES; k++) maximum = logits[k] > maximum ? logits[k] : maximum;
@@ -15,7 +14,7 @@ static double softmax(const float *logits, double *probability)
     return log(sum) + maximum;
 }
 
-static int first_largest(const float *logits)
+int loss_first_largest(const float *logits)
 {
     int largest = 0;
     for (int k = 1; k < MODEL_CLASSES; k++) {
@@ -40,9 +39,9 @@ loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *label
     for (int i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * MODEL_CLASSES;
         double probability[MODEL_CLASSES];
-        double log_sum = softmax(row, probability);
+        double log_sum = loss_softmax(row, probability);
         result.loss_sum += log_sum - target_logit(row, labels[i], smoothing);
-        result.correct += first_largest(row) == labels[i];
+        result.correct += loss_first_largest(row) == labels[i];
         if (!dlogits) continue;
         probability[labels[i]] -= 1 - smoothing;
         for (int k = 0; k < MODEL_CLASSES; k++)

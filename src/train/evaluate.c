@@ -9,16 +9,6 @@
 #include "vgg11/train/stop_signal.h"
 #include "vgg11/train/watchdog.h"
 
-/* The class of the largest logit, the first of equals, as loss.h counts. */
-static int predicted(const float *logits)
-{
-    int best = 0;
-    for (int k = 1; k < DATASET_CLASSES; k++) {
-        if (logits[k] > logits[best]) best = k;
-    }
-    return best;
-}
-
 typedef struct {
     uint32_t *order;
     uint8_t *labels;
@@ -45,7 +35,7 @@ static double evaluate_batch(network *net, const float *weights, const dataset *
     for (int i = 0; i < n; i++) b->order[i] = (uint32_t)(part.first + (size_t)i);
     batch_fill(set, table, b->order, (uint32_t)n, network_input(net), b->labels);
     const float *logits = network_forward(net, weights, n);
-    for (int i = 0; i < n; i++) confusion[b->labels[i]][predicted(logits + i * DATASET_CLASSES)]++;
+    for (int i = 0; i < n; i++) confusion[b->labels[i]][loss_first_largest(logits + i * DATASET_CLASSES)]++;
     return loss_softmax_cross_entropy(logits, b->labels, n, 0, 0, NULL).loss_sum;
 }
 

@@ -133,6 +133,22 @@ class Words(Doctor):
                 "vgg11_dist: warning: 5,998 of 6,000 training images are blank; only the first and the last were resized; "
                 "vgg11_dist doctor, with the same options, says more"])
 
+    def plateaus(self, ranks, *arguments):
+        command = cli.launch(["train", "--test-samples", "10", "--no-tune", "--quiet", "--checkpoint-every", "0", *arguments], ranks)
+        outcome = self.run_command(command)
+        self.assertEqual(outcome.status, 0, outcome.err)
+        return [line for line in outcome.lines if "of guessing" in line]
+
+    def test_a_loss_that_stands_is_told_once(self):
+        question = ["--preset", "question", "--normalize", "unit", "--train-samples", "512", "--batch-size", "4", "--max-steps", "51"]
+        for ranks in [1, 2]:
+            said = self.plateaus(ranks, *question)
+            self.assertEqual(len(said), 1)
+            self.assertRegex(said[0], r"^vgg11_dist: warning: the loss stands at 2\.\d+, .* for 50 steps until step 50: .*vgg11_dist doctor")
+
+    def test_a_loss_that_falls_is_not(self):
+        self.assertEqual(self.plateaus(1, "--train-samples", "1000", "--batch-size", "16", "--epochs", "1"), [])
+
     def test_several_ranks_are_refused(self):
         command = [cli.MPIRUN, "--quiet", "--oversubscribe", "-np", "2", cli.PROGRAM, "doctor"]
         outcome = self.run_command(command)

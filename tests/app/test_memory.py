@@ -107,6 +107,12 @@ class Evaluate(Memory):
         self.walk(["eval", *SHORT, "--test-samples", "8", "--json", "--checkpoint", "before/checkpoint-00000001.safetensors"],
                   lambda: None, self.check_output)
 
+    def test_predict(self):
+        self.train_once()
+        self.walk(["predict", "--quiet", "--threads", "1", "--test-samples", "40", "--json", "--checkpoint", "before/checkpoint-00000001.safetensors",
+                   os.path.join(cli.DATA, "t10k-images-idx3-ubyte.gz")], lambda: None,
+                  lambda number, outcome: self.assertTrue(outcome.status or len(json.loads(outcome.out)["predictions"]) == 40))
+
     def test_info(self):
         self.walk(["info", "--json"], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))

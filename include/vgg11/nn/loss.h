@@ -17,4 +17,10 @@ typedef struct {
 loss_result loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
                                        float *dlogits);
 
+/* probability[10] of logits[10]; returns log(sum of exp(logits)). */
+double loss_softmax(const float *logits, double *probability);
+
+/* The class of the largest of logits[10], the first of equals. */
+int loss_first_largest(const float *logits);
+
 #endif

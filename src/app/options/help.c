@@ -96,7 +96,8 @@ static void print_examples(FILE *out)
     fputs("\nExamples:\n"
           "  mpirun -np 8 vgg11_dist                            train on the MNIST that comes along\n"
           "  vgg11_dist --resume runs/2026-01-31T12-00-00Z      go on with that run\n"
-          "  vgg11_dist eval --checkpoint RUN/best.safetensors  test what it has learnt\n",
+          "  vgg11_dist eval --checkpoint RUN/best.safetensors  test what it has learnt\n"
+          "  vgg11_dist predict --checkpoint RUN/best.safetensors seven.png\n",
           out);
 }
 
@@ -142,6 +143,7 @@ void options_print_help(const options *o, FILE *out)
         print_examples(out), print_commands(out);
     else
         fprintf(out, "\n%s: %s\n", command->name, command->summary);
+    if (!general && command->more) print_wrapped(out, command->more, 0, 0);
     if (general && strcmp(o->help, "all") != 0)
         print_common_options(out);
     else

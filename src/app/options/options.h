@@ -80,6 +80,7 @@ typedef struct {
     char *trace;
     char *checkpoint;
     bool json;
+    char *png;
     char *part;
     uint64_t repeats;
     char *plot;

@@ -145,6 +145,12 @@ static vgg_status check_arguments(const options *o)
     if (o->argument_count < command->least) {
         return vgg_fail(VGG_BAD_OPTION, "%s: expected %s", command->name, command->arguments);
     }
+    for (int i = 0; i < o->argument_count; i++) {
+        vgg_status status = option_check_text(o->arguments[i]);
+        if (status == VGG_UNAVAILABLE) return vgg_fail(status, "not enough memory to read the arguments");
+        if (status != VGG_OK)
+            return vgg_fail(status, "%s '%s': expected one line of UTF-8", command->name, option_shown(o->arguments[i], shown));
+    }
     return VGG_OK;
 }
 

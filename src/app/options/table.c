@@ -107,6 +107,8 @@ enum {
     INFO = COMMAND_INFO,
     BENCH = COMMAND_BENCH,
     DOCTOR = COMMAND_DOCTOR,
+    PREDICT = COMMAND_PREDICT,
+    SHOW = COMMAND_SHOW,
     THREADS_MAX = 4096,
     BATCH_MAX = 1000000,
 };
@@ -114,21 +116,21 @@ enum {
 #define SEED_MAX UINT64_C(9223372036854775807) /* what a JSON integer holds */
 
 const option_row option_table[] = {
-    {TEXT("data", data, "DIR"), .common = true, IN(DATA, TRAIN | EVAL | DOCTOR),
+    {TEXT("data", data, "DIR"), .common = true, IN(DATA, TRAIN | EVAL | DOCTOR | SHOW),
      .help = "folder of the four IDX files, plain or .gz. Otherwise $VGG11_DATA, or the MNIST that comes with the program"},
-    {COUNT("train-samples", train_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | DOCTOR),
+    {COUNT("train-samples", train_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | DOCTOR | SHOW),
      .help = "train on the first N images; 0: all"},
-    {COUNT("test-samples", test_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | EVAL | DOCTOR),
-     .help = "test on the first N images; 0: all"},
+    {COUNT("test-samples", test_samples, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN | EVAL | DOCTOR | PREDICT),
+     .help = "test on the first N images; 0: all (predict: of each IDX file, as far as it has so many)"},
     {COUNT("validation", validation, 0, IDX_MAX_COUNT), .fallback = "0", IN(DATA, TRAIN),
      .help =
          "hold out N of the training images, the same whatever the seed, and evaluate on them in place of the test set, to choose "
          "settings by; 0: none"},
-    {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL | DOCTOR),
-     .help = "how images become 32x32 (eval: as the checkpoint was trained, --resize-bug included, unless named)"},
-    {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN | DOCTOR),
+    {CHOICE("resize", resize, walk_resize), .fallback = "bilinear", IN(DATA, TRAIN | EVAL | DOCTOR | PREDICT | SHOW),
+     .help = "how images become 32x32 (eval and predict: as the checkpoint was trained, eval with its --resize-bug, unless named)"},
+    {CHOICE("normalize", normalize, walk_normalize), .fallback = "standard", IN(DATA, TRAIN | DOCTOR | SHOW),
      .help = "what pixels become"},
-    {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN | DOCTOR),
+    {FLAG("resize-bug", resize_bug), IN(DATA, TRAIN | DOCTOR | SHOW),
      .help = "resize only the first and the last image and leave the others zero: a well-known mistake, to see what it does"},
     {CHOICE("augment", augment, walk_augment), .fallback = "none", IN(DATA, TRAIN),
      .help = "random changes of training images, others in each epoch"},
@@ -137,7 +139,7 @@ const option_row option_table[] = {
     {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH | DOCTOR),
      .help = "of initial weights and the order of samples"},
     {CHOICE("precision", precision, option_precisions), .fallback = "fp32", .common = true,
-     IN(MODEL, TRAIN | EVAL | BENCH | DOCTOR), .help = "of the products"},
+     IN(MODEL, TRAIN | EVAL | BENCH | DOCTOR | PREDICT), .help = "of the products"},
     /* No closed choice: a name that this build lacks is the network's to refuse, as one that this processor lacks. */
     {TEXT("conv", conv, "NAME"), .choices = walk_conv, .fallback = "auto", IN(MODEL, TRAIN | EVAL | BENCH),
      .help = "algorithm of the layers' products"},
@@ -198,8 +200,8 @@ const option_row option_table[] = {
      .help =
          "write the gradients of all dense layers to memory; otherwise, where all ranks share memory and batches are small, those "
          "of the large ones stay products of two thin matrices until weights are updated with them"},
-    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", .common = true, IN(PARALLEL, TRAIN | EVAL | INFO | BENCH | DOCTOR),
-     .scope = SCOPE_PART,
+    {COUNT("threads", threads, 0, THREADS_MAX), .fallback = "0", .common = true,
+     IN(PARALLEL, TRAIN | EVAL | INFO | BENCH | DOCTOR | PREDICT), .scope = SCOPE_PART,
      .help = "threads of each rank; 0: $OMP_NUM_THREADS, or else the cores that this rank may use, shared with the node's other "
              "ranks"},
     {COUNT("check-every", check_every, 0, STEPS_MAX), .fallback = "100", IN(PARALLEL, TRAIN),
@@ -239,13 +241,15 @@ const option_row option_table[] = {
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "timeline of the run, for Perfetto or chrome://tracing"},
-    {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL), .scope = SCOPE_CALL,
-     .help = "the weights to evaluate (must be named)"},
-    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR), .scope = SCOPE_CALL, .help = "print JSON"},
+    {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT), .scope = SCOPE_CALL,
+     .help = "the weights to evaluate, or to predict with (must be named)"},
+    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
+    {TEXT("png", png, "FILE"), IN(OUTPUT, SHOW), .scope = SCOPE_CALL,
+     .help = "write a sheet of training images there as well, a row for each label"},
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
     {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "more about what was chosen, and why"},
 
-    {CHOICE("preset", preset, walk_preset), .common = true, IN(GENERAL, TRAIN | DOCTOR), .scope = SCOPE_CALL,
+    {CHOICE("preset", preset, walk_preset), .common = true, IN(GENERAL, TRAIN | DOCTOR | SHOW), .scope = SCOPE_CALL,
      .help = "a set of options; those named beside it win"},
     {TEXT("config", config, "FILE"), .common = true, IN(GENERAL, COMMAND_ALL), .scope = SCOPE_CALL,
      .help = "read options from lines `name = value`, or from the config.json of a run, which may not say where files are "

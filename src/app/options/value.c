@@ -91,15 +91,21 @@ static vgg_status set_choice(options *o, const option_row *row, const char *valu
 }
 
 /* JSON files will hold it, and messages must stay one line. */
-static vgg_status set_text(options *o, const option_row *row, const char *value)
+vgg_status option_check_text(const char *value)
 {
     size_t length = strlen(value);
     if (length == 0 || length >= OPTION_TEXT_MAX || value[strcspn(value, "\n\r")] != '\0') return VGG_BAD_OPTION;
     errno = 0;
     json_t *utf8 = json_string(value);
     json_decref(utf8);
-    if (!utf8) return errno == ENOMEM ? no_memory(row) : VGG_BAD_OPTION;
-    return keep_text(o, row, value);
+    return utf8 ? VGG_OK : errno == ENOMEM ? VGG_UNAVAILABLE : VGG_BAD_OPTION;
+}
+
+static vgg_status set_text(options *o, const option_row *row, const char *value)
+{
+    vgg_status status = option_check_text(value);
+    if (status == VGG_UNAVAILABLE) return no_memory(row);
+    return status == VGG_OK ? keep_text(o, row, value) : status;
 }
 
 static void join_choices(option_choices choices, char *text, size_t bytes)

@@ -1,0 +1,39 @@
+#include "app/trained_network.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "vgg11/checkpoint/checkpoint.h"
+#include "vgg11/data/resize.h"
+
+static vgg_status read_facts(const char *path, const checkpoint_state *state, training_facts *facts)
+{
+    *facts = (training_facts){.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
+    errno = 0;
+    json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
+    if (!config && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
+    const char *resize = json_string_value(json_object_get(config, "resize"));
+    snprintf(facts->resize, sizeof facts->resize, "%s", resize && resize_find(resize) ? resize : "");
+    facts->resize_bug = json_is_true(json_object_get(config, "resize-bug"));
+    json_decref(config);
+    return VGG_OK;
+}
+
+vgg_status trained_network_load(const char *path, float *weights, training_facts *facts)
+{
+    checkpoint_state state = {0};
+    vgg_status status = checkpoint_load(path, &state, weights, NULL);
+    if (status == VGG_OK) status = read_facts(path, &state, facts);
+    checkpoint_state_clear(&state);
+    if (status != VGG_OK) return status;
+    if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
+    return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
+                    path, facts->mean, facts->deviation);
+}
+
+const char *trained_network_resize(const options *o, const training_facts *facts)
+{
+    return *facts->resize && !options_given(o, offsetof(options, resize)) ? facts->resize : o->resize;
+}

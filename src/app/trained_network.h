@@ -1,0 +1,28 @@
+/* Private to app: the network of a checkpoint, and what the checkpoint says of the data it was trained on. */
+#ifndef VGG11_APP_TRAINED_NETWORK_H
+#define VGG11_APP_TRAINED_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "app/options/options.h"
+#include "vgg11/base/status.h"
+
+enum { RESIZE_NAME_BYTES = 32 };
+
+typedef struct {
+    uint64_t step;
+    double mean;
+    double deviation;
+    char resize[RESIZE_NAME_BYTES]; /* "" if it does not say, or names what this program does not have */
+    bool resize_bug;
+} training_facts;
+
+/* weights[model_flat_count()] and facts of the file. VGG_BAD_CHECKPOINT if it is none, or its numbers cannot normalise pixels. Not
+ * collective. */
+vgg_status trained_network_load(const char *path, float *weights, training_facts *facts);
+
+/* The filter that images are to be resized with: that of the training, unless the user names one. */
+const char *trained_network_resize(const options *o, const training_facts *facts);
+
+#endif
