@@ -102,7 +102,7 @@ endfunction()
 string(JOIN "|" vgg_long_tests
        "^app_(records|folder)_.*-np4$" "^app_(limits|signals)_.*-np[14]$" "^app_(runs|errors|interruptions)_.*-np1$" "^app_memory_(Start|Resume)$"
        "^test_training-(np[348]|nodes-2,2)$" "^test_stop-np[34]$" "^test_(resume|resume_as_before|divergence|save_failures)-np1$" "^test_save_failures-np3$"
-       "^test_(bad_steps|background_saves)-np[13]$" "^test_unlike_ranks-np2$" "^test_micro_batches_training-np4$" "^checkpoint_power_loss$"
+       "^test_(bad_steps|background_saves)-np[13]$" "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_micro_batches_training-np4$" "^checkpoint_power_loss$"
        "^app_doctor_Steps" "-avx512(_bf16)?$")
 
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the

@@ -75,6 +75,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
         .target_accuracy = o->target_accuracy,
         .skip_bad_steps = o->skip_bad_steps,
         .check_every = o->check_every,
+        .replay_every = o->replay_every,
         .output = folder->path,
         .checkpoint_every = (uint32_t)o->checkpoint_every,
         .checkpoint_steps = o->checkpoint_steps,

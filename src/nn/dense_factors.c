@@ -224,6 +224,29 @@ void factors_write(const factor_batch *batch, int layer, const void *x, const vo
     }
 }
 
+/* Goes on from `hash` over `lines` of so many words, whose beginnings lie `stride` words apart. */
+static uint64_t hash_lines(const factor_batch *batch, uint64_t hash, size_t at, size_t stride, size_t lines, size_t words)
+{
+    for (size_t i = 0; i < lines; i++) {
+        uint64_t joined[2] = {hash, hash_bits(word_at(batch, at + i * stride), words * sizeof(float))};
+        hash = hash_bits(joined, sizeof joined);
+    }
+    return hash;
+}
+
+uint64_t factors_hash(const factor_batch *batch, int layer)
+{
+    const factor_set *f = batch->f;
+    const factor_map *x = &f->layers[layer].x, *dy = &f->layers[layer].dy;
+    vgg_range own = range_part(batch->images, f->config.ranks, batch->rank);
+    size_t first_word = words_before(batch, batch->rank), words = words_of(f, own.count), width = (size_t)f->kernels->panel;
+    uint64_t hash = hash_lines(batch, 0, x->rows + own.first * x->row_stride, x->row_stride, own.count, words_of(f, x->channels));
+    hash = hash_lines(batch, hash, dy->rows + own.first * dy->row_stride, dy->row_stride, own.count, words_of(f, dy->channels));
+    hash = hash_lines(batch, hash, x->paired + first_word * x->paired_stride, x->paired_stride, words, x->channels);
+    return hash_lines(batch, hash, dy->paired + first_word * width, dy->paired_stride, gemm_panels(f->kernels, dy->channels),
+                      words * width);
+}
+
 static gram_rows rows_of_block(const factor_batch *batch, const factor_map *map, size_t block)
 {
     size_t first = block * GRAM_BLOCK;

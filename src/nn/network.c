@@ -6,6 +6,7 @@
 
 #include "nn/network_impl.h"
 #include "vgg11/base/finite.h"
+#include "vgg11/base/hash.h"
 #include "vgg11/base/integers.h"
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
@@ -209,4 +210,9 @@ int network_first_not_finite(const network *net)
         if (!(bf16_y ? finite_bf16(layer->output, count) : finite_floats(layer->output, count))) return i;
     }
     return MODEL_LAYERS;
+}
+
+uint64_t network_output_hash(const network *net, int layer)
+{
+    return hash_bits(net->layers[layer].output, (size_t)net->n * output_count(&model_layers[layer]) * bytes_of(net, layer));
 }

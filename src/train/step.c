@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/pass_digest.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
@@ -112,17 +113,37 @@ static vgg_status open_buffers(training_step *step)
     return vgg_fail(VGG_UNAVAILABLE, "no memory for batches of %d images", step->capacity);
 }
 
+static size_t replayed_bytes(void) { return model_flat_count() * sizeof(float); }
+static size_t replayed_factors_bytes(const training_step *step) { return step->f ? factors_bytes(step->f) : 0; }
+
+static vgg_status open_replay(training_step *step, const training_step_config *config)
+{
+    if (!config->replay) return VGG_OK;
+    void *gradient;
+    VGG_TRY(vgg_map(replayed_bytes(), &gradient));
+    step->replayed = gradient;
+    return vgg_map(replayed_factors_bytes(step), &step->replayed_factors);
+}
+
+static void close_replay(training_step *step)
+{
+    vgg_unmap(step->replayed, replayed_bytes());
+    vgg_unmap(step->replayed_factors, replayed_factors_bytes(step));
+}
+
 vgg_status training_step_open(comm *c, const training_step_config *config, training_step *step)
 {
     VGG_TRY(training_step_open_exchange(c, config, step));
     VGG_TRY(comm_agree(c, open_network(step, config)));
-    return comm_agree(c, open_buffers(step));
+    VGG_TRY(comm_agree(c, open_buffers(step)));
+    return comm_agree(c, open_replay(step, config));
 }
 
 void training_step_close(training_step *step)
 {
     network_destroy(step->net);
     exchange_destroy(step->ex);
+    close_replay(step);
     factors_close(step->f);
     free(step->labels);
     free(step->dlogits);
@@ -151,39 +172,69 @@ void training_step_begin(training_step *step, size_t images)
     exchange_begin(step->ex);
 }
 
-/* Context of the backward pass' hooks, which hand ranges of a micro-batch's gradient to the exchange. */
+/* One pass over a micro-batch, and where its gradient goes. It is the context of the backward pass' hooks. */
 typedef struct {
-    exchange *ex;
+    training_step *step;
     int index;
-} exchanged_micro_batch;
+    float *gradient;
+    const factor_batch *factors;
+    bool exchanged;      /* ranges go to the exchange as they become final */
+    pass_digest *digest; /* what the pass gave, or NULL */
+} micro_batch_pass;
 
 static void on_range_final(void *context, size_t first, size_t count)
 {
-    const exchanged_micro_batch *exchanged = context;
-    exchange_micro_batch_range_final(exchanged->ex, exchanged->index, first, count);
+    const micro_batch_pass *pass = context;
+    if (pass->digest) pass_digest_gradient(pass->digest, pass->gradient, pass->factors, (vgg_range){first, count});
+    if (pass->exchanged) exchange_micro_batch_range_final(pass->step->ex, pass->index, first, count);
 }
 
 static void on_poll(void *context)
 {
-    exchange_poll(((const exchanged_micro_batch *)context)->ex);
+    exchange_poll(((const micro_batch_pass *)context)->step->ex);
     watchdog_move();
+}
+
+static loss_result compute(micro_batch_pass *pass)
+{
+    training_step *step = pass->step;
+    const float *weights = exchange_weights(step->ex);
+    network_hooks hooks = {pass, on_range_final, on_poll};
+    int n = (int)training_step_images(step, pass->index).count;
+    double start = clock_now_s(), exposed_s = exchange_exposed_s(step->ex);
+    const float *logits = network_forward(step->net, weights, n);
+    if (pass->digest) pass_digest_outputs(pass->digest, step->net);
+    double forward = clock_now_s();
+    loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, step->label_smoothing,
+                                                  (float)(1.0 / (double)step->images), step->dlogits);
+    if (pass->digest) pass_digest_loss(pass->digest, loss);
+    network_backward(step->net, weights, step->dlogits, pass->gradient, pass->factors, &hooks);
+    step->times.forward_s += forward - start;
+    step->times.backward_s += clock_now_s() - forward - (exchange_exposed_s(step->ex) - exposed_s);
+    return loss;
+}
+
+static micro_batch_pass exchanged_pass(training_step *step, int index)
+{
+    return (micro_batch_pass){step, index, exchange_micro_batch_gradient(step->ex, index), &step->factors, true, NULL};
 }
 
 loss_result training_step_forward_backward(training_step *step, int index)
 {
-    exchange *ex = step->ex;
-    exchanged_micro_batch exchanged = {ex, index};
-    network_hooks hooks = {&exchanged, on_range_final, on_poll};
-    int n = (int)training_step_images(step, index).count;
-    double start = clock_now_s(), exposed_s = exchange_exposed_s(ex);
-    const float *logits = network_forward(step->net, exchange_weights(ex), n);
-    double forward = clock_now_s();
-    loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, step->label_smoothing,
-                                                  (float)(1.0 / (double)step->images), step->dlogits);
-    network_backward(step->net, exchange_weights(ex), step->dlogits, exchange_micro_batch_gradient(ex, index), &step->factors,
-                     &hooks);
-    step->times.forward_s += forward - start;
-    step->times.backward_s += clock_now_s() - forward - (exchange_exposed_s(ex) - exposed_s);
+    micro_batch_pass pass = exchanged_pass(step, index);
+    return compute(&pass);
+}
+
+loss_result training_step_replay(training_step *step, int index, char differs[TRAINING_STEP_RESULT_BYTES])
+{
+    pass_digest digests[2];
+    factor_batch factors = step->factors;
+    factors.memory = step->replayed_factors;
+    micro_batch_pass pass = exchanged_pass(step, index), again = {step, index, step->replayed, &factors, false, &digests[1]};
+    pass.digest = &digests[0];
+    loss_result loss = compute(&pass);
+    compute(&again);
+    pass_digest_compare(&digests[0], &digests[1], differs, TRAINING_STEP_RESULT_BYTES);
     return loss;
 }
 

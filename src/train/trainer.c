@@ -143,16 +143,20 @@ static vgg_status train_step(trainer *t)
     vgg_range batch = sampler_batch(t->train_set.count, t->config->batch_size, t->position.epoch_step);
     step_report report = {.lr = schedule_rate(t->schedule, t->config->lr, t->warmup_steps, t->schedule_steps, t->position.step)};
 
+    int replayed = trainer_replayed_micro_batch(t);
+    char differs[TRAINING_STEP_RESULT_BYTES] = "";
+
     watchdog_step(t->position.step + 1);
     watchdog_enter(WATCHDOG_PASSES);
     training_step_begin(&t->step, batch.count);
     for (int i = 0; i < training_step_micro_batches(&t->step); i++) {
         fill_micro_batch(t, batch, i);
-        add_loss(&report, training_step_forward_backward(&t->step, i));
+        add_loss(&report, i == replayed ? training_step_replay(&t->step, i, differs) : training_step_forward_backward(&t->step, i));
         watchdog_move();
     }
     watchdog_enter(WATCHDOG_EXCHANGE);
     training_step_allreduce(&t->step);
+    if (replayed >= 0) VGG_TRY(trainer_check_replay(t, differs));
     if (check_is_due(t)) VGG_TRY(trainer_check(t));
     t->clip = training_step_clip(&t->step, &t->config->optimizer);
     report.bad = !optimizer_clip_is_finite(&t->clip);

@@ -1,4 +1,5 @@
-/* Numbers that are not finite: where they began, steps that change nothing because of them, and the way back to a checkpoint. */
+/* Numbers that are not finite: where they began, steps that change nothing because of them, and the way back to a checkpoint; and numbers
+ * that are others when they are computed again. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -97,4 +98,23 @@ bool trainer_go_back(trainer *t)
     vgg_log(VGG_LOG_WARNING, "%s. The run goes back to step %" PRIu64 ", this once: %s", vgg_message(), event.step, path);
     TRAINER_TELL(t, rollback, &event);
     return true;
+}
+
+int trainer_replayed_micro_batch(const trainer *t)
+{
+    uint64_t step = t->position.step + 1, every = t->config->replay_every;
+    if (every == 0 || step % every != 0) return -1;
+    return (int)(step / every % (uint64_t)training_step_micro_batches(&t->step));
+}
+
+vgg_status trainer_check_replay(trainer *t, const char *differs)
+{
+    vgg_status mine = VGG_OK;
+    if (*differs)
+        mine = vgg_fail(
+            VGG_DISAGREE,
+            "rank %d (counted from 0) on %s computed %s of step %" PRIu64
+            " twice, with other bits the second time; suspect processor or memory there, and resume from the last checkpoint",
+            comm_rank(t->c), comm_host(t->c), differs, t->position.step + 1);
+    return comm_agree(t->c, mine);
 }

@@ -122,6 +122,12 @@ bool trainer_go_back(trainer *t);
  * weights. */
 vgg_status trainer_check(trainer *t);
 
+/* The micro-batch of the coming step that each rank computes twice, another one each time; -1: none. */
+int trainer_replayed_micro_batch(const trainer *t);
+
+/* Collective. VGG_DISAGREE on all ranks if a result on any differed when it was computed again; see training_step_replay(). */
+vgg_status trainer_check_replay(trainer *t, const char *differs);
+
 /* Collective. If `periodic`, saves checkpoint-<step>.safetensors and removes old ones; if `best`, saves best.safetensors: beside the training
  * unless it is the `last`. A file that cannot be written is an error where it is the `last`, and otherwise a warning. */
 vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);

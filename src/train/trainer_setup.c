@@ -79,19 +79,21 @@ static void configure_step(trainer *t)
 {
     t->step_config = t->config->step;
     t->step_config.batch_size = t->config->batch_size < t->train_set.count ? t->config->batch_size : t->train_set.count;
+    t->step_config.replay = t->config->replay_every > 0;
     t->step_config.recorded_exchange = trainer_recorded_exchange(t);
     t->step_config.network.plan = trainer_recorded_algorithms(t);
 }
 
 enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
 
-/* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations. What is refused here
+/* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations; with a replay its gradient. What is refused here
  * would not have fitted; what passes may still not. */
 static vgg_status check_memory(trainer *t)
 {
     size_t flat_bytes = model_flat_count() * sizeof(float), available = cpu_memory_available_bytes();
     int capacity = training_step_capacity(t->c, &t->step_config);
-    size_t rank_bytes = 2 * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
+    size_t flat_buffers = 2 + t->step_config.replay;
+    size_t rank_bytes = flat_buffers * flat_bytes + (size_t)capacity * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
     size_t needed = 2 * flat_bytes + (size_t)comm_node_size(t->c) * rank_bytes;
     t->room_bytes = available == 0 ? SIZE_MAX : size_max(available, needed) - needed;
     if (available == 0 || needed <= available) return VGG_OK;
@@ -105,7 +107,8 @@ static vgg_status check_memory(trainer *t)
 static vgg_status check_address_space(trainer *t)
 {
     enum { LIBRARIES_BYTES = 64 << 20 };
-    size_t left = cpu_address_space_left_bytes(), needed = LIBRARIES_BYTES + 4 * model_flat_count() * sizeof(float);
+    size_t flat_buffers = 4 + t->step_config.replay;
+    size_t left = cpu_address_space_left_bytes(), needed = LIBRARIES_BYTES + flat_buffers * model_flat_count() * sizeof(float);
     needed += (size_t)training_step_capacity(t->c, &t->step_config) * ACTIVATION_FLOATS_PER_IMAGE * sizeof(float);
     if (needed <= left) return VGG_OK;
     return vgg_fail(

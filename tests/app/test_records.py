@@ -89,7 +89,7 @@ class Refused(Records):
 class Options(Records):
     recipe = ["--lr", "0.0123", "--momentum", "0.5", "--no-nesterov", "--weight-decay", "0.001", "--clip-norm", "0.5", "--init", "glorot",
               "--schedule-steps", "6", "--warmup-steps", "2", "--epochs", "2", "--keep", "0", "--seed", "3",
-              "--clip-mode", "tensor", "--normalize", "unit"]
+              "--clip-mode", "tensor", "--normalize", "unit", "--replay-every", "2"]
 
     def test_the_training_is_the_checkpoints(self):
         self.train(*self.recipe, "--output", "whole")
@@ -103,6 +103,7 @@ class Options(Records):
         self.assertEqual(cli.checkpoints(self.path("run")), [os.path.basename(self.checkpoint(step)) for step in [3, 4, 8]])
         whole, run = (load(self.path(run, "config.json"))["options"] for run in ["whole", "run"])
         self.assertEqual(whole, run)
+        self.assertEqual(run["replay-every"], 2)
         self.complete()
 
     def complete(self):

@@ -165,6 +165,33 @@ START_TEST(many_images)
 }
 END_TEST
 
+/* Whichever thread takes which part: what is computed again comes out with the same bits. */
+static void check_repeats(const conv_case *c, const conv_algorithm *row, conv_pass pass)
+{
+    char text[128];
+    float *first = conv_case_run(c, row, pass, MOST_THREADS), *again = conv_case_run(c, row, pass, MOST_THREADS);
+    describe(c, row, (int)pass, MOST_THREADS, text);
+    ck_assert_msg(!first == !again, "%s", text);
+    if (first) ck_assert_msg(memcmp(first, again, conv_case_result_count(c, pass) * sizeof *first) == 0, "%s", text);
+    free(first);
+    free(again);
+}
+
+static const int repeated[][4] = {{3, 32, 1, 64}, {3, 16, 16, 32}, {3, 4, 64, 48}, {3, 2, 64, 96}, {1, 1, 96, 200}};
+
+START_TEST(a_row_repeats_itself)
+{
+    conv_case c;
+    const int *shape = repeated[_i];
+    conv_problem problem = {
+        .kernel = shape[0], .side = shape[1], .in = shape[2], .out = shape[3], .batch = 12, .relu = true, .pool = shape[0] == 3};
+    conv_case_open(&c, &problem, 12, (unsigned)_i);
+    for (const conv_algorithm *const *row = conv_case_rows(); *row != reference; row++)
+        for (int pass = 0; pass < CONV_PASSES; pass++) check_repeats(&c, *row, (conv_pass)pass);
+    conv_case_close(&c);
+}
+END_TEST
+
 /* However a row pools, it is what pooling its own map gives: every bit, every place. */
 static void check_pooling(const conv_case *pooled, const conv_case *whole, const conv_algorithm *row)
 {
@@ -352,6 +379,7 @@ int main(void)
     tcase_add_loop_test(tests, odd_convolutions, 1, 10);
     tcase_add_loop_test(tests, odd_dense_layers, 0, sizeof odd_features / sizeof *odd_features);
     tcase_add_test(tests, many_images);
+    tcase_add_loop_test(tests, a_row_repeats_itself, 0, sizeof repeated / sizeof *repeated);
     tcase_add_test(tests, pooling_within_is_pooling_after);
     tcase_add_loop_test(tests, gradients_are_adjoint, 0, MODEL_LAYERS);
     tcase_add_loop_test(tests, nothing_hides_what_is_not_finite, 0, sizeof poisoned_problems / sizeof *poisoned_problems);

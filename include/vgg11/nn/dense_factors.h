@@ -56,6 +56,9 @@ struct factor_batch {
 /* Writes the factors of the caller's images, x[n][in] and dy[n][out] in the network's precision, n >= 1. */
 void factors_write(const factor_batch *batch, int layer, const void *x, const void *dy);
 
+/* A hash of what the caller has written of a layer: the same wherever the block lies. */
+uint64_t factors_hash(const factor_batch *batch, int layer);
+
 /* Adds up this rank's part of the square sums into the block. To be called by all ranks, when all have written their factors. */
 void factors_reduce_square_sums(const factor_batch *batch);
 

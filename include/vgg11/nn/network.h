@@ -49,6 +49,9 @@ float *network_input(network *net);
  * keep the outputs of all layers. */
 int network_first_not_finite(const network *net);
 
+/* A hash of a layer's output of the last forward pass, after ReLU and pooling. For networks that train, likewise. */
+uint64_t network_output_hash(const network *net, int layer);
+
 /* Logits[n][10] of the first n images of network_input(), 0 <= n <= batch_capacity. Keeps what backward needs. The result lies in
  * the network's memory and is valid until the next call. */
 const float *network_forward(network *net, const float *weights, int n);

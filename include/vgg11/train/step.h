@@ -3,7 +3,8 @@
  *   training_step_begin()                     a batch of so many images over all ranks
  *   for each micro-batch of this rank:
  *       fill network_input(step->net) and step->labels with training_step_images()
- *       training_step_forward_backward()      its gradient, of which each range goes to the exchange as soon as it is final
+ *       training_step_forward_backward()      its gradient, of which each range goes to the exchange as soon as it is final; or
+ *       training_step_replay()                the same, and the gradient once more, to compare
  *   training_step_allreduce()                 the mean gradient over all ranks
  *   training_step_clip()                      its norm and the factors of clipping
  *   training_step_update()                    Nesterov's update, new weights for the next forward; or
@@ -23,6 +24,7 @@ typedef struct {
     exchange_config exchange;      /* without threads, count, segments, excluded and node_scratch_bytes, which the step sets */
     const char *recorded_exchange; /* a row's name, taken instead of exchange.name where it opens; or NULL */
     bool factors;                  /* keep the dense kernels' gradients as factors, where that is possible and faster */
+    bool replay;                   /* with memory for training_step_replay() */
     size_t batch_size;             /* most images in a batch, over all ranks */
     double label_smoothing;        /* of the loss, see loss.h */
 } training_step_config;
@@ -43,9 +45,11 @@ typedef struct {
     factor_set *f; /* NULL: all gradients are whole */
     network *net;
     int threads;
-    int capacity;    /* most images in a micro-batch of this rank, at least 1 */
-    uint8_t *labels; /* [capacity] */
-    float *dlogits;  /* [capacity][10] */
+    int capacity;           /* most images in a micro-batch of this rank, at least 1 */
+    uint8_t *labels;        /* [capacity] */
+    float *dlogits;         /* [capacity][10] */
+    float *replayed;        /* [model_flat_count()]: the gradient when it is computed again; NULL without replay */
+    void *replayed_factors; /* factors_bytes(): its factors, if there are any */
     double label_smoothing;
     training_step_times times; /* of the last step */
     /* Of the step under way. */
@@ -77,6 +81,12 @@ void training_step_begin(training_step *step, size_t images);
 /* Computes the gradient of micro-batch `index`, scaled by 1 / images of the batch; to be called for this rank's micro-batches in
  * order. Returns the sum of the losses of its images. */
 loss_result training_step_forward_backward(training_step *step, int index);
+
+/* Does the same, and then computes it again from the same images and weights into memory that is this rank's own. `differs` names the
+ * first result that did not come out with the same bits, in the order of computing: "the output of conv3", "the gradient of
+ * fc1.kernel"; "" if all did. It is known on this rank alone. */
+enum { TRAINING_STEP_RESULT_BYTES = 64 };
+loss_result training_step_replay(training_step *step, int index, char differs[TRAINING_STEP_RESULT_BYTES]);
 
 /* Collective. Waits until the gradient is summed over all ranks. */
 void training_step_allreduce(training_step *step);

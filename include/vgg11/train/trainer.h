@@ -30,7 +30,7 @@ typedef struct {
     data_config data;
     const char *init;
     uint64_t seed;
-    training_step_config step; /* without recorded_exchange, batch_size and network.plan, which the run sets */
+    training_step_config step; /* without recorded_exchange, replay, batch_size and network.plan, which the run sets */
     uint32_t epochs;
     uint64_t max_steps;  /* steps after which the run ends, if its epochs do not end before; 0: no limit. Not for the schedule */
     uint32_t batch_size; /* global */
@@ -44,6 +44,7 @@ typedef struct {
     double target_accuracy;        /* 0..1: the run ends when an evaluation reaches it; 0: none */
     uint64_t skip_bad_steps;       /* steps in a row that may change nothing because a number in them is not finite; 0: none */
     uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
+    uint64_t replay_every;         /* steps between those in which each rank computes a micro-batch twice and compares; 0: none */
     const char *output;            /* run folder, which exists; NULL: write nothing */
     uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
     uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
@@ -66,7 +67,8 @@ typedef struct {
 
 /* Collective; the same status on all ranks. VGG_STOPPED after a signal that asks for it, with a checkpoint saved; VGG_DIVERGED if the
  * loss or a norm is not finite in more steps in a row than config->skip_bad_steps, and again after the run went back to the newest
- * checkpoint in config->output, or the loss runs away; VGG_DISAGREE if copies on ranks differ. Watches for the signals while it runs,
+ * checkpoint in config->output, or the loss runs away; VGG_DISAGREE if copies on ranks differ, or a
+ * rank computed the same twice with different results. Watches for the signals while it runs,
  * see stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
 vgg_status train_run(comm *c, const train_config *config);
 

@@ -68,6 +68,7 @@ typedef struct {
     bool no_factors;
     uint64_t threads;
     uint64_t check_every;
+    uint64_t replay_every;
     uint64_t hang_timeout;
 
     char *output;

@@ -208,6 +208,10 @@ const option_row option_table[] = {
      .help =
          "check every N steps, and before each evaluation and checkpoint, that all ranks hold the same bits of weights and velocity, "
          "and those that the last update left; 0: only before evaluations and checkpoints"},
+    {COUNT("replay-every", replay_every, 0, STEPS_MAX), .fallback = "0", IN(PARALLEL, TRAIN),
+     .help =
+         "every N steps let each rank compute one of its micro-batches twice, and end the run if a bit of loss, outputs or gradient is "
+         "another the second time: a processor or memory that errs in silence; 0: never"},
     {COUNT("hang-timeout", hang_timeout, 0, 1000000), .fallback = "600", IN(PARALLEL, TRAIN | EVAL), .scope = SCOPE_RUN,
      .help = "end the run, with a line that says which rank was where, when nothing has moved for N seconds; 0: wait for ever"},
 
@@ -235,8 +239,8 @@ const option_row option_table[] = {
          "go on from a checkpoint: RUN is that file, or a run folder, whose newest is taken, and unless --output says otherwise "
          "the run goes on there; without RUN the newest in --output; auto: likewise, or from the start if there is none. What "
          "describes the training is as in the checkpoint unless named: all of Data, Model and Training but --plan-cache "
-         "and --max-steps; --wire, --micro-batches, --no-factors, --check-every, --checkpoint-*, --keep; and the exchange and "
-         "the algorithms that were chosen. What the folder holds of later steps is set aside in its folder abandoned/"},
+         "and --max-steps; --wire, --micro-batches, --no-factors, --check-every, --replay-every, --checkpoint-*, --keep; and the exchange "
+         "and the algorithms that were chosen. What the folder holds of later steps is set aside in its folder abandoned/"},
     {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
