@@ -36,37 +36,12 @@ allowed_cores() {
         <(expand_list "$allowed") <(lscpu -p=CPU,CORE,SOCKET,NODE)
 }
 
-# The number of cores that the quotas of this shell's control groups (version 1 and 2) let it keep busy, 1 at least; nothing without
-# a quota. $1 and $2: in place of /proc/$$ and /sys/fs/cgroup.
-# shellcheck disable=SC2120
-quota_cores() {
-    local proc=${1:-/proc/$$} sys=${2:-/sys/fs/cgroup} hierarchy controllers group root
-    [ -r "$proc/cgroup" ] || return 0
-    while IFS=: read -r hierarchy controllers group; do
-        if [ "$hierarchy:$controllers" = 0: ]; then
-            root=$sys
-        elif [[ ,$controllers, == *,cpu,* ]]; then
-            root=$sys/cpu
-        else
-            continue
-        fi
-        # From the own group up to the root: in a container the named group may be invisible, and the root is its own.
-        while true; do
-            cat "$root$group/cpu.max" 2>/dev/null || true
-            paste "$root$group/cpu.cfs_quota_us" "$root$group/cpu.cfs_period_us" 2>/dev/null || true
-            [[ $group == */* ]] || break
-            group=${group%/*}
-        done
-    done <"$proc/cgroup" | awk '$1 + 0 > 0 && $2 > 0 { cores = $1 / $2; if (!least || cores < least) least = cores }
-                                END { if (least) print (least < 1 ? 1 : int(least)) }'
-}
-
-# Cores that this shell may keep busy.
+# Cores that this shell may keep busy, by its mask and by the quotas of its control groups: what the program would take as a single rank.
 count_cores() {
-    local cores quota
-    cores=$(allowed_cores | wc -l)
-    quota=$(quota_cores)
-    echo $((${quota:-$cores} < cores ? quota : cores))
+    local program described
+    program=$(find_program) || return 1
+    described=$(env -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES "$program" info --json --quiet </dev/null) || return 1
+    sed -n 's/^ *"threads": \([0-9]*\),$/\1/p' <<<"$described"
 }
 
 # Cores of the machine, whoever may use them.

@@ -1,12 +1,18 @@
 """The launch script takes what this shell may use, and no more."""
 import json
 import os
-import shutil
 import unittest
 
 import cli
 
 LAUNCH = os.environ["VGG11_LAUNCH"]
+
+
+def script(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("#!/usr/bin/env bash\nset -euo pipefail\n" + text + "\n")
+    os.chmod(path, 0o755)
+    return path
 
 
 class Launch(cli.Case):
@@ -23,31 +29,18 @@ class Launch(cli.Case):
         self.assertEqual(outcome.status, 0, outcome.err)
         return outcome.out.strip()
 
-    def quota(self, cgroup, files):
-        """What quota_cores says where these files lie."""
-        folder = self.path("groups")
-        shutil.rmtree(folder, ignore_errors=True)
-        for name, text in {"cgroup": cgroup, **files}.items():
-            path = os.path.join(folder, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-        return self.shell(f'quota_cores "{folder}" "{folder}"')
-
-    def test_quota(self):
-        self.assertEqual(self.quota("0::/a/b", {}), "")
-        self.assertEqual(self.quota("0::/a/b", {"a/b/cpu.max": "max 100000"}), "")
-        self.assertEqual(self.quota("0::/a/b", {"a/b/cpu.max": "350000 100000"}), "3")
-        self.assertEqual(self.quota("0::/a/b", {"a/b/cpu.max": "350000 100000", "a/cpu.max": "200000 100000"}), "2")
-        self.assertEqual(self.quota("0::/not/visible", {"cpu.max": "50000 100000"}), "1")
-        version_1 = {"cpu/a/cpu.cfs_quota_us": "200000", "cpu/a/cpu.cfs_period_us": "100000"}
-        self.assertEqual(self.quota("3:memory:/\n2:cpu,cpuacct:/a/b", version_1), "2")
-        self.assertEqual(self.quota("2:cpuset:/a", version_1), "")
-        self.assertEqual(self.quota("2:cpu:/a", {**version_1, "cpu/a/cpu.cfs_quota_us": "-1"}), "")
-
-    def test_quota_bounds_the_cores(self):
-        self.assertEqual(self.shell("quota_cores() { echo 1; }; count_cores"), "1")
-        self.assertEqual(self.shell("quota_cores() { echo 100000; }; count_cores"), self.shell("allowed_cores | wc -l"))
+    def test_the_program_says_how_many_cores(self):
+        """Which knows masks and quotas. The user's own wish for threads is no answer."""
+        self.environment["VGG11_DIST"] = script(self.path("program"), r'''[ "$*" = "info --json --quiet" ] || exit 9
+            [ -z "${OMP_NUM_THREADS:-}" ] && printf '{\n  "threads": 3,\n  "threads_from": "its share of the cores"\n}\n' ''')
+        self.environment["OMP_NUM_THREADS"] = "7"
+        words = self.words("--ranks", "1")
+        self.assertEqual(self.after(words, "--threads"), "3")
+        self.assertIn("--oversubscribe", self.words("--ranks", "4"))
+        self.environment["VGG11_DIST"] = script(self.path("program"), "echo it cannot start >&2; exit 9")
+        outcome = self.run_command([os.path.join(LAUNCH, "local.sh"), "--dry-run"])
+        self.assertNotEqual(outcome.status, 0)
+        self.assertIn("it cannot start", outcome.err)
 
     def test_mask(self):
         """mpirun would bind to the machine's first cores."""
@@ -68,6 +61,55 @@ class Launch(cli.Case):
         self.assertIn("--oversubscribe", self.words("--ranks", str(cores + 1)))
         if cores > 1:
             self.assertEqual(self.after(self.words("--ranks", "1", "--threads", "1"), "--bind-to"), "none")
+
+
+class StandIns(cli.Case):
+    """The scripts, with stand-ins for mpirun, which reads all that it is given, and for the program, which only tells of its steps."""
+
+    def setUp(self):
+        super().setUp()
+        self.environment["VGG11_DIST"] = script(self.path("program"), r'''[ "$1" != info ] || { echo '  "threads": 2,'; exit; }
+            while [ "$1" != --output ]; do shift; done
+            mkdir -p "$2"
+            printf '{"event":"step","images_per_second":%s}\n' 99 1.75 1.5e+1 1.25 >"$2/metrics.jsonl"''')
+        self.environment["MPIRUN"] = script(self.path("mpirun"), r'''cat >/dev/null
+            while [ "$1" != "$VGG11_DIST" ]; do shift; done
+            exec "$@"''')
+
+    def has_decimal_comma(self, **locale):
+        self.environment.update(locale)
+        return self.run_command(["locale", "decimal_point"]).out.strip() == ","
+
+    def make_locale(self):
+        try:
+            self.run_command(["localedef", "-i", "de_DE", "-f", "UTF-8", self.path("comma")])
+        except FileNotFoundError:
+            self.skipTest("no locale has a decimal comma, and none can be made")
+
+    def take_decimal_comma(self):
+        """A locale of this machine whose decimal point is a comma, or one that is made."""
+        if any(self.has_decimal_comma(LC_ALL=name) for name in self.run_command(["locale", "-a"]).out.split()):
+            return
+        self.make_locale()
+        if not self.has_decimal_comma(LC_ALL="comma", LOCPATH=self.folder):
+            self.skipTest("no locale has a decimal comma")
+
+    def test_scaling_where_a_comma_is_the_decimal_point(self):
+        self.take_decimal_comma()
+        outcome = self.run_command([os.path.join(LAUNCH, "scaling.sh"), "--shapes", "1x1 2x1", "--steps", "4", "--repeats", "1",
+                                    "--output", self.path("out")])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        with open(self.path("out", "scaling.csv"), encoding="utf-8") as file:
+            self.assertEqual(file.read().split(), ["mode,ranks,threads,batch,images_per_second,speedup,efficiency",
+                                                   "strong,1,1,128,1.75,1.000,1.000", "strong,2,1,128,1.75,1.000,0.500",
+                                                   "weak,1,1,32,1.75,1.000,1.000", "weak,2,1,64,1.75,1.000,0.500"])
+
+    def test_a_list_that_a_loop_reads_is_left_alone(self):
+        runs = ["first", "second", "third"]
+        loop = f'printf "%s\\n" {" ".join(runs)} | while read -r run; do "{LAUNCH}/local.sh" train --output "$run"; done'
+        outcome = self.run_command(["bash", "-c", loop])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        self.assertEqual([run for run in runs if os.path.exists(self.path(run, "metrics.jsonl"))], runs)
 
 
 class Threads(cli.Case):
