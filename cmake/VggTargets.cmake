@@ -23,6 +23,19 @@ if(VGG11_SANITIZE)
   target_link_options(vgg_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+# OpenMP's barriers and locks are known to this sanitizer by way of Archer, which clang's OpenMP library loads. Of libraries that were
+# built without it, calls are passed over.
+if(VGG11_SANITIZE_THREADS)
+  file(REAL_PATH ${CMAKE_C_COMPILER} compiler)
+  cmake_path(GET compiler PARENT_PATH compiler_folder)
+  find_library(VGG11_ARCHER archer HINTS ${compiler_folder}/../lib)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL Clang OR NOT VGG11_ARCHER)
+    message(FATAL_ERROR "VGG11_SANITIZE_THREADS needs clang and libarcher.so (Debian: clang, libomp-dev)")
+  endif()
+  target_compile_options(vgg_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer -g)
+  target_link_options(vgg_flags INTERFACE -fsanitize=thread)
+endif()
+
 if(VGG11_FUZZ)
   set(fuzz_options -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -g)
   target_compile_definitions(vgg_flags INTERFACE FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
@@ -105,6 +118,9 @@ string(JOIN "|" vgg_long_tests
        "^test_(bad_steps|background_saves)-np[13]$" "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_micro_batches_training-np4$" "^checkpoint_power_loss$"
        "^app_doctor_Steps" "-avx512(_bf16)?$")
 
+# Tests whose threads the thread sanitizer looks at (label "threads", preset "threads").
+set(vgg_thread_tests "^(support_thread_sanitizer|conv_threads|test_watchdog)$")
+
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
 # cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.
@@ -112,6 +128,8 @@ function(vgg_set_test_properties test ranks timeout labels)
   set(slowness 1)
   if(VGG11_SANITIZE)
     set(slowness 5)
+  elseif(VGG11_SANITIZE_THREADS)
+    set(slowness 10)
   endif()
   math(EXPR limit "${timeout} * ${slowness}")
   set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
@@ -120,6 +138,9 @@ function(vgg_set_test_properties test ranks timeout labels)
       "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
       "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
       UBSAN_OPTIONS=print_stacktrace=1)
+  if(VGG11_SANITIZE_THREADS)
+    list(APPEND environment OMP_TOOL_LIBRARIES=${VGG11_ARCHER} TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1)
+  endif()
   if(ranks GREATER 2)
     set(ranks 2)
   endif()
@@ -128,6 +149,9 @@ function(vgg_set_test_properties test ranks timeout labels)
   vgg_fault_labels(${test} faults)
   if(test MATCHES "${vgg_long_tests}")
     list(APPEND labels long)
+  endif()
+  if(VGG11_SANITIZE_THREADS AND test MATCHES "${vgg_thread_tests}")
+    list(APPEND labels threads)
   endif()
   set_tests_properties(${test} PROPERTIES ENVIRONMENT "${environment}" TIMEOUT ${last_limit} LABELS "${labels};${faults}" PROCESSORS ${ranks})
 endfunction()

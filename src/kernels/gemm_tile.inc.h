@@ -131,19 +131,24 @@ SIMD_INLINE void multiply(const gemm_tile *tile, const int rows, const tile_form
 
 static void finish_streams(void) { SIMD_FENCE(); }
 
+/* Numbers of two vectors in another order, which is a list of indices. clang lacks the one, and gcc before its version 12 the other. */
+#ifdef __clang__
+#define SIMD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SIMD_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (simd_indices){__VA_ARGS__})
+#endif
+
 /* Transposes SIMD_WIDTH rows in registers: each level interleaves the upper half of the rows with the lower, which moves one bit of
  * an element's row number into its column number and one bit back (Stone, "Parallel processing with the perfect shuffle", 1971). */
 SIMD_INLINE void transpose(simd_value row[SIMD_WIDTH])
 {
-    const simd_indices low = {SIMD_INTERLEAVE_LOW};
-    const simd_indices high = {SIMD_INTERLEAVE_HIGH};
     SIMD_UNROLL for (int level = 1; level < SIMD_WIDTH; level *= 2)
     {
         simd_value next[SIMD_WIDTH];
         SIMD_UNROLL for (int i = 0; i < SIMD_WIDTH / 2; i++)
         {
-            next[2 * i] = __builtin_shuffle(row[i], row[i + SIMD_WIDTH / 2], low);
-            next[2 * i + 1] = __builtin_shuffle(row[i], row[i + SIMD_WIDTH / 2], high);
+            next[2 * i] = SIMD_SHUFFLE(row[i], row[i + SIMD_WIDTH / 2], SIMD_INTERLEAVE_LOW);
+            next[2 * i + 1] = SIMD_SHUFFLE(row[i], row[i + SIMD_WIDTH / 2], SIMD_INTERLEAVE_HIGH);
         }
         SIMD_UNROLL for (int i = 0; i < SIMD_WIDTH; i++) row[i] = next[i];
     }

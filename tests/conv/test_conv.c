@@ -379,12 +379,15 @@ int main(void)
     tcase_add_loop_test(tests, odd_convolutions, 1, 10);
     tcase_add_loop_test(tests, odd_dense_layers, 0, sizeof odd_features / sizeof *odd_features);
     tcase_add_test(tests, many_images);
-    tcase_add_loop_test(tests, a_row_repeats_itself, 0, sizeof repeated / sizeof *repeated);
     tcase_add_test(tests, pooling_within_is_pooling_after);
     tcase_add_loop_test(tests, gradients_are_adjoint, 0, MODEL_LAYERS);
     tcase_add_loop_test(tests, nothing_hides_what_is_not_finite, 0, sizeof poisoned_problems / sizeof *poisoned_problems);
     tcase_add_loop_test(tests, no_layer_hides_nan, 0, MODEL_LAYERS);
     tcase_add_loop_test(tests, prepare_takes_the_latest_weights, 0, 2);
     suite_add_tcase(suite, tests);
+    TCase *threads = tcase_create("threads");
+    tcase_set_timeout(threads, 0);
+    tcase_add_loop_test(threads, a_row_repeats_itself, 0, sizeof repeated / sizeof *repeated);
+    suite_add_tcase(suite, threads);
     return support_run(suite, NULL);
 }

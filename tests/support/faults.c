@@ -2,8 +2,11 @@
 #include "support/ranks.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "vgg11/base/thread.h"
 
 static const char *fault;
 
@@ -36,10 +39,45 @@ static void shift(void)
     ck_assert_int_ne(1 << bits, 12345);
 }
 
+static int raced;
+
+static void *race_once(void *context)
+{
+    (void)context;
+    raced++;
+    return NULL;
+}
+
+static void race(void)
+{
+    pthread_t thread;
+    ck_assert_int_eq(thread_create(&thread, race_once, NULL), 0);
+    raced++;
+    pthread_join(thread, NULL);
+}
+
+static void race_in_parallel(void)
+{
+#pragma omp parallel num_threads(2)
+    raced++;
+}
+
+/* No fault: what a parallel loop wrote is read by other threads after it. */
+static void share(void)
+{
+    int squares[64], sum = 0;
+#pragma omp parallel for schedule(static) num_threads(2)
+    for (int i = 0; i < 64; i++) squares[i] = i * i;
+#pragma omp parallel for schedule(dynamic) num_threads(2) reduction(+ : sum)
+    for (int i = 0; i < 64; i++) sum += squares[63 - i];
+    ck_assert_int_eq(sum, 85344);
+}
+
 static const struct {
     const char *name;
     void (*commit)(void);
-} faults[] = {{"leak", leak}, {"leak-in-parallel", leak_in_parallel}, {"overflow", overflow}, {"shift", shift}};
+} faults[] = {{"leak", leak},   {"leak-in-parallel", leak_in_parallel}, {"overflow", overflow}, {"shift", shift}, {"race", race},
+              {"share", share}, {"race-in-parallel", race_in_parallel}};
 
 START_TEST(the_last_rank_commits_it)
 {

@@ -8,7 +8,7 @@ FAULTS = os.environ["FAULTS"]
 COMMANDS = [[FAULTS], [os.environ["MPIRUN"], "--oversubscribe", "-np", "2", FAULTS]]
 
 
-class Sanitizers(unittest.TestCase):
+class Faults(unittest.TestCase):
     def run_fault(self, fault):
         for command in COMMANDS:
             done = subprocess.run(command + [fault], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -23,6 +23,8 @@ class Sanitizers(unittest.TestCase):
         for status, output in self.run_fault("none"):
             self.assertEqual(status, 0, output)
 
+
+class Sanitizers(Faults):
     def test_leak(self):
         self.expect("leak", r"(?s)LeakSanitizer: .*leak of 1234 byte.* in leak \S*faults\.c:\d+.*SUMMARY: \S+ 1234 byte")
 
@@ -34,6 +36,18 @@ class Sanitizers(unittest.TestCase):
 
     def test_shift(self):
         self.expect("shift", r"faults\.c:\d+:\d+: runtime error: shift exponent 32 is too large")
+
+
+class ThreadSanitizer(Faults):
+    def test_race(self):
+        self.expect("race", r"(?s)ThreadSanitizer: data race.* race(_once)? \S*faults\.c:\d+")
+
+    def test_race_in_a_parallel_region(self):
+        self.expect("race-in-parallel", r"(?s)ThreadSanitizer: data race.*outlined\S* \S*faults\.c:\d+")
+
+    def test_barriers_are_known(self):
+        for status, output in self.run_fault("share"):
+            self.assertEqual(status, 0, output)
 
 
 if __name__ == "__main__":
