@@ -51,10 +51,9 @@ json_t *provenance_libraries(void)
 {
     json_t *found = json_object();
     bool whole = found != NULL;
-    for (const library_info *library = libraries; whole && library->name; library++) {
-        const char *version = loaded_version(library);
-        whole = json_object_set_new(found, library->name, *version ? json_string(version) : json_null()) == 0;
-    }
+    const char *name, *version;
+    for (int i = 0; whole && provenance_library(i, &name, &version); i++)
+        whole = json_object_set_new(found, name, *version ? json_string(version) : json_null()) == 0;
     if (whole) return found;
     json_decref(found);
     return NULL;
@@ -76,6 +75,13 @@ static json_t *command_line(void)
     return words;
 }
 
+/* NULL for a name that is not UTF-8, which JSON cannot hold. */
+static json_t *working_directory(void)
+{
+    char directory[DIRECTORY_BYTES];
+    return getcwd(directory, sizeof directory) ? json_string(directory) : NULL;
+}
+
 /* "Slurm 1234"; NULL outside of a batch system's job. */
 static json_t *batch_job(void)
 {
@@ -90,14 +96,13 @@ static json_t *batch_job(void)
 
 static json_t *describe(comm *c, const char *hosts)
 {
-    char build[BUILD_ID_MAX], now[CLOCK_UTC_MAX], directory[DIRECTORY_BYTES];
-    struct utsname system;
+    char build[BUILD_ID_MAX], now[CLOCK_UTC_MAX];
+    struct utsname system = {.release = "unknown"};
     build_id(build);
-    if (!getcwd(directory, sizeof directory)) strcpy(directory, "");
-    if (uname(&system) != 0) strcpy(system.release, "unknown"), strcpy(system.sysname, "unknown");
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s*, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o*, s:s}", "version", VGG11_VERSION,
+    uname(&system);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o*, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o*, s:s}", "version", VGG11_VERSION,
                      "build", build, "build_type", VGG11_BUILD_TYPE, "compiler", VGG11_COMPILER, "command_line", command_line(),
-                     "directory", *directory ? directory : NULL, "hosts", hosts, "ranks", comm_size(c), "nodes", comm_node_count(c),
+                     "directory", working_directory(), "hosts", hosts, "ranks", comm_size(c), "nodes", comm_node_count(c),
                      "processor", cpu_model_name(), "kernel", system.release, "mpi", comm_library_version(c), "libraries",
                      provenance_libraries(), "job", batch_job(), "time", clock_utc(now));
 }

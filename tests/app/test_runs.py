@@ -173,6 +173,16 @@ class Train(cli.Case):
         self.assertRegex(names[0], r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$")
 
     @once
+    def test_in_a_folder_whose_name_is_not_utf8(self):
+        """JSON cannot hold the name, and the run is none the worse for it."""
+        program = [cli.PROGRAM, "train", *cli.TINY, "--max-steps", "1", "--checkpoint-every", "0", "--quiet", "--output", self.path("run")]
+        there = r"""folder=$(printf 'na\377me') && mkdir "$folder" && cd "$folder" && exec "$@" """
+        outcome = self.run_command(["sh", "-c", there, "sh", *program])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        with open(self.path("run", "config.json"), encoding="utf-8") as file:
+            self.assertNotIn("directory", json.load(file)["provenance"])
+
+    @once
     def test_presets(self):
         for preset in ["question", "question-bug"]:
             self.train("--preset", preset, "--output", preset)
