@@ -77,12 +77,20 @@ def read_checkpoint(path):
                        .reshape(entry["shape"]) for name, entry in described.items()}
 
 
+def read_idx(folder, name, header):
+    """The bytes behind an IDX file's header, plain or gzipped."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.exists():
+            opened = gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+            with opened as file:
+                return numpy.frombuffer(file.read(), numpy.uint8, offset=header)
+    raise SystemExit(f"{folder}: there is no {name}")
+
+
 def read_images(folder, first, count):
     """Training images as `--resize pad --normalize unit` makes them, and their labels."""
-    with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
-        pixels = numpy.frombuffer(file.read()[16 + first * 784:][:count * 784], numpy.uint8).reshape(count, 28, 28, 1)
-    with gzip.open(folder / "train-labels-idx1-ubyte.gz") as file:
-        labels = numpy.frombuffer(file.read()[8 + first:][:count], numpy.uint8)
+    pixels = read_idx(folder, "train-images-idx3-ubyte", 16)[first * 784:][:count * 784].reshape(count, 28, 28, 1)
+    labels = read_idx(folder, "train-labels-idx1-ubyte", 8)[first:][:count]
     framed = numpy.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0)))
     return framed.astype(numpy.float32) / numpy.float32(255), labels.astype(numpy.int64)
 

@@ -8,7 +8,6 @@ metrics.jsonl that say how far it has come ({"event": "eval", "step", "images", 
 time of steps alone, batches being made within them as they are in vgg11_dist.
 """
 import argparse
-import gzip
 import json
 import math
 import pathlib
@@ -20,24 +19,13 @@ from PIL import Image
 from torch import nn
 
 import peer
-from torch_vgg11 import TorchPeer, as_parameter, build_network
-
-ONE = 1 << 16  # fixed point with 16 bits after the point, as in src/data/augment.c
-
-
-def read_idx(folder, name, header):
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.exists():
-            opened = gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
-            with opened as file:
-                return numpy.frombuffer(file.read(), numpy.uint8, offset=header)
-    raise SystemExit(f"{folder}: there is no {name}")
+from torch_vgg11 import TorchPeer, as_parameter, build_network, build_optimizer
 
 
 def read_set(folder, split, filter_name):
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
-    labels = read_idx(folder, f"{split}-labels-idx1-ubyte", 8)
-    images = read_idx(folder, f"{split}-images-idx3-ubyte", 16).reshape(len(labels), 28, 28)
+    labels = peer.read_idx(folder, f"{split}-labels-idx1-ubyte", 8)
+    images = peer.read_idx(folder, f"{split}-images-idx3-ubyte", 16).reshape(len(labels), 28, 28)
     if filter_name == "pad":
         return numpy.pad(images, ((0, 0), (2, 2), (2, 2))), labels
     resize = filters[filter_name]
@@ -134,11 +122,7 @@ class Training:
         parameters = list(self.network.parameters())
         groups = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.recipe["weight-decay"]},
                   {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0}]
-        settings = {"lr": 1.0, "momentum": self.recipe["momentum"], "nesterov": not self.recipe["no-nesterov"]}
-        try:
-            self.optimizer = torch.optim.SGD(groups, fused=True, **settings)
-        except (TypeError, RuntimeError):
-            self.optimizer = torch.optim.SGD(groups, foreach=True, **settings)
+        self.optimizer = build_optimizer(groups, 1.0, self.recipe["momentum"], not self.recipe["no-nesterov"])
         self.replica = torch.compile(self.network) if self.options.compile else self.network
 
     def tensor(self, images):

@@ -24,8 +24,8 @@ def build_network():
     return nn.Sequential(*layers[:-1])  # no ReLU after the last layer
 
 
-def build_optimizer(parameters, lr):
-    settings = {"lr": lr, "momentum": peer.MOMENTUM, "nesterov": True}
+def build_optimizer(parameters, lr, momentum=peer.MOMENTUM, nesterov=True):
+    settings = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
     try:
         return torch.optim.SGD(parameters, fused=True, **settings)
     except (TypeError, RuntimeError):  # older than fused SGD, or than its CPU kernel

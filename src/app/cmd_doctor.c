@@ -1,10 +1,10 @@
 /* doctor: what is wrong with a training of these options. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 
 #include "app/command.h"
 #include "app/commands.h"
+#include "app/json_output.h"
 #include "app/step_config.h"
 #include "app/threads.h"
 #include "vgg11/base/log.h"
@@ -109,12 +109,7 @@ static vgg_status print_json(const doctor_findings *findings)
 {
     json_t *object = json_pack("{s:o}", "findings", findings_json(findings));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print what was found");
-    errno = 0;
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2));
-    json_decref(object);
-    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write what was found");
-    putchar('\n');
-    return VGG_OK;
+    return json_output(object, " what was found");
 }
 
 static vgg_status report(const options *o, const doctor_findings *findings)
@@ -132,8 +127,6 @@ vgg_status cmd_doctor(comm *c, const options *o)
     thread_plan plan;
     shared_dataset train = {0}, test = {0};
     doctor_findings findings = {.count = 0};
-    if (comm_size(c) > 1)
-        return vgg_fail(VGG_BAD_OPTION, "doctor: looks as one rank, and %d were started; call it without mpirun", comm_size(c));
     VGG_TRY(threads_plan(c, o->threads, &plan));
     vgg_status status = open_data(c, o, &train, &test);
     if (status == VGG_OK) status = look(o, plan.threads, &train, &test, &findings);

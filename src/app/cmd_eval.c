@@ -1,10 +1,10 @@
 /* eval: what a checkpoint is worth on the test set. */
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
 #include "app/commands.h"
+#include "app/json_output.h"
 #include "app/plan_cache.h"
 #include "app/step_config.h"
 #include "app/threads.h"
@@ -79,12 +79,7 @@ static vgg_status print_json(const options *o, const training_facts *facts, cons
                                "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
                                "confusion", confusion_rows(result));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
-    errno = 0;
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(object);
-    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write the results");
-    putchar('\n');
-    return VGG_OK;
+    return json_output(object, " the results");
 }
 
 static vgg_status print_text(const options *o, const training_facts *facts, const evaluation *result)

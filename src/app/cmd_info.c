@@ -1,5 +1,4 @@
 /* info: what this build is, and what the job it runs in looks like. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "app/build_info.h"
 #include "app/commands.h"
+#include "app/json_output.h"
 #include "app/provenance.h"
 #include "app/threads.h"
 #include "app/command.h"
@@ -104,12 +104,7 @@ static vgg_status print(const options *o, const char *mpi, const rank_info *rank
     }
     json_t *object = info_json(mpi, ranks, count, nodes);
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks");
-    errno = 0;
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2));
-    json_decref(object);
-    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write");
-    putchar('\n');
-    return VGG_OK;
+    return json_output(object, "");
 }
 
 vgg_status cmd_info(comm *c, const options *o)

@@ -1,5 +1,4 @@
 /* predict: the digit in each picture of some files, by a checkpoint. */
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -7,6 +6,7 @@
 
 #include "app/command.h"
 #include "app/commands.h"
+#include "app/json_output.h"
 #include "app/step_config.h"
 #include "app/threads.h"
 #include "app/trained_network.h"
@@ -185,12 +185,7 @@ static vgg_status print_json(const prediction *p, const options *o, const traini
     json_t *object = json_pack("{s:s, s:I, s:s, s:O, s:O}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step, "resize",
                                p->style.filter->name, "predictions", p->list, "errors", p->refused);
     if (!object) return no_memory();
-    errno = 0;
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(object);
-    if (failed) return vgg_fail_errno(VGG_IO_ERROR, "standard output: cannot write the results");
-    putchar('\n');
-    return VGG_OK;
+    return json_output(object, " the results");
 }
 
 static void tell_training(const options *o, const training_facts *facts, const picture_style *style)
@@ -234,8 +229,6 @@ vgg_status cmd_predict(comm *c, const options *o)
     thread_plan plan;
     prediction p = {.waiting = 0};
     if (!o->checkpoint) return vgg_fail(VGG_BAD_OPTION, "predict: --checkpoint FILE is missing");
-    if (comm_size(c) > 1)
-        return vgg_fail(VGG_BAD_OPTION, "predict: works as one rank, and %d were started; call it without mpirun", comm_size(c));
     VGG_TRY(threads_plan(c, o->threads, &plan));
     size_t bytes = model_flat_count() * sizeof(float);
     void *weights = NULL;

@@ -126,8 +126,6 @@ static vgg_status show(const options *o, const shared_dataset *train)
 vgg_status cmd_show(comm *c, const options *o)
 {
     shared_dataset train = {0};
-    if (comm_size(c) > 1)
-        return vgg_fail(VGG_BAD_OPTION, "show: works as one rank, and %d were started; call it without mpirun", comm_size(c));
     if (o->png) VGG_TRY(png_file_available());
     vgg_status status = shared_dataset_open(c, o->data, DATASET_TRAIN, (uint32_t)o->train_samples, o->resize, o->resize_bug,
                                             &train);

@@ -22,8 +22,9 @@ typedef struct command_row {
     const char *summary;
     const char *more; /* what its own help says besides; or NULL */
     unsigned bit;
-    const char *arguments;                        /* as --help calls what follows the command; NULL if nothing may */
-    int least, most;                              /* arguments */
+    const char *arguments; /* as --help calls what follows the command; NULL if nothing may */
+    int least, most;       /* arguments */
+    const char *one_rank;  /* what it does as a single rank, which it is for: "works"; NULL: as many as there are */
     vgg_status (*run)(comm *c, const options *o); /* Collective; the same status on all ranks */
 } command_row;
 

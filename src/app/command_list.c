@@ -4,30 +4,27 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "vgg11/base/table.h"
 
 const command_row command_table[] = {
     {"train", "train, evaluate after each epoch, save checkpoints (what happens without a command)", NULL, COMMAND_TRAIN, NULL, 0,
-     0, cmd_train},
-    {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, cmd_eval},
+     0, NULL, cmd_train},
+    {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, NULL,
+     cmd_eval},
     {"predict", "the digit in each picture of files, PNG or IDX, by a checkpoint",
      "A PNG file may have any size, colours and depth. It is inverted if its ground is light and that of the training's images dark, "
      "becomes a square by more of its ground, and is resized as in the training, those larger than 32x32 by way of 28x28, MNIST's own "
      "size: so a digit should be in the middle, about 20 of 28 parts high. What was done is said behind the digit. Images of an IDX "
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
-     COMMAND_PREDICT, "FILE...", 1, INT_MAX, cmd_predict},
-    {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, cmd_show},
-    {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, cmd_doctor},
+     COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
+    {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
+    {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, "looks",
+     cmd_doctor},
     {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine", NULL, COMMAND_BENCH,
-     NULL, 0, 0, cmd_bench},
-    {"info", "versions, processor, libraries, ranks, nodes, threads and binding", NULL, COMMAND_INFO, NULL, 0, 0, cmd_info},
-    {NULL, NULL, NULL, 0, NULL, 0, 0, NULL},
+     NULL, 0, 0, NULL, cmd_bench},
+    {"info", "versions, processor, libraries, ranks, nodes, threads and binding", NULL, COMMAND_INFO, NULL, 0, 0, NULL, cmd_info},
+    {NULL, NULL, NULL, 0, NULL, 0, 0, NULL, NULL},
 };
 
-const command_row *command_find(const char *name)
-{
-    for (const command_row *row = command_table; row->name; row++) {
-        if (strcmp(row->name, name) == 0) return row;
-    }
-    return NULL;
-}
+const command_row *command_find(const char *name) { return table_find(command_table, sizeof *command_table, name); }

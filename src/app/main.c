@@ -77,6 +77,13 @@ static vgg_status watch(const options *o)
     return watchdog_start(o->command->bit & (COMMAND_TRAIN | COMMAND_EVAL) ? o->hang_timeout : 0);
 }
 
+static vgg_status check_ranks(const comm *c, const command_row *command)
+{
+    if (!command->one_rank || comm_size(c) == 1) return VGG_OK;
+    return vgg_fail(VGG_BAD_OPTION, "%s: %s as one rank, and %d were started; call it without mpirun", command->name,
+                    command->one_rank, comm_size(c));
+}
+
 static vgg_status run(comm *c, options *o)
 {
     VGG_TRY(agree_on_build(c));
@@ -89,6 +96,7 @@ static vgg_status run(comm *c, options *o)
     VGG_TRY(options_choose_precision(c, o));
     options_tell(o);
     if (o->command->bit != COMMAND_INFO) VGG_TRY(comm_check_launcher(c));
+    VGG_TRY(check_ranks(c, o->command));
     watchdog_join(c);
     vgg_status status = o->command->run(c, o);
     watchdog_enter(WATCHDOG_END);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/result.h"
+#include "vgg11/base/table.h"
 
 const bench_part bench_parts[] = {
     {"all", "layers, step and exchange", true, true, true},
@@ -14,13 +15,7 @@ const bench_part bench_parts[] = {
     {NULL, NULL, false, false, false},
 };
 
-const bench_part *bench_part_find(const char *name)
-{
-    for (const bench_part *part = bench_parts; part->name; part++) {
-        if (strcmp(part->name, name) == 0) return part;
-    }
-    return NULL;
-}
+const bench_part *bench_part_find(const char *name) { return table_find(bench_parts, sizeof *bench_parts, name); }
 
 static int compare_doubles(const void *a, const void *b)
 {

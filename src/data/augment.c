@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vgg11/data/dataset.h"
+#include "vgg11/base/table.h"
 
 enum { SIDE = DATASET_SIDE, SHIFT_MOST = 2 };
 
@@ -76,9 +77,4 @@ const augmentation augmentations[] = {
     {NULL, NULL, NULL},
 };
 
-const augmentation *augmentation_find(const char *name)
-{
-    for (const augmentation *row = augmentations; row->name; row++)
-        if (strcmp(row->name, name) == 0) return row;
-    return NULL;
-}
+const augmentation *augmentation_find(const char *name) { return table_find(augmentations, sizeof *augmentations, name); }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vgg11/base/random.h"
+#include "vgg11/base/table.h"
 
 void normalization_restore(normalization *table, double mean, double deviation)
 {
@@ -50,9 +51,7 @@ const normalization_kind normalization_kinds[] = {
 
 const normalization_kind *normalization_find(const char *name)
 {
-    for (const normalization_kind *kind = normalization_kinds; kind->name; kind++)
-        if (strcmp(kind->name, name) == 0) return kind;
-    return NULL;
+    return table_find(normalization_kinds, sizeof *normalization_kinds, name);
 }
 
 /* Four pixels in five are black: eight at a time when they all are. */

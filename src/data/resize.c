@@ -1,4 +1,5 @@
 #include "vgg11/data/resize.h"
+#include "vgg11/base/table.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -203,12 +204,7 @@ const resize_filter resize_filters[] = {
     {NULL, NULL, NULL, NULL},
 };
 
-const resize_filter *resize_find(const char *name)
-{
-    for (const resize_filter *filter = resize_filters; filter->name; filter++)
-        if (strcmp(filter->name, name) == 0) return filter;
-    return NULL;
-}
+const resize_filter *resize_find(const char *name) { return table_find(resize_filters, sizeof *resize_filters, name); }
 
 static bool possible_side(int side) { return side >= 1 && side <= RESIZE_MAX_SIDE; }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vgg11/base/random.h"
+#include "vgg11/base/table.h"
 #include "vgg11/nn/model.h"
 
 static void fill_he(uint64_t seed, float *weights)
@@ -44,10 +45,4 @@ const initializer initializers[] = {
     {NULL, NULL, NULL},
 };
 
-const initializer *initializer_find(const char *name)
-{
-    for (const initializer *row = initializers; row->name; row++) {
-        if (strcmp(row->name, name) == 0) return row;
-    }
-    return NULL;
-}
+const initializer *initializer_find(const char *name) { return table_find(initializers, sizeof *initializers, name); }

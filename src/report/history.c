@@ -16,24 +16,30 @@ void history_free(history *h)
     *h = (history){0};
 }
 
-static vgg_status make_room(history *h)
+static bool make_room(history *h)
 {
-    if (h->count < h->capacity) return VGG_OK;
+    if (h->count < h->capacity) return true;
     size_t capacity = h->capacity ? 2 * h->capacity : 16;
     history_row *rows = realloc(h->rows, capacity * sizeof *rows);
-    if (!rows) return vgg_fail(VGG_UNAVAILABLE, "not enough memory for the history of the run");
+    if (!rows) return false;
     h->rows = rows;
     h->capacity = capacity;
-    return VGG_OK;
+    return true;
 }
 
-void history_add_start(history *h, const run_start_event *event) { h->steps_per_epoch = event->steps_per_epoch; }
+/* What a resumed run has left behind is not in its history any more. */
+void history_add_start(history *h, const run_start_event *event)
+{
+    h->steps_per_epoch = event->steps_per_epoch;
+    h->unwritten = true;
+}
+
 void history_add_step(history *h, const run_step_event *event) { h->lr = event->lr; }
 
 /* A run that was stopped in an evaluation makes it anew: its row takes the place of what the epoch had. */
-vgg_status history_add_eval(history *h, const run_eval_event *event)
+void history_add_eval(history *h, const run_eval_event *event)
 {
-    if (h->steps_per_epoch == 0 || event->step % h->steps_per_epoch != 0) return VGG_OK;
+    if (h->steps_per_epoch == 0 || event->step % h->steps_per_epoch != 0) return;
     const history_row row = {.epoch = event->step / h->steps_per_epoch,
                              .accuracy = event->train_accuracy,
                              .loss = event->train_loss,
@@ -41,14 +47,17 @@ vgg_status history_add_eval(history *h, const run_eval_event *event)
                              .test_loss = event->test_loss,
                              .lr = h->lr};
     while (h->count > 0 && h->rows[h->count - 1].epoch >= row.epoch) h->count--;
-    VGG_TRY(make_room(h));
-    h->rows[h->count++] = row;
-    return VGG_OK;
+    h->unwritten = true;
+    if (make_room(h))
+        h->rows[h->count++] = row;
+    else
+        h->starved = true;
 }
 
 void history_go_back(history *h, const run_rollback_event *event)
 {
     while (h->count > 0 && h->rows[h->count - 1].epoch * h->steps_per_epoch > event->step) h->count--;
+    h->unwritten = true;
 }
 
 /* NaN for null, which stands for what is not finite or not known. */
@@ -58,36 +67,22 @@ static double real_of(const json_t *line, const char *field)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-typedef struct {
-    history *history;
-    vgg_status status;
-} reading;
-
-static void add_line(void *context, const json_t *line)
+void history_add_line(history *h, const json_t *line)
 {
-    reading *r = context;
     const char *name = json_string_value(json_object_get(line, "event")), *event = name ? name : "";
     uint64_t step = metrics_count(line, "step");
     if (strcmp(event, "start") == 0)
-        history_add_start(r->history, &(run_start_event){.steps_per_epoch = metrics_count(line, "steps_per_epoch")});
+        history_add_start(h, &(run_start_event){.steps_per_epoch = metrics_count(line, "steps_per_epoch")});
     else if (strcmp(event, "step") == 0)
-        history_add_step(r->history, &(run_step_event){.lr = real_of(line, "lr")});
+        history_add_step(h, &(run_step_event){.lr = real_of(line, "lr")});
     else if (strcmp(event, "rollback") == 0)
-        history_go_back(r->history, &(run_rollback_event){.step = step});
-    else if (strcmp(event, "eval") == 0 && r->status == VGG_OK)
-        r->status = history_add_eval(r->history, &(run_eval_event){.step = step,
-                                                                   .train_loss = real_of(line, "train_loss"),
-                                                                   .train_accuracy = real_of(line, "train_accuracy"),
-                                                                   .test_loss = real_of(line, "test_loss"),
-                                                                   .test_accuracy = real_of(line, "test_accuracy")});
-}
-
-vgg_status history_read(history *h, const char *metrics_path)
-{
-    reading r = {h, VGG_OK};
-    *h = (history){0};
-    VGG_TRY(metrics_file_read(metrics_path, add_line, &r));
-    return r.status;
+        history_go_back(h, &(run_rollback_event){.step = step});
+    else if (strcmp(event, "eval") == 0)
+        history_add_eval(h, &(run_eval_event){.step = step,
+                                              .train_loss = real_of(line, "train_loss"),
+                                              .train_accuracy = real_of(line, "train_accuracy"),
+                                              .test_loss = real_of(line, "test_loss"),
+                                              .test_accuracy = real_of(line, "test_accuracy")});
 }
 
 static void print_real(FILE *out, double value, const char *end)
@@ -110,16 +105,19 @@ static void print_rows(const history *h, FILE *out)
     }
 }
 
-vgg_status history_write(const history *h, const char *folder)
+vgg_status history_write(history *h, const char *folder)
 {
     char path[PATH_BYTES], *text = NULL;
     size_t bytes = 0;
+    if (!h->unwritten) return VGG_OK;
     snprintf(path, sizeof path, "%s/history.csv", folder);
+    if (h->starved) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
     FILE *out = open_memstream(&text, &bytes);
     if (out) print_rows(h, out);
     bool whole = out && !ferror(out);
     if (out && fclose(out) != 0) whole = false;
     vgg_status status = whole ? file_replace_text(path, text, bytes) : vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
     free(text);
+    if (status == VGG_OK) h->unwritten = false;
     return status;
 }

@@ -25,9 +25,15 @@ struct recorder {
     bool ended;
     run_totals totals;
     history history;
-    vgg_status history_status; /* of the last time that history.csv was to be written */
     char *provenance_json;
 };
+
+static void add_line(void *context, const json_t *line)
+{
+    recorder *r = context;
+    totals_add_line(&r->totals, line);
+    history_add_line(&r->history, line);
+}
 
 /* The sums of the lines that stay are those of the processes before this one. */
 static vgg_status open_metrics(recorder *r, uint64_t resume_step, const char *aside)
@@ -38,8 +44,7 @@ static vgg_status open_metrics(recorder *r, uint64_t resume_step, const char *as
         return vgg_fail(VGG_IO_ERROR, "%s: name of the run folder is too long", r->folder);
     }
     VGG_TRY(metrics_file_open(&r->metrics, path, resume_step, aside));
-    vgg_status status = totals_read(path, &r->totals);
-    if (status == VGG_OK) status = history_read(&r->history, path);
+    vgg_status status = metrics_file_read(path, add_line, r);
     if (status != VGG_OK) metrics_file_close(&r->metrics);
     return status;
 }
@@ -74,12 +79,6 @@ vgg_status recorder_set_provenance(recorder *r, const char *json)
     return r->provenance_json ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory to record the run");
 }
 
-/* What cannot be written now is tried again with the next epoch, and at the end. */
-static void write_history(recorder *r, vgg_status status)
-{
-    r->history_status = status == VGG_OK ? history_write(&r->history, r->folder) : status;
-}
-
 static void on_start(void *context, const run_start_event *event)
 {
     recorder *r = context;
@@ -89,7 +88,7 @@ static void on_start(void *context, const run_start_event *event)
     r->start.algorithms = NULL; /* the trainer's; only now */
     totals_add_start(&r->totals);
     history_add_start(&r->history, event);
-    write_history(r, VGG_OK); /* without what a resumed run left behind */
+    history_write(&r->history, r->folder); /* what cannot be written now is tried again with the next epoch, and at the end */
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:i, s:i, s:s, s:s, s:o}", "event", "start",
                                   "step", (json_int_t)event->step, "epoch", (json_int_t)event->epoch, "epochs",
@@ -119,7 +118,8 @@ static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
     totals_add_eval(&r->totals, event);
-    write_history(r, history_add_eval(&r->history, event));
+    history_add_eval(&r->history, event);
+    history_write(&r->history, r->folder);
     metrics_file_append(&r->metrics,
                         json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b}", "event", "eval", "epoch",
                                   (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
@@ -195,8 +195,7 @@ void recorder_close(recorder *r)
         vgg_log(VGG_LOG_WARNING, "%s/metrics.jsonl: %llu lines could not be written: %s", r->folder,
                 (unsigned long long)r->metrics.lines_lost, strerror(r->metrics.first_error));
     }
-    if (r->history_status != VGG_OK) write_history(r, VGG_OK);
-    if (r->history_status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
+    if (history_write(&r->history, r->folder) != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
     if (r->ended) {
         vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json,
                                           r->provenance_json);

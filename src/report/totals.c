@@ -62,17 +62,11 @@ static const struct {
 } kinds[] = {{"start", add_start},           {"step", add_step}, {"skip", add_skip}, {"eval", add_eval},
              {"checkpoint", add_checkpoint}, {"end", add_end}};
 
-static void add_line(void *context, const json_t *line)
+void totals_add_line(run_totals *totals, const json_t *line)
 {
     const char *event = json_string_value(json_object_get(line, "event"));
     for (size_t i = 0; event && i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].event, event) == 0) kinds[i].add(context, line);
-}
-
-vgg_status totals_read(const char *path, run_totals *totals)
-{
-    *totals = (run_totals){0};
-    return metrics_file_read(path, add_line, totals);
+        if (strcmp(kinds[i].event, event) == 0) kinds[i].add(totals, line);
 }
 
 void totals_add_start(run_totals *totals)

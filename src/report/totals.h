@@ -2,10 +2,10 @@
 #ifndef VGG11_REPORT_TOTALS_H
 #define VGG11_REPORT_TOTALS_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "vgg11/base/run_events.h"
-#include "vgg11/base/status.h"
 
 typedef struct {
     uint64_t processes; /* that began */
@@ -22,8 +22,8 @@ typedef struct {
     uint64_t memory_peak_bytes;
 } run_totals;
 
-/* Sums up the lines of `path`, so far as they can be read. VGG_UNAVAILABLE without memory: sums of some of the lines would be wrong. */
-vgg_status totals_read(const char *path, run_totals *totals);
+/* Adds what a line of metrics.jsonl tells; NULL tells nothing. */
+void totals_add_line(run_totals *totals, const json_t *line);
 
 /* Adds a process that begins, skips a step, waits for a checkpoint, evaluates, and ends. */
 void totals_add_start(run_totals *totals);

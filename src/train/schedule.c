@@ -1,4 +1,5 @@
 #include "vgg11/train/schedule.h"
+#include "vgg11/base/table.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -21,13 +22,7 @@ const schedule_shape schedule_shapes[] = {
     {NULL, NULL, NULL},
 };
 
-const schedule_shape *schedule_find(const char *name)
-{
-    for (const schedule_shape *shape = schedule_shapes; shape->name; shape++) {
-        if (strcmp(shape->name, name) == 0) return shape;
-    }
-    return NULL;
-}
+const schedule_shape *schedule_find(const char *name) { return table_find(schedule_shapes, sizeof *schedule_shapes, name); }
 
 uint64_t schedule_warmup(uint64_t asked, uint64_t steps)
 {

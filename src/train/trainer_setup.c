@@ -86,8 +86,8 @@ static void configure_step(trainer *t)
 
 enum { ACTIVATION_FLOATS_PER_IMAGE = 250000 };
 
-/* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations; with a replay its gradient. What is refused here
- * would not have fitted; what passes may still not. */
+/* A lower bound: gradients and packed weights of each rank, weights and velocity once, activations; with a replay its gradient. What is
+ * refused here would not have fitted; what passes may still not. */
 static vgg_status check_memory(trainer *t)
 {
     size_t flat_bytes = model_flat_count() * sizeof(float), available = cpu_memory_available_bytes();

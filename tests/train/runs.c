@@ -111,6 +111,14 @@ void runs_expect(const train_config *config, vgg_status expected, const char *wh
     ranks_assert(status == expected, line);
 }
 
+void runs_expect_recorded(train_config config, run_record *record, vgg_status expected, const char *what)
+{
+    run_observer observer = runs_recorder(record);
+    config.observers = &observer;
+    config.observer_count = 1;
+    runs_expect(&config, expected, what);
+}
+
 float *runs_flat(void)
 {
     float *flat = aligned_alloc(64, model_flat_count() * sizeof *flat);

@@ -42,6 +42,9 @@ void runs_remove_folders(void);
 /* Collective. Runs it, and asserts that every rank ends with `expected`. */
 void runs_expect(const train_config *config, vgg_status expected, const char *what);
 
+/* Collective. The same with one observer, which records. */
+void runs_expect_recorded(train_config config, run_record *record, vgg_status expected, const char *what);
+
 /* The weights and velocity of a checkpoint, in the program's own memory; freed by runs_unload(). */
 typedef struct {
     float *weights;

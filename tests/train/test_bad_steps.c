@@ -66,10 +66,7 @@ loss_result __wrap_training_step_forward_backward(training_step *step, int index
     return loss;
 }
 
-loss_result __real_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
-                                              float *dlogits);
-loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
-                                              float *dlogits);
+__typeof__(loss_softmax_cross_entropy) __real_loss_softmax_cross_entropy, __wrap_loss_softmax_cross_entropy;
 loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
                                               float *dlogits)
 {
@@ -101,14 +98,11 @@ static train_config config_of(const char *name, uint64_t skip_bad_steps)
 
 static void run_with(train_config *config, place where, int first, int last, run_record *record, vgg_status expected)
 {
-    run_observer observer = runs_recorder(record);
-    config->observers = &observer;
-    config->observer_count = 1;
     begun = 0;
     plant.where = where;
     plant.first = first;
     plant.last = last;
-    runs_expect(config, expected, config->step.exchange.name);
+    runs_expect_recorded(*config, record, expected, config->step.exchange.name);
     plant.where = PLACES;
 }
 

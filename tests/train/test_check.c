@@ -65,10 +65,7 @@ void __wrap_exchange_publish(exchange *ex)
     if (is_now(AFTER_UPDATE)) flip_in_buffer();
 }
 
-vgg_status __real_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
-vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
+__typeof__(evaluate_run) __real_evaluate_run, __wrap_evaluate_run;
 vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
                                uint32_t batch, evaluation *result)
 {
@@ -138,14 +135,11 @@ static int step_of(moment when) { return when == IN_STEP ? 2 : when == IN_EVALUA
 
 static void run_with(train_config *config, moment when, int step, victim buffer, run_record *record, vgg_status expected)
 {
-    run_observer observer = runs_recorder(record);
-    config->observers = &observer;
-    config->observer_count = 1;
     steps_begun = 0;
     flip.when = when;
     flip.step = step;
     flip.buffer = buffer;
-    runs_expect(config, expected, config->step.exchange.name);
+    runs_expect_recorded(*config, record, expected, config->step.exchange.name);
     flip.when = NEVER;
 }
 

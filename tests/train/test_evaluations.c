@@ -24,21 +24,13 @@ static train_config config_of(void)
     return config;
 }
 
-static void expect(train_config config, run_record *record, vgg_status expected, const char *what)
-{
-    run_observer observer = runs_recorder(record);
-    config.observers = &observer;
-    config.observer_count = 1;
-    runs_expect(&config, expected, what);
-}
-
 static void run_whole(void)
 {
     vgg_log_configure(VGG_LOG_ERROR, comm_rank(ranks) == 0);
     train_config config = config_of();
     config.output = whole = runs_fresh_folder();
     config.checkpoint_steps = 1;
-    expect(config, &whole_record, VGG_OK, "uninterrupted");
+    runs_expect_recorded(config, &whole_record, VGG_OK, "uninterrupted");
 }
 
 static bool same_evaluation(const run_eval_event *a, const run_eval_event *b)
@@ -79,7 +71,7 @@ START_TEST(a_resumed_run_evaluates_where_the_whole_did)
     config.resume = path;
     config.output = runs_fresh_folder();
     while (from < EVALUATIONS && evaluated[from] <= steps[_i]) from++;
-    expect(config, &record, VGG_OK, "resumed");
+    runs_expect_recorded(config, &record, VGG_OK, "resumed");
     ranks_assert(comm_rank(ranks) > 0 || same_evaluations(&record, from), "evaluations left");
     ranks_assert(comm_rank(ranks) > 0 || runs_same_file(whole, config.output, STEPS), "files at the end");
 }
@@ -87,10 +79,7 @@ END_TEST
 
 static int signal_in; /* the evaluation that is interrupted, counted from 1; 0: none */
 
-vgg_status __real_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
-vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
+__typeof__(evaluate_run) __real_evaluate_run, __wrap_evaluate_run;
 vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
                                uint32_t batch, evaluation *result)
 {
@@ -106,9 +95,9 @@ START_TEST(an_evaluation_that_was_given_up_is_made_up_for)
     train_config config = config_of();
     config.output = runs_fresh_folder();
     signal_in = 1 + which[_i];
-    expect(config, &record, VGG_STOPPED, "signalled in an evaluation");
+    runs_expect_recorded(config, &record, VGG_STOPPED, "signalled in an evaluation");
     config.resume = config.output;
-    expect(config, &record, VGG_OK, "resumed");
+    runs_expect_recorded(config, &record, VGG_OK, "resumed");
     ranks_assert(comm_rank(ranks) > 0 || same_evaluations(&record, which[_i]), "the same evaluations, from that one on");
     ranks_assert(comm_rank(ranks) > 0 || runs_same_file(whole, config.output, STEPS), "files at the end");
 }
@@ -135,14 +124,14 @@ START_TEST(a_run_ends_where_its_accuracy_is_reached)
     int best = find_best(&config.target_accuracy);
     uint64_t step = evaluated[best];
     ranks_assert(config.target_accuracy > 0 && step < STEPS, "the best accuracy comes before the end");
-    expect(config, &record, VGG_OK, "up to the target");
+    runs_expect_recorded(config, &record, VGG_OK, "up to the target");
     ranks_assert(comm_rank(ranks) > 0 || (record.step_count == (int)step && record.eval_count == best + 1), "ends at once");
     ranks_assert(comm_rank(ranks) > 0 || record.saved[record.saved_count - 1] == step, "with a checkpoint");
     config.resume = config.output;
-    expect(config, &record, VGG_OK, "nothing to do");
+    runs_expect_recorded(config, &record, VGG_OK, "nothing to do");
     ranks_assert(record.step_count == 0 && record.ends == 0, "a run that has reached it does not go on");
     config.target_accuracy = 0;
-    expect(config, &record, VGG_OK, "on without a target");
+    runs_expect_recorded(config, &record, VGG_OK, "on without a target");
     ranks_assert(comm_rank(ranks) > 0 || same_evaluations(&record, best + 1), "the evaluations that are left");
 }
 END_TEST
@@ -155,7 +144,7 @@ START_TEST(images_that_are_held_out_are_evaluated_on)
     train_config config = config_of();
     config.data.validation = HELD_OUT;
     config.output = runs_fresh_folder();
-    expect(config, &record, VGG_OK, "with a validation set");
+    runs_expect_recorded(config, &record, VGG_OK, "with a validation set");
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || record.evals[0].samples == HELD_OUT, "as many as were asked for");
     ranks_assert(!first || record.steps[1].samples == SAMPLES - HELD_OUT - BATCH, "and trained on the others");

@@ -64,10 +64,7 @@ void __wrap_conv_plan_run(const conv_plan *plan, const conv_arguments *arguments
     if (plan->pass == CONV_WEIGHT_GRAD && is_now(IN_GRADIENT)) flip_bit(arguments->dw, sizeof(float));
 }
 
-loss_result __real_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
-                                              float *dlogits);
-loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
-                                              float *dlogits);
+__typeof__(loss_softmax_cross_entropy) __real_loss_softmax_cross_entropy, __wrap_loss_softmax_cross_entropy;
 loss_result __wrap_loss_softmax_cross_entropy(const float *logits, const uint8_t *labels, int n, double smoothing, float scale,
                                               float *dlogits)
 {
@@ -103,14 +100,11 @@ static train_config config_of(const char *name)
 
 static void run_with(train_config *config, place where, int pass, run_record *record, vgg_status expected)
 {
-    run_observer observer = runs_recorder(record);
-    config->observers = &observer;
-    config->observer_count = 1;
     steps_begun = 0;
     memset(passes_of_step, 0, sizeof passes_of_step);
     flip.where = where;
     flip.pass = pass;
-    runs_expect(config, expected, config->step.exchange.name);
+    runs_expect_recorded(*config, record, expected, config->step.exchange.name);
     flip.where = NOWHERE;
 }
 

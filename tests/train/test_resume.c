@@ -28,14 +28,6 @@ static train_config config_of(void)
     return config;
 }
 
-static void expect(train_config config, run_record *record, vgg_status expected, const char *what)
-{
-    run_observer observer = runs_recorder(record);
-    config.observers = &observer;
-    config.observer_count = 1;
-    runs_expect(&config, expected, what);
-}
-
 static void run_whole(void)
 {
     vgg_log_configure(VGG_LOG_ERROR, comm_rank(ranks) == 0);
@@ -43,7 +35,7 @@ static void run_whole(void)
     whole = runs_fresh_folder();
     config.output = whole;
     config.checkpoint_steps = 1;
-    expect(config, &whole_record, VGG_OK, "uninterrupted");
+    runs_expect_recorded(config, &whole_record, VGG_OK, "uninterrupted");
 }
 
 static const char *path_of(const char *folder, uint64_t step)
@@ -140,13 +132,13 @@ START_TEST(a_stop_leaves_the_schedule_alone)
     config.max_steps = config.schedule_steps = 0;
     config.checkpoint_every = config.epochs;
     const char *folder = config.output = runs_fresh_folder();
-    expect(config, &straight, VGG_OK, "straight to the end");
+    runs_expect_recorded(config, &straight, VGG_OK, "straight to the end");
     config.output = runs_fresh_folder();
     config.max_steps = END - 1;
-    expect(config, &stopped, VGG_OK, "stopped a step before");
+    runs_expect_recorded(config, &stopped, VGG_OK, "stopped a step before");
     config.resume = config.output;
     config.max_steps = END;
-    expect(config, &resumed, VGG_OK, "resumed");
+    runs_expect_recorded(config, &resumed, VGG_OK, "resumed");
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || same_rates(&stopped, END, 0), "rates until it stops");
     ranks_assert(!first || (resumed.step_count == 1 && same_rates(&resumed, END, END - 1)), "rate of the last step");
@@ -168,7 +160,7 @@ START_TEST(goes_on_to_the_same_bits)
     config.resume = start;
     config.output = runs_fresh_folder();
     config.checkpoint_every = config.epochs;
-    expect(config, &record, VGG_OK, start);
+    runs_expect_recorded(config, &record, VGG_OK, start);
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || same_tail(&record, from), "steps after resuming");
     ranks_assert(!first || runs_same_file(whole, config.output, STEPS), "files at the end");
@@ -209,7 +201,7 @@ START_TEST(a_run_that_is_complete_is_left_alone)
     config.begin_context = &begun;
     config.output = runs_fresh_folder();
     config.checkpoint_every = 1;
-    expect(config, &record, VGG_OK, "complete");
+    runs_expect_recorded(config, &record, VGG_OK, "complete");
     bool nothing = begun == 0 && record.ends == 0 && record.step_count == 0 && record.eval_count == 0 && record.start_step == 0;
     ranks_assert(nothing && is_empty(config.output), "nothing is done");
 }
@@ -222,7 +214,7 @@ START_TEST(a_beginning_that_fails_ends_all)
     train_config config = config_of();
     config.resume = path_of(whole, 2);
     config.begin = refuse_beginning;
-    expect(config, &record, VGG_IO_ERROR, "refused by its caller");
+    runs_expect_recorded(config, &record, VGG_IO_ERROR, "refused by its caller");
     ranks_assert(strstr(vgg_message(), "no room after step 2") && record.ends == 0 && record.step_count == 0, vgg_message());
 }
 END_TEST
@@ -331,7 +323,7 @@ START_TEST(a_damaged_newest_file_is_passed_over)
     config.resume = whole;
     config.output = runs_fresh_folder();
     config.checkpoint_every = config.epochs;
-    expect(config, &record, VGG_OK, "a folder with a damaged file");
+    runs_expect_recorded(config, &record, VGG_OK, "a folder with a damaged file");
     if (first) flip_last_byte(newest);
     ranks_assert(!first || same_tail(&record, STEPS - 1), "goes on from the file before");
     ranks_assert(!first || runs_same_file(whole, config.output, STEPS), "files at the end");

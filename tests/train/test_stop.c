@@ -81,10 +81,7 @@ static void after_step(void *context, const run_step_event *event)
     if (event->step == sent.after) send_signal();
 }
 
-vgg_status __real_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
-vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
-                               uint32_t batch, evaluation *result);
+__typeof__(evaluate_run) __real_evaluate_run, __wrap_evaluate_run;
 vgg_status __wrap_evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table,
                                uint32_t batch, evaluation *result)
 {
@@ -125,12 +122,9 @@ static bool stopped_once(const run_record *record, uint64_t step)
 static void expect_the_same_end(const char *folder, uint64_t from, int evaluations)
 {
     run_record record;
-    run_observer observer = runs_recorder(&record);
     train_config config = config_of();
     config.output = config.resume = folder;
-    config.observers = &observer;
-    config.observer_count = 1;
-    runs_expect(&config, VGG_OK, "resumed");
+    runs_expect_recorded(config, &record, VGG_OK, "resumed");
     bool first = comm_rank(ranks) == 0;
     ranks_assert(!first || record.start_step == from, "resumed where it stopped");
     ranks_assert(!first || record.eval_count == evaluations, "evaluations left");
