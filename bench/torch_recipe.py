@@ -62,6 +62,16 @@ def affine(images, random):
 AUGMENT = {"none": lambda images, random: images, "shift": shift, "affine": affine}
 
 
+def mirrored(kernel, inputs, outputs):
+    """include/vgg11/nn/initialize.h, looks-linear"""
+    half_in, half_out = kernel.shape[-2] // 2, kernel.shape[-1] // 2
+    if outputs:
+        kernel[..., half_out:] = -kernel[..., :half_out]
+    if inputs:
+        kernel[..., half_in:, :] = -kernel[..., :half_in, :]
+    return kernel
+
+
 def initial_weights(kind, random):
     shapes, channels = [], 1
     for width in (width for width in peer.WIDTHS if width != "pool"):
@@ -77,7 +87,8 @@ def initial_weights(kind, random):
         elif kind == "he-zero-last" and shape is shapes[-1]:
             yield numpy.zeros(shape, numpy.float32)
         else:
-            yield (math.sqrt(2 / fan_in) * random.standard_normal(shape)).astype(numpy.float32)
+            kernel = (math.sqrt(2 / fan_in) * random.standard_normal(shape)).astype(numpy.float32)
+            yield mirrored(kernel, shape is not shapes[0], shape is not shapes[-1]) if kind == "looks-linear" else kernel
         yield numpy.zeros(shape[-1], numpy.float32)
 
 

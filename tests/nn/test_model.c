@@ -147,6 +147,32 @@ START_TEST(glorot_has_its_variance_and_its_limit)
 }
 END_TEST
 
+/* What a kernel gives to output `out` for the pair of inputs `in` and its partner, of which one is z and the other 0 after a ReLU: w z where
+ * z > 0 and -w' z where not, the same for both signs if w' = -w; and the partner of the output is to give the opposite. */
+static void check_mirrored(const tensor_view *view, const float *kernel, bool inputs, bool outputs)
+{
+    size_t in = view->shape[view->rank - 2], out = view->shape[view->rank - 1];
+    for (size_t i = 0; i < view->count; i++) {
+        size_t row = i / out, partner_row = row % in < in / 2 ? row + in / 2 : row - in / 2;
+        size_t column = i % out, partner_column = (column + out / 2) % out;
+        ck_assert_msg(!inputs || kernel[partner_row * out + column] == -kernel[i], "%s, %zu: inputs", view->name, i);
+        ck_assert_msg(!outputs || kernel[row * out + partner_column] == -kernel[i], "%s, %zu: outputs", view->name, i);
+    }
+}
+
+/* Each weight is there up to four times, which takes as many times the variance from sums. */
+START_TEST(looks_linear_is_mirrored_and_has_the_variance_of_he)
+{
+    float *weights = filled("looks-linear", 7);
+    check_moments(weights, he_variance, 4 * 2.0);
+    for (int layer = 0; layer < MODEL_LAYERS; layer++) {
+        const tensor_view *view = &model_tensors()[2 * layer];
+        check_mirrored(view, weights + view->offset, layer > 0, layer < MODEL_LAYERS - 1);
+    }
+    free(weights);
+}
+END_TEST
+
 START_TEST(a_seed_gives_its_bits_and_no_others)
 {
     for (const initializer *row = initializers; row->name; row++) {
@@ -173,6 +199,7 @@ int main(void)
     tcase_set_timeout(weights, 0);
     tcase_add_test(weights, he_has_its_variance);
     tcase_add_test(weights, glorot_has_its_variance_and_its_limit);
+    tcase_add_test(weights, looks_linear_is_mirrored_and_has_the_variance_of_he);
     tcase_add_test(weights, a_seed_gives_its_bits_and_no_others);
     suite_add_tcase(suite, table);
     suite_add_tcase(suite, weights);

@@ -11,9 +11,11 @@ typedef struct {
     void (*fill)(uint64_t seed, float *weights);
 } initializer;
 
-/* Ended by a row whose name is NULL. he: kernels normal with variance 2 / fan_in (He et al., arXiv:1502.01852); he-zero-last: the same, and the
- * last layer's kernel zero (Zhang et al., "Fixup initialization", arXiv:1901.09321); glorot: kernels
- * uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, Keras' default). Biases and padding are zero. */
+/* Ended by a row whose name is NULL. he: kernels normal with variance 2 / fan_in (He et al., arXiv:1502.01852); he-zero-last: the
+ * same, and the last layer's kernel zero (Zhang et al., "Fixup initialization", arXiv:1901.09321); looks-linear: the same variance,
+ * mirrored between the two halves of each layer's units so that pairs of ReLUs cancel (Balduzzi et al., "The shattered gradients
+ * problem", arXiv:1702.08591, section 4); glorot: kernels uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, Keras'
+ * default). Biases and padding are zero. */
 extern const initializer initializers[];
 
 /* The row of that name; NULL if there is none. */
