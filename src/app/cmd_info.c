@@ -67,9 +67,9 @@ static json_t *ranks_json(const rank_info *ranks, int count)
 
 static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int nodes)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "build_type", VGG11_BUILD_TYPE,
-                     "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", provenance_libraries(), "rank_count", count, "node_count",
-                     nodes, "ranks", ranks_json(ranks, count));
+    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "commit", provenance_commit(),
+                     "build_type", VGG11_BUILD_TYPE, "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", provenance_libraries(),
+                     "rank_count", count, "node_count", nodes, "ranks", ranks_json(ranks, count));
 }
 
 static void print_features(const cpu_features *features)
@@ -80,8 +80,9 @@ static void print_features(const cpu_features *features)
 
 static void print_info(const char *mpi, const rank_info *ranks, int count, int nodes)
 {
-    printf("vgg11_dist %s (%s build, %s)\nMPI: %s\nlibraries:", VGG11_VERSION, VGG11_BUILD_TYPE, VGG11_COMPILER, mpi);
-    const char *name, *version;
+    const char *commit = provenance_commit(), *name, *version;
+    printf("vgg11_dist %s (%s build, %s, commit %s)\nMPI: %s\nlibraries:", VGG11_VERSION, VGG11_BUILD_TYPE, VGG11_COMPILER,
+           commit ? commit : "unknown", mpi);
     for (int i = 0; provenance_library(i, &name, &version); i++)
         printf("%s %s %s", i == 0 ? "" : ",", name, *version ? version : "no");
     printf("\nprocessor of rank 0: %s\n", ranks[0].model);

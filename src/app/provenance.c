@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/build_info.h"
+#include "app/commit.h"
 #include "vgg11/base/build_id.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/cpu.h"
@@ -46,6 +47,8 @@ bool provenance_library(int index, const char **name, const char **version)
     *version = loaded_version(library);
     return true;
 }
+
+const char *provenance_commit(void) { return *VGG11_COMMIT ? VGG11_COMMIT : NULL; }
 
 json_t *provenance_libraries(void)
 {
@@ -100,11 +103,11 @@ static json_t *describe(comm *c, const char *hosts)
     struct utsname system = {.release = "unknown"};
     build_id(build);
     uname(&system);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o*, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o*, s:s}", "version", VGG11_VERSION,
-                     "build", build, "build_type", VGG11_BUILD_TYPE, "compiler", VGG11_COMPILER, "command_line", command_line(),
-                     "directory", working_directory(), "hosts", hosts, "ranks", comm_size(c), "nodes", comm_node_count(c),
-                     "processor", cpu_model_name(), "kernel", system.release, "mpi", comm_library_version(c), "libraries",
-                     provenance_libraries(), "job", batch_job(), "time", clock_utc(now));
+    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:o*, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:o*, s:s}", "version",
+                     VGG11_VERSION, "commit", provenance_commit(), "build", build, "build_type", VGG11_BUILD_TYPE, "compiler",
+                     VGG11_COMPILER, "command_line", command_line(), "directory", working_directory(), "hosts", hosts, "ranks",
+                     comm_size(c), "nodes", comm_node_count(c), "processor", cpu_model_name(), "kernel", system.release, "mpi",
+                     comm_library_version(c), "libraries", provenance_libraries(), "job", batch_job(), "time", clock_utc(now));
 }
 
 vgg_status provenance_gather(comm *c, char **json)

@@ -121,6 +121,7 @@ class Train(cli.Case):
         self.assertIn("--output", said["command_line"])
         self.assertIn("Open MPI", said["mpi"])
         self.assertTrue(said["libraries"]["OpenBLAS"])
+        self.assertRegex(said["commit"] or "", r"^([0-9a-f]{7,}\+?)?$")
 
     def check_history(self, run):
         with open(os.path.join(run, "history.csv"), encoding="utf-8", newline="") as file:
