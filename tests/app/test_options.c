@@ -327,6 +327,23 @@ START_TEST(a_preset_gives_way_to_what_is_named)
 }
 END_TEST
 
+START_TEST(a_preset_builds_on_another)
+{
+    options fast, best;
+    accept(&fast, WORDS("--preset", "fast"));
+    accept(&best, WORDS("--preset", "best"));
+    ck_assert_uint_eq(fast.epochs, 1);
+    ck_assert_str_eq(fast.augment, "none");
+    ck_assert_uint_gt(best.epochs, fast.epochs);
+    ck_assert_str_eq(best.augment, "affine");
+    ck_assert_str_eq(best.init, fast.init);
+    ck_assert_str_eq(best.clip_mode, "tensor");
+    ck_assert_double_eq(best.lr, fast.lr);
+    options_clear(&fast);
+    options_clear(&best);
+}
+END_TEST
+
 START_TEST(the_rate_follows_the_batch_unless_named)
 {
     options o;
@@ -522,6 +539,7 @@ int main(void)
     tcase_add_test(cases, options_of_a_checkpoint_are_not_trusted);
     tcase_add_test(cases, json_says_not_where_files_are);
     tcase_add_test(cases, a_preset_gives_way_to_what_is_named);
+    tcase_add_test(cases, a_preset_builds_on_another);
     tcase_add_test(cases, the_rate_follows_the_batch_unless_named);
     tcase_add_test(cases, a_file_of_lines_is_read);
     tcase_add_test(cases, bad_lines_are_named);
