@@ -109,6 +109,7 @@ enum {
     DOCTOR = COMMAND_DOCTOR,
     PREDICT = COMMAND_PREDICT,
     SHOW = COMMAND_SHOW,
+    COMPARE = COMMAND_COMPARE,
     THREADS_MAX = 4096,
     BATCH_MAX = 1000000,
 };
@@ -247,7 +248,7 @@ const option_row option_table[] = {
      .help = "timeline of the run, for Perfetto or chrome://tracing"},
     {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT), .scope = SCOPE_CALL,
      .help = "the weights to evaluate, or to predict with (must be named)"},
-    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
+    {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | COMPARE | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
     {TEXT("png", png, "FILE"), IN(OUTPUT, SHOW), .scope = SCOPE_CALL,
      .help = "write a sheet of training images there as well, a row for each label"},
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
