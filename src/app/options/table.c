@@ -246,6 +246,8 @@ const option_row option_table[] = {
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "timeline of the run, for Perfetto or chrome://tracing"},
+    {TEXT("tensorboard", tensorboard, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help = "curves of the run for TensorBoard, in a new file of the folder DIR, as they come"},
     {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT), .scope = SCOPE_CALL,
      .help = "the weights to evaluate, or to predict with (must be named)"},
     {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | COMPARE | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
