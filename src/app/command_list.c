@@ -11,7 +11,7 @@ const command_row command_table[] = {
      0, NULL, cmd_train},
     {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, NULL,
      cmd_eval},
-    {"predict", "the digit in each picture of files, PNG or IDX, by a checkpoint",
+    {"predict", "the digit in each picture, PNG or IDX, by a checkpoint",
      "A PNG file may have any size, colours and depth. It is inverted if its ground is light and that of the training's images dark, "
      "becomes a square by more of its ground, and is resized as in the training, those larger than 32x32 by way of 28x28, MNIST's own "
      "size: so a digit should be in the middle, about 20 of 28 parts high. What was done is said behind the digit. Images of an IDX "
@@ -21,6 +21,12 @@ const command_row command_table[] = {
     {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
     {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, "looks",
      cmd_doctor},
+    {"compare", "where the bits of two runs part, and what may be why",
+     "A and B are run folders or checkpoints. Compared are the loss, accuracy, gradient norm, factor of clipping, rate and test results of "
+     "each step that both have, as metrics.jsonl has them, and weights and velocity of each checkpoint that both have, up to the first that "
+     "differs; then what is recorded of how they were computed, the likeliest reason first. The exit status is 0 if all that both have "
+     "is the same, and 10 if not.",
+     COMMAND_COMPARE, "A B", 2, 2, "looks", cmd_compare},
     {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine", NULL, COMMAND_BENCH,
      NULL, 0, 0, NULL, cmd_bench},
     {"info", "versions, processor, libraries, ranks, nodes, threads and binding", NULL, COMMAND_INFO, NULL, 0, 0, NULL, cmd_info},

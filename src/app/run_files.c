@@ -7,6 +7,10 @@ static vgg_status open_display(run_files *files)
         VGG_TRY(trace_open(o->trace, &files->trace));
         files->list[0] = trace_observer(files->trace);
     }
+    if (o->tensorboard) {
+        VGG_TRY(tensorboard_open(o->tensorboard, &files->tensorboard));
+        files->list[4] = tensorboard_observer(files->tensorboard);
+    }
     VGG_TRY(progress_open(o->quiet ? "none" : o->progress, &files->progress));
     files->list[1] = progress_observer(files->progress);
     files->list[3] = doctor_plateau_observer(&files->plateau);
@@ -39,5 +43,6 @@ void run_files_close(run_files *files)
 {
     progress_close(files->progress);
     trace_close(files->trace);
+    tensorboard_close(files->tensorboard);
     recorder_close(files->recorder);
 }

@@ -6,9 +6,10 @@
 #include "vgg11/doctor/plateau.h"
 #include "vgg11/report/progress.h"
 #include "vgg11/report/recorder.h"
+#include "vgg11/report/tensorboard.h"
 #include "vgg11/report/trace.h"
 
-enum { RUN_FILES_OBSERVERS = 4 };
+enum { RUN_FILES_OBSERVERS = 5 };
 
 /* The first four are the caller's; all else is zero until run_files_begin(). */
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     recorder *recorder;
     progress *progress;
     trace *trace;
+    tensorboard *tensorboard;
     doctor_plateau plateau; /* writes no file, but is told the same */
     run_observer list[RUN_FILES_OBSERVERS];
 } run_files;

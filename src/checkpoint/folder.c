@@ -67,6 +67,16 @@ static vgg_status list_steps(const char *folder, step_list *list)
     return status;
 }
 
+vgg_status checkpoint_list(const char *folder, uint64_t **steps, size_t *count)
+{
+    step_list list = {0};
+    vgg_status status = list_steps(folder, &list);
+    if (status != VGG_OK) free(list.steps);
+    *steps = status == VGG_OK ? list.steps : NULL;
+    *count = status == VGG_OK ? list.count : 0;
+    return status;
+}
+
 vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX])
 {
     step_list list = {0};

@@ -1,5 +1,6 @@
-"""Memory that runs out, at each allocation in turn: in starting, in one step, in saving, in resuming, in evaluating. Each time it is said
-that memory ran out, in one line and with status 9, or the program does without; never is the option, the data or the disk blamed."""
+"""Memory that runs out, at each allocation in turn: in starting, in one step, in saving, in resuming, in evaluating, in comparing. Each
+time it is said that memory ran out, in one line and with status 9, or the program does without; never is the option, the data or the disk
+blamed."""
 import json
 import os
 import shutil
@@ -116,6 +117,22 @@ class Evaluate(Memory):
     def test_info(self):
         self.walk(["info", "--json"], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))
+
+
+class Compare(Memory):
+    def test_compare(self):
+        """Two folders of the same bits, of which one says other things of how they came about: none of that may be missing."""
+        self.train_once()
+        shutil.copytree(self.path("before"), self.path("other"), copy_function=os.link)
+        with open(self.path("other", "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        os.remove(self.path("other", "config.json"))
+        with open(self.path("other", "config.json"), "w", encoding="utf-8") as file:
+            json.dump({**config, "provenance": {**config["provenance"], "build": "another", "hosts": "elsewhere"}}, file)
+        compare = ["compare", "--json", "before", "other"]
+        expected = self.run_command([PROGRAM, *compare]).out
+        self.assertEqual([one["what"] for one in json.loads(expected)["differences"]], ["build", "hosts"])
+        self.walk(compare, lambda: None, lambda number, outcome: self.assertTrue(outcome.status or outcome.out == expected, number))
 
 
 if __name__ == "__main__":

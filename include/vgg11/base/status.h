@@ -18,7 +18,7 @@
     X(VGG_DISAGREE, 7, "ranks disagree")                              \
     X(VGG_HUNG, 8, "no progress, or the launcher is gone")            \
     X(VGG_UNAVAILABLE, 9, "this machine cannot do it")                \
-    X(VGG_FOUND, 10, "doctor found something wrong")                  \
+    X(VGG_FOUND, 10, "doctor found a fault, compare a difference")    \
     X(VGG_STOPPED, 75, "stopped by a signal with a checkpoint saved") \
     X(VGG_DECLINED, 100, "a table row declined; never an exit code")
 

@@ -67,6 +67,10 @@ vgg_status checkpoint_alias(const char *path, const char *alias);
 /* "<folder>/checkpoint-<step, 8 digits>.safetensors". */
 void checkpoint_path(const char *folder, uint64_t step, char path[CHECKPOINT_PATH_MAX]);
 
+/* The steps of the files of `folder` that are named like checkpoints, the newest first, whatever is in them; for free(), NULL if there is
+ * none. VGG_BAD_CHECKPOINT if the folder cannot be opened. */
+vgg_status checkpoint_list(const char *folder, uint64_t **steps, size_t *count);
+
 /* The newest file checkpoint-*.safetensors of `folder` that validates completely; logs a warning for each newer one that does
  * not. VGG_BAD_CHECKPOINT if there is none. */
 vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_MAX]);

@@ -79,6 +79,7 @@ typedef struct {
     char *resume;
     char *progress;
     char *trace;
+    char *tensorboard;
     char *checkpoint;
     bool json;
     char *png;
