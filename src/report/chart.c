@@ -8,8 +8,9 @@
 enum { WIDTH = 560, HEIGHT = 250, LEFT = 58, RIGHT = 26, TOP = 24, BOTTOM = 40, X_TICKS = 6, Y_TICKS = 5, MARKS_MOST = 200 };
 enum { RIGHT_EDGE = WIDTH - RIGHT, LOWER_EDGE = HEIGHT - BOTTOM };
 
-static const double drawable_most = 1e30; /* differences and logarithms of such numbers are finite */
-static const double decades_shown = 1e5;  /* of a band: what is lower lies at the edge */
+/* Differences of such numbers and, of those on a logarithmic axis, their ratios are finite. */
+static const double drawable_most = 1e30, drawable_least = 1e-30;
+static const double decades_shown = 1e5; /* of a band: what is lower lies at the edge */
 
 /* What is drawn of neighbouring rows. */
 typedef struct {
@@ -26,7 +27,7 @@ static size_t point_count(const chart_curve *curve) { return curve->rows->count 
 
 static bool can_draw(const chart *c, double value)
 {
-    return isfinite(value) && fabs(value) < drawable_most && (!c->logarithmic || value > 0);
+    return isfinite(value) && fabs(value) < drawable_most && (!c->logarithmic || value > drawable_least);
 }
 
 static point point_of(const chart *c, const chart_curve *curve, size_t index)
@@ -52,7 +53,7 @@ static point point_of(const chart *c, const chart_curve *curve, size_t index)
 static double x_of(const plot *p, double step) { return LEFT + axis_place(&p->x, step) * (RIGHT_EDGE - LEFT); }
 static double y_of(const plot *p, double value) { return LOWER_EDGE - axis_place(&p->y, value) * (LOWER_EDGE - TOP); }
 
-static bool has_level(const chart *c) { return c->level > 0 && c->level < drawable_most; }
+static bool has_level(const chart *c) { return c->level > drawable_least && c->level < drawable_most; }
 static bool has_spread(const chart_curve *curve) { return curve->spread && curve->rows->count > curve->most; }
 
 static void fit_y(plot *p)
@@ -170,7 +171,7 @@ static void write_curves(FILE *out, const plot *p)
     for (int i = 0; i < p->c->count; i++)
         if (has_spread(&p->c->curves[i])) write_spread(out, p, &p->c->curves[i], i);
     for (int i = 0; i < p->c->count; i++) {
-        write_line(out, p, &p->c->curves[i], i);
+        if (point_count(&p->c->curves[i]) > 0) write_line(out, p, &p->c->curves[i], i);
         if (p->c->curves[i].dots) write_dots(out, p, &p->c->curves[i], i);
     }
 }
