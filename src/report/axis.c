@@ -80,7 +80,7 @@ double axis_place(const axis *a, double value)
 const char *axis_label(const axis *a, double tick, char text[TEXT_NUMBER_BYTES])
 {
     double whole = rint(tick);
-    if (fabs(tick) < 1e-9 * (a->high - a->low)) return snprintf(text, TEXT_NUMBER_BYTES, "0"), text;
+    if (!a->logarithmic && fabs(tick) < 1e-9 * (a->high - a->low)) return snprintf(text, TEXT_NUMBER_BYTES, "0"), text;
     if (whole >= 1000 && whole < thousands_most && fabs(tick - whole) < 1e-6 * whole) return text_count((uint64_t)whole, text);
     if (a->decimals < 0 || fabs(tick) >= thousands_most)
         snprintf(text, TEXT_NUMBER_BYTES, "%.6g", tick);
