@@ -229,9 +229,10 @@ static vgg_status write_page(const page *p, const char *path)
 {
     char *text = NULL;
     size_t bytes = 0;
+    errno = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (out) print_page(out, p);
-    bool whole = out && !ferror(out);
+    bool whole = out && !ferror(out) && errno != ENOMEM; /* then something of it may be missing */
     if (out && fclose(out) != 0) whole = false;
     vgg_status status = whole ? file_replace_text(path, text, bytes) : vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);
     free(text);
@@ -251,8 +252,9 @@ static vgg_status read_run(const char *folder, page *p)
 vgg_status html_report_write(const char *folder, const char *path, bool running)
 {
     page p = {.running = running};
+    errno = 0;
     run_name_of(folder, p.name);
-    vgg_status status = read_run(folder, &p);
+    vgg_status status = errno == ENOMEM ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", folder) : read_run(folder, &p);
     if (status == VGG_OK) status = write_page(&p, path);
     run_record_free(&p.record);
     json_decref(p.config);

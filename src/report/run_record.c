@@ -109,8 +109,9 @@ static const struct {
 static void keep_time(run_record *record, const json_t *line)
 {
     const char *time = json_string_value(json_object_get(line, "time"));
-    char *copy = time ? strdup(time) : NULL;
-    if (!copy) return;
+    if (!time) return;
+    char *copy = strdup(time);
+    if (!copy) record->starved = true;
     free(record->last_time);
     record->last_time = copy;
 }
