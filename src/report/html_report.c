@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,9 @@ static void print_results(FILE *out, const page *p)
     snprintf(what, sizeof what, "best %s accuracy", p->set);
     snprintf(more, sizeof more, ", after step %.0f", evals->values[best][EVAL_STEP]);
     print_tile(out, value, what, more);
-    snprintf(value, sizeof value, "%.4f", evals->values[evals->count - 1][EVAL_LOSS]);
+    double loss = evals->values[evals->count - 1][EVAL_LOSS];
+    if (!isfinite(loss)) return;
+    snprintf(value, sizeof value, "%.4f", loss);
     snprintf(what, sizeof what, "last %s loss", p->set);
     print_tile(out, value, what, "");
 }
@@ -139,7 +142,7 @@ static void print_progress(FILE *out, const page *p)
     char done[TEXT_NUMBER_BYTES], all[TEXT_NUMBER_BYTES], what[96], more[64] = "";
     text_count(last && last[STEP_NUMBER] > 0 && last[STEP_NUMBER] < 1e15 ? (uint64_t)last[STEP_NUMBER] : 0, done);
     snprintf(what, sizeof what, "of %s steps", text_count(total, all));
-    if (last) snprintf(more, sizeof more, ", in epoch %.0f of %" PRIu64, last[STEP_EPOCH], epochs);
+    if (last && isfinite(last[STEP_EPOCH])) snprintf(more, sizeof more, ", in epoch %.0f of %" PRIu64, last[STEP_EPOCH], epochs);
     print_tile(out, done, what, more);
 }
 

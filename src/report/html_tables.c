@@ -67,7 +67,8 @@ static void print_epoch(FILE *out, const run_record *record, const epoch_sums *s
     const series *steps = &record->steps, *evals = &record->evals;
     const double *test = eval < evals->count ? evals->values[eval] : NULL;
     char time[TEXT_NUMBER_BYTES];
-    fprintf(out, "<tr%s><th scope=\"row\">%.0f</th>", best ? " class=\"best\"" : "", steps->values[sums->first][STEP_EPOCH]);
+    fprintf(out, "<tr%s>", best ? " class=\"best\"" : "");
+    print_real(out, "%.0f", steps->values[sums->first][STEP_EPOCH]);
     print_real(out, "%.0f", (double)(sums->end - sums->first));
     print_real(out, "%.4f", sums->loss / sums->samples);
     print_real(out, "%.2f %%", 100 * sums->correct / sums->samples);

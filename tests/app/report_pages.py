@@ -42,6 +42,8 @@ class Page(html.parser.HTMLParser):
         self.close()
         if self.at is not self.root:
             self.wrong.append(f"<{self.at.name}> is not closed")
+        if re.search(r"\bnan\b|\binf\b", self.source.split("</style>")[-1]):
+            self.wrong.append("a number is none")
         if re.search(r"url\(|@import|expression\(", self.source):
             self.wrong.append("a style asks for something")
 

@@ -138,6 +138,10 @@ class Records(Reports):
             with self.subTest(field=field):
                 self.page(lines)
             os.rename(self.path("run"), self.path("run-" + field))
+        for field in ["test_loss", "test_accuracy", "epoch"]:
+            with self.subTest(evaluated=field):
+                self.page([pages.start(0, 20, 5), *[pages.evaluation(i + 1, 5, **{field: value}) for i, value in enumerate([0.5, *hard, None])]])
+            os.rename(self.path("run"), self.path("run-eval-" + field))
         for i, value in enumerate([1e300, -5, 0, 1e18, 3.5]):
             with self.subTest(step=value):
                 self.page([pages.start(0, 20, 5), pages.step(1, 5), pages.step(2, 5, step=value), pages.evaluation(3, 5, step=value)])
