@@ -5,7 +5,7 @@
 #include "report/axis.h"
 
 /* Of the picture, whose units are pixels where it is shown in its own size. */
-enum { WIDTH = 560, HEIGHT = 250, LEFT = 58, RIGHT = 26, TOP = 24, BOTTOM = 40, X_TICKS = 6, Y_TICKS = 5, MARKS_MOST = 200 };
+enum { WIDTH = 560, HEIGHT = 260, LEFT = 64, RIGHT = 30, TOP = 26, BOTTOM = 46, X_TICKS = 6, Y_TICKS = 5, MARKS_MOST = 200 };
 enum { RIGHT_EDGE = WIDTH - RIGHT, LOWER_EDGE = HEIGHT - BOTTOM };
 
 /* Differences of such numbers and, of those on a logarithmic axis, their ratios are finite. */
@@ -82,7 +82,7 @@ static void write_y_axis(FILE *out, const plot *p)
     for (int i = 0; i < p->y.count && !p->empty; i++) {
         double y = y_of(p, p->y.ticks[i]);
         fprintf(out, "<path class=\"grid\" d=\"M%d %.1fL%d %.1f\"/><text class=\"y\" x=\"%d\" y=\"%.1f\">%s</text>\n", LEFT, y,
-                RIGHT_EDGE, y, LEFT - 8, y + 4, axis_label(&p->y, p->y.ticks[i], label));
+                RIGHT_EDGE, y, LEFT - 8, y + 5, axis_label(&p->y, p->y.ticks[i], label));
     }
     fprintf(out, "<text class=\"unit\" x=\"%d\" y=\"%d\">%s%s</text>\n", LEFT, TOP - 10, p->c->unit,
             p->y.logarithmic ? ", logarithmic" : "");
@@ -94,7 +94,7 @@ static void write_x_axis(FILE *out, const plot *p)
     for (int i = 0; i < p->x.count; i++) {
         double x = x_of(p, p->x.ticks[i]);
         fprintf(out, "<path class=\"tick\" d=\"M%.1f %dL%.1f %d\"/><text class=\"x\" x=\"%.1f\" y=\"%d\">%s</text>\n", x,
-                LOWER_EDGE, x, LOWER_EDGE + 5, x, LOWER_EDGE + 18, axis_label(&p->x, p->x.ticks[i], label));
+                LOWER_EDGE, x, LOWER_EDGE + 5, x, LOWER_EDGE + 20, axis_label(&p->x, p->x.ticks[i], label));
     }
     fprintf(out, "<text class=\"x unit\" x=\"%d\" y=\"%d\">step</text>\n", (LEFT + RIGHT_EDGE) / 2, HEIGHT - 5);
 }
