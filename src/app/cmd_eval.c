@@ -10,6 +10,7 @@
 #include "app/threads.h"
 #include "app/trained_network.h"
 #include "app/command.h"
+#include "report/count_matrix.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
@@ -57,27 +58,11 @@ static void print_confusion(const evaluation *result)
     putchar('\n');
 }
 
-/* NULL without memory. */
-static json_t *confusion_rows(const evaluation *result)
-{
-    json_t *rows = json_array();
-    bool whole = true;
-    for (int label = 0; label < DATASET_CLASSES; label++) {
-        json_t *row = json_array();
-        for (int k = 0; k < DATASET_CLASSES; k++)
-            whole &= json_array_append_new(row, json_integer((json_int_t)result->confusion[label][k])) == 0;
-        whole &= json_array_append_new(rows, row) == 0;
-    }
-    if (whole) return rows;
-    json_decref(rows);
-    return NULL;
-}
-
 static vgg_status print_json(const options *o, const training_facts *facts, const evaluation *result)
 {
     json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
                                "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
-                               "confusion", confusion_rows(result));
+                               "confusion", count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
     return json_output(object, " the results");
 }

@@ -19,6 +19,10 @@ const command_row command_table[] = {
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
     {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
+    {"report", "one HTML page of a run: charts, epochs, settings, machine",
+     "It is made of the run folder's metrics.jsonl and, where they are there, config.json and summary.json, at any time: of a run that "
+     "goes on or was killed as well. The page needs no other file, and asks for nothing.",
+     COMMAND_REPORT, "RUN", 1, 1, "works", cmd_report},
     {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, "looks",
      cmd_doctor},
     {"compare", "where the bits of two runs part, and what may be why",

@@ -182,6 +182,18 @@ vgg_status run_lock_take(const char *folder, const char *host, int *lock)
     return vgg_fail(VGG_IO_ERROR, "%s: other runs keep coming and going here; name another folder", folder);
 }
 
+bool run_lock_is_held(const char *folder)
+{
+    char path[FILE_TEMPORARY_MAX];
+    int file;
+    path_of(folder, path);
+    if (file_open_to_read(path, &file) != VGG_OK) return false;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool held = fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    close(file);
+    return held;
+}
+
 void run_lock_release(const char *folder, int *lock)
 {
     char path[FILE_TEMPORARY_MAX];

@@ -14,6 +14,9 @@ enum { RUN_LOCK_FREE = -1 };
  * none that other machines see, what the file says does. */
 vgg_status run_lock_take(const char *folder, const char *host, int *lock);
 
+/* Whether some process holds the lock of the folder now, as far as the system's lock tells on this machine. Nothing is changed. */
+bool run_lock_is_held(const char *folder);
+
 /* Nothing is done for RUN_LOCK_FREE. */
 void run_lock_release(const char *folder, int *lock);
 

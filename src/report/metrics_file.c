@@ -120,12 +120,15 @@ vgg_status metrics_file_read(const char *path, void (*add)(void *context, const 
     FILE *file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
     char *text = NULL;
     size_t capacity = 0;
-    while (file && getline(&text, &capacity, file) > 0) {
+    bool starved = errno == ENOMEM;
+    while (!starved && file && getline(&text, &capacity, file) > 0) {
+        errno = 0; /* as jansson sets it, where it reads a number */
         json_t *line = json_loads(text, 0, NULL);
+        starved = !line && errno == ENOMEM;
         add(context, line);
         json_decref(line);
     }
-    bool starved = errno == ENOMEM;
+    if (errno == ENOMEM) starved = true;
     free(text);
     if (file) fclose(file);
     return starved ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path) : VGG_OK;

@@ -1,6 +1,7 @@
 #include "report/plots.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,11 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/run_name.h"
 #include "report/series.h"
 #include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
 
-enum { POINTS_MOST = 1000, PATH_BYTES = 4200 };
+enum { POINTS_MOST = 1000, PATH_BYTES = 4200, COLUMNS = 5 };
 
 /* Columns of the two series; gnuplot counts them from 1. */
 static const char *const step_fields[SERIES_COLUMNS] = {"step", "loss", "accuracy", "lr", "images_per_second"};
@@ -38,7 +40,7 @@ static void print_series(FILE *script, const char *name, const series *rows)
 {
     fprintf(script, "$%s << END\n", name);
     for (size_t i = 0; i < rows->count; i++) {
-        for (int column = 0; column < SERIES_COLUMNS; column++) {
+        for (int column = 0; column < COLUMNS; column++) {
             double value = rows->values[i][column];
             if (isfinite(value))
                 fprintf(script, "%.9g ", value);
@@ -62,8 +64,22 @@ static void print_picture(FILE *script, const picture *one, bool with_eval)
     fputs("\nset output\n", script);
 }
 
+/* Within quotes, in which gnuplot takes all but a quote as it stands. jansson knows what is UTF-8. */
+static void print_title(FILE *script, const char *name)
+{
+    json_t *readable = json_string(name);
+    fputs("set encoding utf8\nset title '", script);
+    for (const char *at = name; *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        bool shown = c >= 0x80 ? readable != NULL : c >= ' ' && c != '\'' && c != 0x7f;
+        fputc(shown ? c : '?', script);
+    }
+    fputs("' noenhanced\n", script);
+    json_decref(readable);
+}
+
 /* The whole script as text for free(); NULL without memory. */
-static char *make_script(const series *steps, const series *evals, size_t *bytes)
+static char *make_script(const char *name, const series *steps, const series *evals, size_t *bytes)
 {
     char *text = NULL;
     FILE *script = open_memstream(&text, bytes);
@@ -71,8 +87,9 @@ static char *make_script(const series *steps, const series *evals, size_t *bytes
     print_series(script, "steps", steps);
     if (evals->count) print_series(script, "evals", evals);
     fputs("set terminal svg size 720,420 font 'sans,12' background rgb 'white'\nset xlabel 'step'\nset grid\n"
-          "set key top right\n",
+          "set key below\n",
           script);
+    print_title(script, name);
     for (int i = 0; i < PICTURES; i++) print_picture(script, &pictures[i], evals->count > 0);
     if (fclose(script) != 0) {
         free(text);
@@ -94,13 +111,17 @@ static vgg_status draw_into(const char *plots, const char *script, size_t bytes)
 
 static void draw(const char *folder, const series *steps, const series *evals)
 {
-    char plots[PATH_BYTES];
+    char plots[PATH_BYTES], name[RUN_NAME_MAX];
+    run_name_of(folder, name);
     snprintf(plots, sizeof plots, "%s/plots", folder);
     mkdir(plots, 0777);
     size_t bytes = 0;
-    char *script = make_script(steps, evals, &bytes);
+    char *script = make_script(name, steps, evals, &bytes);
     vgg_status status = script ? draw_into(plots, script, bytes) : VGG_OK;
-    if (status != VGG_OK && status != VGG_UNAVAILABLE) vgg_log(VGG_LOG_WARNING, "%s: no pictures: %s", plots, vgg_message());
+    if (status == VGG_UNAVAILABLE)
+        vgg_log(VGG_LOG_INFO, "%s: no pictures: %s; vgg11_dist report needs none", plots, vgg_message());
+    else if (status != VGG_OK)
+        vgg_log(VGG_LOG_WARNING, "%s: no pictures: %s", plots, vgg_message());
     free(script);
     rmdir(plots); /* succeeds if nothing was drawn */
 }

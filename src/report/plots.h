@@ -3,7 +3,8 @@
 #define VGG11_REPORT_PLOTS_H
 
 /* Draws <folder>/plots/{loss,accuracy,learning-rate,throughput}.svg from <folder>/metrics.jsonl with gnuplot. Does nothing
- * where gnuplot is not installed or the metrics hold no step, and warns where it does not succeed: pictures can be made later. */
+ * where the metrics hold no step, says so in a line where gnuplot is not installed, and warns where it does not succeed: pictures can be
+ * made later. */
 void plots_draw(const char *folder);
 
 #endif

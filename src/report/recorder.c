@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/count_matrix.h"
 #include "report/history.h"
 #include "report/metrics_file.h"
 #include "report/plots.h"
@@ -26,11 +27,21 @@ struct recorder {
     run_totals totals;
     history history;
     char *provenance_json;
+    json_t *confusion; /* of the last evaluation; or NULL */
 };
+
+/* Takes the reference over. */
+static void keep_confusion(recorder *r, json_t *confusion)
+{
+    json_decref(r->confusion);
+    r->confusion = confusion;
+}
 
 static void add_line(void *context, const json_t *line)
 {
     recorder *r = context;
+    json_t *confusion = json_object_get(line, "confusion");
+    if (confusion) keep_confusion(r, json_incref(confusion));
     totals_add_line(&r->totals, line);
     history_add_line(&r->history, line);
 }
@@ -54,6 +65,7 @@ static void free_recorder(recorder *r)
     free(r->folder);
     free(r->config_json);
     free(r->provenance_json);
+    json_decref(r->confusion);
     history_free(&r->history);
     free(r);
 }
@@ -117,16 +129,17 @@ static void on_step(void *context, const run_step_event *event)
 static void on_eval(void *context, const run_eval_event *event)
 {
     recorder *r = context;
+    keep_confusion(r, event->confusion ? count_matrix_json(event->confusion, event->classes, event->classes) : NULL);
     totals_add_eval(&r->totals, event);
     history_add_eval(&r->history, event);
     history_write(&r->history, r->folder);
     metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b}", "event", "eval", "epoch",
+                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:O*}", "event", "eval", "epoch",
                                   (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
                                   metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy),
                                   "test_loss", metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
                                   "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "train_s",
-                                  metrics_real(event->train_s), "best", event->best));
+                                  metrics_real(event->train_s), "best", event->best, "confusion", r->confusion));
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)
@@ -197,8 +210,8 @@ void recorder_close(recorder *r)
     }
     if (history_write(&r->history, r->folder) != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
     if (r->ended) {
-        vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json,
-                                          r->provenance_json);
+        vgg_status status = summary_write(r->folder, &r->start, &r->end, &r->totals, r->message, r->config_json, r->provenance_json,
+                                          r->confusion);
         if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "%s", vgg_message());
         plots_draw(r->folder);
     }

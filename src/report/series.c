@@ -27,17 +27,20 @@ static double *append_row(series *rows)
     return rows->values[rows->count++];
 }
 
-static int read_line(const char *line, const char *event, const char *const fields[SERIES_COLUMNS], series *rows)
+bool series_add(series *rows, const json_t *event, const char *const fields[SERIES_COLUMNS])
+{
+    double *row = append_row(rows);
+    for (int i = 0; row && i < SERIES_COLUMNS; i++) row[i] = number_of(event, fields[i]);
+    return row;
+}
+
+static bool read_line(const char *line, const char *event, const char *const fields[SERIES_COLUMNS], series *rows)
 {
     json_t *object = json_loads(line, 0, NULL);
     const char *found = json_string_value(json_object_get(object, "event"));
-    double *row = NULL;
-    int wanted = found && strcmp(found, event) == 0;
-    if (wanted && (row = append_row(rows))) {
-        for (int i = 0; i < SERIES_COLUMNS; i++) row[i] = number_of(object, fields[i]);
-    }
+    bool good = !found || strcmp(found, event) != 0 || series_add(rows, object, fields);
     json_decref(object);
-    return !wanted || row;
+    return good;
 }
 
 vgg_status series_read(const char *path, const char *event, const char *const fields[SERIES_COLUMNS], series *rows)
@@ -51,7 +54,7 @@ vgg_status series_read(const char *path, const char *event, const char *const fi
     }
     char *line = NULL;
     size_t capacity = 0;
-    int good = 1;
+    bool good = true;
     while (good && getline(&line, &capacity, file) > 0) good = read_line(line, event, fields, rows);
     free(line);
     good = good && !ferror(file);

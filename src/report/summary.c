@@ -23,7 +23,7 @@ static json_t *run_object(const run_start_event *start)
 
 /* NULL without memory. */
 static json_t *summary_object(const run_start_event *start, const run_end_event *end, const run_totals *totals, const char *message,
-                              const char *config_json, const char *provenance_json)
+                              const char *config_json, const char *provenance_json, const json_t *confusion)
 {
     double rate = totals->train_s > 0 ? (double)totals->images / totals->train_s : 0;
     double steps = totals->steps > 0 ? (double)totals->steps : 1;
@@ -33,7 +33,7 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
     json_t *provenance = provenance_json ? json_loads(provenance_json, 0, NULL) : NULL;
     if ((!config || !provenance) && errno == ENOMEM) return NULL;
     return json_pack(
-        "{s:i, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:o, s:o*, s:o*}",
+        "{s:i, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:o, s:o*, s:o*, s:O*}",
         "status", end->status, "message", message, "step", (json_int_t)end->step, "skipped_steps", (json_int_t)totals->skipped,
         "final_accuracy", metrics_real(end->final_accuracy), "final_loss", metrics_real(end->final_loss), "best_accuracy",
         metrics_real(end->best_accuracy), "wall_s", metrics_real(totals->wall_s), "train_s", metrics_real(totals->train_s),
@@ -41,15 +41,15 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
         "images_per_second", metrics_real(rate), "images", (json_int_t)totals->images, "evaluations",
         (json_int_t)totals->evaluations, "eval_s", metrics_real(totals->eval_s), "save_stall_s", metrics_real(totals->stall_s),
         "processes", (json_int_t)totals->processes, "memory_peak_bytes", (json_int_t)totals->memory_peak_bytes, "ended",
-        clock_utc(ended), "run", run_object(start), "provenance", provenance, "config", config);
+        clock_utc(ended), "run", run_object(start), "provenance", provenance, "config", config, "confusion", confusion);
 }
 
 vgg_status summary_write(const char *folder, const run_start_event *start, const run_end_event *end, const run_totals *totals,
-                         const char *message, const char *config_json, const char *provenance_json)
+                         const char *message, const char *config_json, const char *provenance_json, const json_t *confusion)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/summary.json", folder);
-    json_t *object = summary_object(start, end, totals, message, config_json, provenance_json);
+    json_t *object = summary_object(start, end, totals, message, config_json, provenance_json, confusion);
     char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) : NULL;
     json_decref(object);
     if (!text) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory", path);

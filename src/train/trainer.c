@@ -192,7 +192,9 @@ static vgg_status evaluate(trainer *t, bool *best)
                             .samples = (uint32_t)t->last_eval.samples,
                             .eval_s = clock_now_s() - start,
                             .train_s = t->train_s,
-                            .best = *best};
+                            .best = *best,
+                            .confusion = &t->last_eval.confusion[0][0],
+                            .classes = DATASET_CLASSES};
     TRAINER_TELL(t, eval, &event);
     return VGG_OK;
 }
@@ -315,6 +317,7 @@ static vgg_status tell_end(trainer *t, vgg_status status)
     uint64_t peak = cpu_memory_peak_bytes();
     comm_max_u64(t->c, &peak, 1);
     double steps = t->steps > 0 ? (double)t->steps : 1;
+    bool evaluated = t->last_eval.samples > 0, any = isfinite(t->last_eval.loss) && evaluated;
     run_end_event event = {.status = (int)status,
                            .message = message,
                            .step = t->position.step,
@@ -325,9 +328,9 @@ static vgg_status tell_end(trainer *t, vgg_status status)
                            .steps = t->steps,
                            .skipped = t->skipped,
                            .images = t->images,
-                           .best_accuracy = t->position.best_accuracy,
-                           .final_accuracy = t->last_eval.accuracy,
-                           .final_loss = t->last_eval.loss,
+                           .best_accuracy = any || t->position.best_accuracy > 0 ? t->position.best_accuracy : NAN,
+                           .final_accuracy = evaluated ? t->last_eval.accuracy : NAN,
+                           .final_loss = evaluated ? t->last_eval.loss : NAN,
                            .memory_peak_bytes = peak};
     TRAINER_TELL(t, end, &event);
     return status == VGG_OK ? VGG_OK : vgg_fail(status, "%s", message);

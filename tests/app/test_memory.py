@@ -7,6 +7,7 @@ import shutil
 import unittest
 
 import cli
+import report_pages as pages
 
 PROGRAM = os.environ["VGG11_DIST_FAILING"]
 STRIDE = int(os.environ.get("VGG11_TEST_STRIDE", "12"))  # every so many; 1 tries all, and takes a quarter of an hour
@@ -113,6 +114,24 @@ class Evaluate(Memory):
         self.walk(["predict", "--quiet", "--threads", "1", "--test-samples", "40", "--json", "--checkpoint", "before/checkpoint-00000001.safetensors",
                    os.path.join(cli.DATA, "t10k-images-idx3-ubyte.gz")], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or len(json.loads(outcome.out)["predictions"]) == 40))
+
+    def test_report(self):
+        """The page is whole, or is not there."""
+        lines = pages.whole_run(12, 4)
+        lines.insert(4, pages.start(2, 12, 4))
+        pages.write_run(self.path("caf\u00e9"), lines, config={"options": {"clip-norm": 1}, "exchange": "\u00e9"}, summary={"status": 0})
+        arguments = ["report", "--quiet", "caf\u00e9"]
+        page = self.path("caf\u00e9", "report.html")
+        self.assertEqual(self.run_failing(arguments).status, 0)
+        with open(page, "rb") as file:
+            whole = file.read()
+
+        def check(number, outcome):
+            self.assertEqual(os.path.exists(page), outcome.status == 0, number)
+            if outcome.status == 0:
+                with open(page, "rb") as file:
+                    self.assertEqual(file.read(), whole, number)
+        self.walk(arguments, lambda: os.path.exists(page) and os.remove(page), check)
 
     def test_info(self):
         self.walk(["info", "--json"], lambda: None,

@@ -444,6 +444,30 @@ static void emit_checkpoint(recorder *r, uint64_t step, double stall_s)
     on.checkpoint(on.context, &(run_checkpoint_event){.step = step, .path = "there", .bytes = 9, .save_s = 3, .stall_s = stall_s});
 }
 
+/* Also where the last process came to none. */
+START_TEST(the_last_confusion_matrix_is_kept)
+{
+    static const uint64_t counts[] = {5, 1, 0, 4};
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 4);
+    run_observer on = recorder_observer(r);
+    on.eval(on.context, &(run_eval_event){.step = 4, .confusion = counts, .classes = 2});
+    recorder_close(r);
+    ck_assert_int_eq(recorder_open(support_folder, 4, support_folder, NULL, &r), VGG_OK);
+    on = recorder_observer(r);
+    emit_steps(on, 5, 5);
+    on.end(on.context, &(run_end_event){.message = "", .best_accuracy = NAN, .final_accuracy = NAN, .final_loss = NAN});
+    recorder_close(r);
+    json_t *root = json_load_file(in_folder("summary.json"), 0, NULL);
+    json_t *expected = json_pack("[[i, i], [i, i]]", 5, 1, 0, 4);
+    ck_assert(json_equal(json_object_get(root, "confusion"), expected));
+    json_decref(expected);
+    ck_assert(json_is_null(json_object_get(root, "best_accuracy")) && json_is_null(json_object_get(root, "final_loss")));
+    json_decref(root);
+}
+END_TEST
+
 /* By a process that was killed, by one of an earlier version, which always waited for all of it, and by this one. */
 START_TEST(waiting_for_checkpoints_is_summed_up)
 {
@@ -782,6 +806,7 @@ int main(void)
     tcase_add_test(cases, the_summary_has_the_outcome);
     tcase_add_test(cases, the_summary_is_of_all_processes);
     tcase_add_test(cases, waiting_for_checkpoints_is_summed_up);
+    tcase_add_test(cases, the_last_confusion_matrix_is_kept);
     tcase_add_test(cases, no_end_no_summary);
     tcase_add_test(cases, plots_are_drawn);
     tcase_add_test(cases, without_gnuplot_there_are_no_plots);

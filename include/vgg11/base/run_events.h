@@ -68,8 +68,10 @@ typedef struct {
     double test_accuracy;
     uint32_t samples;
     double eval_s;
-    double train_s; /* in all steps so far of this process, without evaluations and saves */
-    bool best;      /* so far in this run */
+    double train_s;            /* in all steps so far of this process, without evaluations and saves */
+    bool best;                 /* so far in this run */
+    const uint64_t *confusion; /* [classes][classes]: samples by label and prediction; lasts as long as the call; or NULL */
+    int classes;
 } run_eval_event;
 
 typedef struct {
@@ -92,8 +94,8 @@ typedef struct {
     uint64_t steps;    /* taken by this process; those before a rollback count as well */
     uint64_t skipped;  /* of these, those that changed nothing */
     uint64_t images;
-    double best_accuracy;
-    double final_accuracy;
+    double best_accuracy;  /* NaN: the run has not been evaluated */
+    double final_accuracy; /* of this process' last evaluation; NaN, both: it has made none */
     double final_loss;
     uint64_t memory_peak_bytes; /* largest of any rank */
 } run_end_event;

@@ -83,6 +83,7 @@ typedef struct {
     char *checkpoint;
     bool json;
     char *png;
+    char *html;
     char *part;
     uint64_t repeats;
     char *plot;

@@ -110,6 +110,7 @@ enum {
     PREDICT = COMMAND_PREDICT,
     SHOW = COMMAND_SHOW,
     COMPARE = COMMAND_COMPARE,
+    REPORT = COMMAND_REPORT,
     THREADS_MAX = 4096,
     BATCH_MAX = 1000000,
 };
@@ -253,6 +254,8 @@ const option_row option_table[] = {
     {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | COMPARE | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
     {TEXT("png", png, "FILE"), IN(OUTPUT, SHOW), .scope = SCOPE_CALL,
      .help = "write a sheet of training images there as well, a row for each label"},
+    {TEXT("html", html, "FILE"), IN(OUTPUT, REPORT), .scope = SCOPE_CALL,
+     .help = "write the page there; otherwise RUN/report.html"},
     {FLAG("quiet", quiet), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "only warnings and errors"},
     {FLAG("verbose", verbose), IN(OUTPUT, COMMAND_ALL), .scope = SCOPE_CALL, .help = "more about what was chosen, and why"},
 
