@@ -68,6 +68,8 @@ static const option_choice wires[] = {
 static const option_choice helps[] = {
     {"most", "what people need first, or all options of the command that is named"},
     {"all", "all options of all commands"},
+    {"man", "a page for man(1)"},
+    {"bash", "a script that completes commands, options and values in bash: source <(vgg11_dist --help=bash)"},
     {NULL, NULL},
 };
 static const option_choice clip_modes[] = {
