@@ -42,6 +42,8 @@ typedef struct {
     char *conv;
     bool no_tune;
     char *plan_cache;
+    double plan_spread;
+    bool retune;
 
     uint64_t epochs;
     uint64_t max_steps;
