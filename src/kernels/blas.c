@@ -24,10 +24,10 @@ __attribute__((constructor)) static void load(void)
 
 vgg_status blas_open(void) { return sgemm ? VGG_OK : vgg_fail(VGG_DECLINED, VGG_BLAS_NAME " cannot be loaded: %s", missing); }
 
-static CBLAS_TRANSPOSE order(blas_matrix matrix) { return matrix.transposed ? CblasTrans : CblasNoTrans; }
+static enum CBLAS_TRANSPOSE order(blas_matrix matrix) { return matrix.transposed ? CblasTrans : CblasNoTrans; }
 
 void blas_multiply(size_t m, size_t n, size_t k, blas_matrix a, blas_matrix b, bool add, float *c, size_t c_stride)
 {
-    sgemm(CblasRowMajor, order(a), order(b), (blasint)m, (blasint)n, (blasint)k, 1.0f, a.data, (blasint)a.stride, b.data,
-          (blasint)b.stride, add ? 1.0f : 0.0f, c, (blasint)c_stride);
+    sgemm(CblasRowMajor, order(a), order(b), (int)m, (int)n, (int)k, 1.0f, a.data, (int)a.stride, b.data, (int)b.stride,
+          add ? 1.0f : 0.0f, c, (int)c_stride);
 }
