@@ -10,7 +10,7 @@ import cli
 
 def complete(folder, script, *words):
     """What bash offers for the last of the words, which it has cut as it cuts a line."""
-    text = f'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vgg11_dist; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    text = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vgg11_dist; printf "%s\\n" "${COMPREPLY[@]}"'
     result = subprocess.run(["bash", "--norc", "-uc", text, "bash", script, "vgg11_dist", *words], cwd=folder, check=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     return [line for line in result.stdout.split("\n") if line], result.stderr
