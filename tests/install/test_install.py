@@ -103,12 +103,13 @@ class Prefix(Installed):
         os.rename(data, data + "-whole")
         try:
             cli.write_data(data)
-            run = [self.at("bin", "vgg11_dist"), "train", "--batch-size", "10", "--no-tune", "--checkpoint-every", "0", "--epochs", "1"]
-            self.succeed(*run, "--output", "run")
+            self.succeed(self.at("bin", "vgg11_dist"), "train", "--batch-size", "10", "--test-samples", "10", "--no-tune", "--checkpoint-every", "0",
+                         "--max-steps", "2", "--output", "run")
         finally:
             shutil.rmtree(data)
             os.rename(data + "-whole", data)
         self.check_ran("run", 2, 1)
+        self.assertEqual(cli.events(self.path("run"), "start")[0]["train_samples"], 20)
 
     def test_man_page(self):
         if not shutil.which("man"):
