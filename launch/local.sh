@@ -9,7 +9,7 @@ usage() {
 Usage: launch/local.sh [--ranks N] [--threads N] [--dry-run] [COMMAND] [OPTION of vgg11_dist...]
 Runs vgg11_dist under mpirun on this machine. All further words go to vgg11_dist.
 
-  --ranks N     processes (default $RANKS, else one for each memory (NUMA) node)
+  --ranks N     processes, as mpirun's own -n N and -np N (default $RANKS, else one for each memory (NUMA) node)
   --threads N   threads of each (default $THREADS, else the cores divided by the ranks)
   --dry-run     print the command instead of running it
   --help        print this text (for that of the program: vgg11_dist --help)
@@ -26,9 +26,9 @@ while [ $# -gt 0 ]; do
     case $1 in
         --ranks=*) ranks=${1#*=} ;;
         --threads=*) threads=${1#*=} ;;
-        --ranks | --threads)
+        --ranks | -n | -np | --threads)
             [ $# -gt 1 ] || { echo "$1: a number is missing" >&2; exit 2; }
-            if [ "$1" = --ranks ]; then ranks=$2; else threads=$2; fi
+            if [ "$1" = --threads ]; then threads=$2; else ranks=$2; fi
             shift
             ;;
         --dry-run) dry_run=yes ;;

@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
 # Installs what vgg11_dist needs from Debian's packages (12 "bookworm" or later), builds it, and says where the program is.
 #   launch/setup.sh [--packages-only]
+# Elsewhere, and without root, see docs/install.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
-    libpng-dev check libdnnl-dev gnuplot-nox python3 iproute2)
+if ! command -v apt-get >/dev/null; then
+    echo "setup.sh: there is no apt-get here: install a C compiler, CMake 3.25, make, pkg-config, Open MPI, OpenBLAS, zlib and jansson, if you" \
+        "like libpng and oneDNN, all with their headers; then: cmake -S . -B build && cmake --build build (docs/install.md)" >&2
+    exit 1
+fi
+
+# To build; for pictures, further algorithms, plots and launch/scaling.sh's table; for the tests.
+packages=(gcc libc6-dev cmake make pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
+    libpng-dev libdnnl-dev gnuplot-nox bsdextrautils
+    check python3 iproute2)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -7,6 +7,7 @@
 #include "app/build_info.h"
 #include "app/commands.h"
 #include "app/json_output.h"
+#include "app/plan_cache.h"
 #include "app/provenance.h"
 #include "app/threads.h"
 #include "app/command.h"
@@ -65,11 +66,11 @@ static json_t *ranks_json(const rank_info *ranks, int count)
     return NULL;
 }
 
-static json_t *info_json(const char *mpi, const rank_info *ranks, int count, int nodes)
+static json_t *info_json(const options *o, const char *mpi, const rank_info *ranks, int count, int nodes)
 {
-    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "commit", provenance_commit(),
+    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:o}", "version", VGG11_VERSION, "commit", provenance_commit(),
                      "build_type", VGG11_BUILD_TYPE, "compiler", VGG11_COMPILER, "mpi", mpi, "libraries", provenance_libraries(),
-                     "rank_count", count, "node_count", nodes, "ranks", ranks_json(ranks, count));
+                     "plan_cache", plan_cache_json(o), "rank_count", count, "node_count", nodes, "ranks", ranks_json(ranks, count));
 }
 
 static void print_features(const cpu_features *features)
@@ -78,7 +79,7 @@ static void print_features(const cpu_features *features)
            features->avx512 ? "yes" : "no", features->avx512_bf16 ? "yes" : "no", features->amx_bf16 ? "yes" : "no");
 }
 
-static void print_info(const char *mpi, const rank_info *ranks, int count, int nodes)
+static void print_info(const options *o, const char *mpi, const rank_info *ranks, int count, int nodes)
 {
     const char *commit = provenance_commit(), *name, *version;
     printf("vgg11_dist %s (%s build, %s, commit %s)\nMPI: %s\nlibraries:", VGG11_VERSION, VGG11_BUILD_TYPE, VGG11_COMPILER,
@@ -89,6 +90,7 @@ static void print_info(const char *mpi, const rank_info *ranks, int count, int n
     print_features(&ranks[0].features);
     printf("threads of rank 0: %d, by %s\n", ranks[0].threads, ranks[0].threads_from);
     printf("memory available on %s: %.1f GB\n", ranks[0].host, (double)ranks[0].memory_bytes / 1e9);
+    plan_cache_print(o);
     printf("%d %s on %d %s\n\n%6s %6s %-24s %8s %6s  %s\n", count, count == 1 ? "rank" : "ranks", nodes,
            nodes == 1 ? "node" : "nodes", "rank", "node", "host", "threads", "cores", "may use processors");
     for (int i = 0; i < count; i++) {
@@ -100,10 +102,10 @@ static void print_info(const char *mpi, const rank_info *ranks, int count, int n
 static vgg_status print(const options *o, const char *mpi, const rank_info *ranks, int count, int nodes)
 {
     if (!o->json) {
-        print_info(mpi, ranks, count, nodes);
+        print_info(o, mpi, ranks, count, nodes);
         return VGG_OK;
     }
-    json_t *object = info_json(mpi, ranks, count, nodes);
+    json_t *object = info_json(o, mpi, ranks, count, nodes);
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to describe the ranks");
     return json_output(object, "");
 }

@@ -29,7 +29,7 @@ typedef struct {
     trial_workspace *workspaces; /* two, for two plans; they grow as needed, so that their pages are touched once for all plans */
 } trial_operands;
 
-static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
+const char *const autotune_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
 double conv_agreed(const conv_agreement *agreement, double value)
 {
@@ -143,28 +143,30 @@ static bool make_room(trial_workspace *workspace, size_t bytes)
     return made;
 }
 
-static double time_once_in(conv_plan *plan, const trial_operands *s, int workspace)
+static double time_once_in(conv_plan *plan, const trial_operands *s, int workspace, timed_runs *runs)
 {
     conv_arguments arguments = trial_arguments(s, plan, s->workspaces[workspace].memory);
-    return time_once(plan, &arguments);
+    double seconds = time_once(plan, &arguments);
+    if (runs->count < TIMED_RUNS_MAX) runs->seconds[runs->count++] = seconds;
+    return seconds;
 }
 
 /* Times the plan chosen so far, plans[0], if there is one, and its challenger, plans[1]: least[] becomes the least seconds of a few
  * runs of each. least[0] must be that of earlier runs. The plans take turns, so that what else the machine does delays both
  * equally. A challenger that is far slower at its first run is not run again, as happens to most. least[1] is INFINITY where memory
  * is short. */
-static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, double least[2])
+static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, timed_runs runs[2], double least[2])
 {
     const double far_behind = 2.5;
     least[1] = INFINITY;
     for (int i = 0; i < 2; i++) {
         if (plans[i] && !make_room(&s->workspaces[i], plans[i]->workspace_bytes)) return;
     }
-    least[1] = time_once_in(plans[1], s, 1);
+    least[1] = time_once_in(plans[1], s, 1, &runs[1]);
     for (int turn = 0; turn < TIMED_TURNS && !(plans[0] && least[1] > far_behind * least[0]); turn++) {
         if (plans[0] && turn == 0) least[0] = INFINITY; /* it was timed at another moment: compare with now */
         for (int i = 0; i < 2; i++) {
-            if (plans[i]) least[i] = fmin(least[i], time_once_in(plans[i], s, i));
+            if (plans[i]) least[i] = fmin(least[i], time_once_in(plans[i], s, i, &runs[i]));
         }
     }
 }
@@ -183,7 +185,8 @@ static bool is_better(autotuner *t, conv_choice *choice, conv_plan *challenger, 
     const double margin = 0.95;
     conv_plan *holder = choice->plan.algorithm ? &choice->plan : NULL;
     double least[2] = {holder ? choice->plan.seconds : INFINITY, opened ? 0 : INFINITY};
-    if (s && opened) time_in_turns((conv_plan *const[2]){holder, challenger}, s, least);
+    t->runs[1].count = 0;
+    if (s && opened) time_in_turns((conv_plan *const[2]){holder, challenger}, s, t->runs, least);
     for (int i = 0; i < 2 && !t->alone; i++) least[i] = agreed(t, least[i]);
     challenger->seconds = least[1];
     if (holder && isfinite(least[1])) holder->seconds = least[0];
@@ -206,6 +209,7 @@ static bool consider(autotuner *t, size_t layer, conv_pass pass, const conv_algo
     if (better) {
         conv_plan_close(&choice->plan);
         choice->plan = plan;
+        t->runs[0] = t->runs[1];
     } else {
         conv_plan_close(&plan);
     }
@@ -237,14 +241,23 @@ static void choose_from_table(autotuner *t, size_t layer, conv_pass pass, const 
 static vgg_status choose_pass(autotuner *t, size_t layer, conv_pass pass, const trial_operands *s, bool *name_taken)
 {
     const conv_algorithm *favourite = named(t) ? conv_algorithm_find(t->config->algorithm) : NULL;
+    const conv_algorithm *taken = t->choices[layer][pass].plan.algorithm; /* from the cache */
+    if (taken) {
+        *name_taken |= taken == favourite;
+        t->precision_available |= taken->precision == t->config->precision;
+        return VGG_OK;
+    }
+    t->runs[0].count = 0;
     if (favourite && consider(t, layer, pass, favourite, NULL)) {
         *name_taken = true;
         return VGG_OK;
     }
     choose_from_table(t, layer, pass, s, favourite);
-    if (t->choices[layer][pass].plan.algorithm) return VGG_OK;
-    return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name, pass_names[pass],
-                    t->choices[layer][pass].declined);
+    conv_plan *plan = &t->choices[layer][pass].plan;
+    if (s) plan->spread = agreed(t, timed_runs_spread(&t->runs[0]));
+    if (plan->algorithm) return VGG_OK;
+    return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name,
+                    autotune_pass_names[pass], t->choices[layer][pass].declined);
 }
 
 enum { LIST_MAX = 256 };
@@ -305,9 +318,10 @@ static vgg_status open_recorded(autotuner *t, recorded_choice recorded[][CONV_PA
     for (size_t i = 0; i < t->count; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             conv_plan *plan = &t->choices[i][pass].plan;
-            if (!t->layers[i].needed[pass]) continue;
+            if (!t->layers[i].needed[pass] || !recorded[i][pass].algorithm) continue;
             VGG_TRY(conv_plan_open(recorded[i][pass].algorithm, &t->layers[i].problem, (conv_pass)pass, plan));
             plan->seconds = recorded[i][pass].seconds;
+            plan->spread = recorded[i][pass].spread;
         }
     }
     return VGG_OK;
@@ -329,7 +343,8 @@ static double digest(const autotuner *t, recorded_choice recorded[][CONV_PASSES]
     for (size_t i = 0; i < t->count; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             const conv_algorithm *algorithm = recorded[i][pass].algorithm;
-            if (algorithm) crc = hash_crc32c(crc, algorithm->name, strlen(algorithm->name) + 1);
+            const char *name = algorithm ? algorithm->name : "";
+            crc = hash_crc32c(crc, name, strlen(name) + 1);
         }
     }
     return crc;
@@ -370,13 +385,25 @@ static vgg_status choose_untimed(autotuner *t)
     return choose_all(t, NULL);
 }
 
+static bool complete(const autotuner *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        for (int pass = 0; pass < CONV_PASSES; pass++) {
+            if (t->layers[i].needed[pass] && !t->choices[i][pass].plan.algorithm) return false;
+        }
+    }
+    return true;
+}
+
+/* Takes what all ranks have kept, be it nothing or a part; true if nothing is left to be timed. */
 static bool choose_from_cache(autotuner *t)
 {
-    recorded_choice(*recorded)[CONV_PASSES] = calloc(t->count, sizeof *recorded);
-    bool have = recorded && t->config->cache && autotune_cache_load(t, recorded);
-    bool taken = take_recorded(t, have, recorded);
-    free(recorded);
-    return taken;
+    if (t->known && t->config->cache && !t->config->retune) autotune_cache_load(t, t->known);
+    bool taken = take_recorded(t, t->known != NULL, t->known);
+    if (taken) return complete(t);
+    free(t->known);
+    t->known = NULL;
+    return false;
 }
 
 static bool choose_from_text(autotuner *t)
@@ -411,18 +438,27 @@ static vgg_status check_builds(const autotuner *t)
     return vgg_fail(VGG_DISAGREE, "the ranks' builds have unlike algorithms: start the same build everywhere");
 }
 
+static vgg_status choose_and_keep(autotuner *t)
+{
+    if (choose_from_cache(t)) return VGG_OK;
+    VGG_TRY(choose_by_timing(t));
+    if (t->config->cache) autotune_cache_store(t);
+    return VGG_OK;
+}
+
 /* Where ranks were told different things, all do what one of them was told, so that they make the same collective calls. */
 vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *layers, size_t count,
                          conv_choice choices[][CONV_PASSES])
 {
-    autotuner t = {.config = config, .layers = layers, .count = count, .choices = choices};
+    timed_runs runs[2] = {{.count = 0}, {.count = 0}};
+    autotuner t = {.config = config, .layers = layers, .count = count, .choices = choices, .runs = runs};
     VGG_TRY(check_builds(&t));
     VGG_TRY(check_name(&t));
     if (any(&t, config->recorded != NULL) && choose_from_text(&t)) return VGG_OK;
     if (!any(&t, config->tune)) return choose_untimed(&t);
     t.node_ranks = (int)agreed(&t, config->node_ranks); /* all wait for the ranks of the fullest node */
-    if (choose_from_cache(&t)) return VGG_OK;
-    VGG_TRY(choose_by_timing(&t));
-    if (config->cache) autotune_cache_store(&t);
-    return VGG_OK;
+    t.known = calloc(count, sizeof *t.known);
+    vgg_status status = choose_and_keep(&t);
+    free(t.known);
+    return status;
 }

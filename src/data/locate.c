@@ -46,7 +46,7 @@ vgg_status dataset_locate(const char *asked, char directory[DATASET_PATH_MAX])
     if (environment && *environment) return take_named("VGG11_DATA", environment, directory);
     char beside[DATASET_PATH_MAX];
     place_beside_program(beside);
-    const char *const places[] = {VGG_DATA_IN_SOURCE, beside, VGG_DATA_INSTALLED};
+    const char *const places[] = {beside, VGG_DATA_IN_SOURCE, VGG_DATA_INSTALLED};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (holds_images(places[i])) return take_named("data folder", places[i], directory);
     return vgg_fail(VGG_BAD_DATA,

@@ -57,6 +57,8 @@ static vgg_status choose_algorithms(network *net)
                                    .recorded = config->plan,
                                    .tune = config->tune,
                                    .cache = config->plan_cache,
+                                   .retune = config->retune,
+                                   .spread_limit = config->spread_limit,
                                    .node_ranks = config->node_ranks,
                                    .agreement = config->agreement};
     return conv_autotune(&wanted, net->problems, MODEL_LAYERS, net->choices);

@@ -126,7 +126,8 @@ static void log_plan(void *context, const char *line)
 /* Timing takes some seconds, in which the program prints nothing else. */
 static void tell_tuning(const network_config *config)
 {
-    if (!config->tune || config->plan || (config->plan_cache && access(config->plan_cache, R_OK) == 0)) return;
+    bool kept = config->plan_cache && !config->retune && access(config->plan_cache, R_OK) == 0;
+    if (!config->tune || config->plan || kept) return;
     vgg_log(VGG_LOG_INFO, "timing the algorithms for this machine; the outcome is kept in %s",
             config->plan_cache ? config->plan_cache : "no file (--plan-cache)");
 }

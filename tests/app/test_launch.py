@@ -1,6 +1,7 @@
 """The launch script takes what this shell may use, and no more."""
 import json
 import os
+import shutil
 import unittest
 
 import cli
@@ -41,6 +42,22 @@ class Launch(cli.Case):
         outcome = self.run_command([os.path.join(LAUNCH, "local.sh"), "--dry-run"])
         self.assertNotEqual(outcome.status, 0)
         self.assertIn("it cannot start", outcome.err)
+
+    def test_ranks_in_the_words_of_mpirun(self):
+        for words in [["--ranks", "3"], ["--ranks=3"], ["-n", "3"], ["-np", "3"]]:
+            self.assertEqual(self.after(self.words(*words, "train", "-n"), "-np"), "3")
+        outcome = self.run_command([os.path.join(LAUNCH, "local.sh"), "--dry-run", "-np"])
+        self.assertEqual((outcome.status, outcome.err), (2, "-np: a number is missing\n"))
+
+    def test_setup_where_there_is_no_apt(self):
+        """One line that says what to do instead."""
+        tools = self.path("tools")
+        os.mkdir(tools)
+        for name in ["bash", "dirname"]:
+            os.symlink(shutil.which(name), os.path.join(tools, name))
+        outcome = self.run_command([os.path.join(tools, "bash"), "-c", f'PATH="{tools}"; . "{LAUNCH}/setup.sh"', f"{LAUNCH}/setup.sh"])
+        self.assertEqual((outcome.status, outcome.out), (1, ""))
+        self.assertRegex(outcome.err, "^setup.sh: there is no apt-get here: .*Open MPI, OpenBLAS, zlib and jansson.*cmake -S . -B build.*\n$")
 
     def test_mask(self):
         """mpirun would bind to the machine's first cores."""

@@ -212,7 +212,7 @@ class Train(cli.Case):
 
     def test_timings_of_algorithms_are_kept(self):
         """The second run takes the choices of the first, so that its bits are the same."""
-        tuned = [option for option in cli.TINY if option != "--no-tune"]
+        tuned = [option for option in cli.TINY if option != "--no-tune"] + ["--plan-spread", "0"]
         kept = []
         for run in ["first", "second"]:
             outcome = self.run_program("train", *tuned, "--max-steps", "1", "--output", run)
@@ -230,7 +230,8 @@ class Train(cli.Case):
         """The benchmark of the same setting takes what the training timed; what an evaluation times stands beside it."""
         path, run = self.path("cache", "vgg11_dist", "plans.tsv"), self.path("second")
         commands = [["bench", "--plan-cache", path, "--part", "step", "--repeats", "1", "--quiet", "--batch-size", "16"],
-                    ["eval", "--checkpoint", os.path.join(run, cli.checkpoints(run)[-1]), "--data", cli.DATA, "--test-samples", "40"]]
+                    ["eval", "--checkpoint", os.path.join(run, cli.checkpoints(run)[-1]), "--data", cli.DATA, "--test-samples", "40",
+                     "--plan-spread", "0"]]
         for command, same in zip(commands, [True, False]):
             outcome = self.run_program(*command)
             self.assertEqual(outcome.status, 0, outcome.err)
@@ -255,7 +256,7 @@ class Train(cli.Case):
 
 
 class Resume(cli.Case):
-    tuned = [option for option in cli.TINY if option != "--no-tune"] + ["--checkpoint-steps", "1", "--keep", "0"]
+    tuned = [option for option in cli.TINY if option != "--no-tune"] + ["--plan-spread", "0", "--checkpoint-steps", "1", "--keep", "0"]
 
     def other_algorithms(self):
         """Writes im2col for every convolution into the kept timings: as good a choice, and other bits."""

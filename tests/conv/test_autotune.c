@@ -303,9 +303,11 @@ START_TEST(cache_that_does_not_fit_is_passed_over)
     ck_assert_msg(strstr(text, foreign) != NULL, "another machine's line was lost");
     ck_assert_int_eq(calls_to_create(cache, 3), timing); /* another setting */
     ck_assert_int_eq(calls_to_create(cache, 2), from_cache);
-    text[strlen(text) / 2] = '\0'; /* cut short */
+    text[strlen(text) / 2] = '\0'; /* cut short: the rest is timed */
     write_text(cache, text);
-    ck_assert_int_eq(calls_to_create(cache, 2), timing);
+    int part = calls_to_create(cache, 2);
+    ck_assert_int_lt(part, timing);
+    ck_assert_int_gt(part, from_cache);
     write_text(cache, "\x01\xff\t\t\t\n\n\tconv1\tnot a number");
     ck_assert_int_eq(calls_to_create(cache, 2), timing);
     ck_assert_int_eq(calls_to_create("/nonexistent/folder/plans", 2), timing);
@@ -332,11 +334,14 @@ START_TEST(cache_made_among_other_ranks_is_passed_over)
 }
 END_TEST
 
-static void write_line_name(char *text)
+/* Of the row in each line, which is the fourth of seven words. */
+static void write_row_names(char *text)
 {
-    char *name = strrchr(text, '\t');
-    while (name[-1] != '\t') name--;
-    *name = 'X';
+    for (char *line = text; *line; line = strchr(line, '\n') + 1) {
+        char *name = line;
+        for (int tabs = 0; tabs < 3; tabs++) name = strchr(name, '\t') + 1;
+        *name = 'X';
+    }
 }
 
 static void write_other_build(char *text)
@@ -347,8 +352,8 @@ static void write_other_build(char *text)
     for (char *at = text; (at = strstr(at, id)); at++) *at ^= 1;
 }
 
-/* The last line's row has a name that nobody has; or another build has chosen as this one does. */
-static void (*const other_builds[])(char *text) = {write_line_name, write_other_build};
+/* The rows have names that nobody has; or another build has chosen as this one does. */
+static void (*const other_builds[])(char *text) = {write_row_names, write_other_build};
 
 START_TEST(cache_of_another_build_is_passed_over)
 {

@@ -23,6 +23,8 @@ typedef struct {
     const char *recorded;  /* a line of conv_choices_print(), taken if all ranks give the same and can open its rows; or NULL */
     bool tune;             /* time the candidates; if no rank asks for it, the first row that accepts on every rank is taken */
     const char *cache;     /* file that keeps timed choices for this CPU; NULL for none */
+    bool retune;           /* take nothing from the cache, and write there what is timed now */
+    double spread_limit;   /* a choice whose plan.spread is above it is not kept in the cache; 0: all are */
     int node_ranks;        /* ranks that share this node's memory bandwidth: a timing holds for this number */
     conv_agreement agreement;
 } conv_autotune_config;
@@ -34,10 +36,10 @@ typedef struct {
 } conv_choice;
 
 /* Opens a plan for each pass that is needed: the row that config->recorded names; or else the one that was named, the cached one,
- * the fastest, or the first that accepts. choices[count] must be zero; conv_choices_close() frees them, also after a failure.
+ * the fastest, or the first that accepts. Where the cache has some of the choices, only the others are timed. choices[count] must be zero; conv_choices_close() frees them, also after a failure.
  * VGG_UNAVAILABLE if no row accepts, a named algorithm or the precision is not available here, or memory is short; VGG_DISAGREE if
- * the ranks' builds have different algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, cache and
- * recorded, and a failure may be one rank's alone: the caller has to agree on the status. */
+ * the ranks' builds have different algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, cache,
+ * retune and recorded, and a failure may be one rank's alone: the caller has to agree on the status. */
 vgg_status conv_autotune(const conv_autotune_config *config, const conv_layer *layers, size_t count,
                          conv_choice choices[][CONV_PASSES]);
 void conv_choices_close(conv_choice choices[][CONV_PASSES], size_t count);
@@ -47,6 +49,17 @@ void conv_choices_close(conv_choice choices[][CONV_PASSES], size_t count);
 enum { CONV_CHOICES_TEXT_MAX = 4096 };
 void conv_choices_print(const conv_layer *layers, size_t count, const conv_choice choices[][CONV_PASSES],
                         char text[CONV_CHOICES_TEXT_MAX]);
+
+/* What the cache file holds. "Own" choices are those that this build timed on this type of processor, whatever the setting. */
+typedef struct {
+    int choices;
+    int own;
+    int64_t oldest, newest;            /* of the own ones that say when they were timed, in seconds since 1970; 0 if none does */
+    double median_spread, most_spread; /* of the own ones that say; negative if none does */
+} conv_cache_summary;
+
+/* False, and a summary of nothing, if there is no such file, or none that can be a cache, or no memory. */
+bool conv_cache_summarize(const char *path, conv_cache_summary *summary);
 
 /* The largest of the values that the ranks give; the same on all. Collective if the agreement is set. */
 double conv_agreed(const conv_agreement *agreement, double value);

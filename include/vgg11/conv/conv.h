@@ -116,6 +116,7 @@ struct conv_plan {
     void *state;                    /* the row's own: another library's objects, an inner plan, a table of kernels; or NULL */
     void (*close)(conv_plan *plan); /* frees state; NULL if nothing is to be freed */
     double seconds;                 /* of prepare() and run(), as timed when choosing; 0 if not timed */
+    double spread;                  /* by how much the median of these runs was above `seconds`, as a part of it; 0 if not timed */
 };
 
 /* All algorithms, those that are usually fastest first (see `expected` for the exceptions), the reference last; ended by NULL. */

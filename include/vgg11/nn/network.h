@@ -22,14 +22,16 @@ typedef struct {
     bool training;          /* false: forward only, without memory for backward */
     bool tune;              /* time the candidates; if no rank asks for it, the first row that accepts on every rank is taken */
     const char *plan_cache; /* file that keeps timed choices for this CPU; NULL for none */
+    bool retune;            /* take nothing from that file, and write there what is timed now */
+    double spread_limit;    /* a choice whose timed runs spread more than this is not kept there (autotune.h); 0: all are */
     const char *plan;       /* a line of network_algorithms(), taken if all ranks give the same and can open its rows; or NULL */
     conv_agreement agreement;
 } network_config;
 
 /* Chooses the algorithms (conv_autotune()) and allocates everything; network_destroy() frees it (NULL is fine). VGG_UNAVAILABLE if
  * a named algorithm or the precision is not available here, or memory is short; VGG_DISAGREE if the ranks' builds have different
- * algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, plan_cache and plan, and a failure may be
- * one rank's alone: the caller has to agree on the status. */
+ * algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, plan_cache, retune and plan, and a failure may
+ * be one rank's alone: the caller has to agree on the status. */
 vgg_status network_create(const network_config *config, network **out);
 void network_destroy(network *net);
 

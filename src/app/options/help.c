@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "app/options/help.h"
 
 enum { COLUMN_TEXT = 26, COLUMN_END = 80, LINE_BYTES = 256, TEXT_BYTES = 1024 };
 
@@ -91,14 +92,22 @@ static void print_statuses(FILE *out)
 #undef PRINT_STATUS
 }
 
+const char help_purpose[] = "Trains VGG11 on MNIST, resized to 32x32, on CPUs, by synchronous data parallelism over MPI.\n"
+                            "Runs under mpirun or srun on any number of ranks, or alone.\n";
+
+const help_example help_examples[] = {
+    {"mpirun -np 8 vgg11_dist", "train on the MNIST that comes along"},
+    {"vgg11_dist --resume runs/2026-01-31T12-00-00Z", "go on with that run"},
+    {"vgg11_dist eval --checkpoint RUN/best.safetensors", "test what it has learnt"},
+    {"vgg11_dist predict --checkpoint RUN/best.safetensors seven.png", ""},
+    {NULL, NULL},
+};
+
 static void print_examples(FILE *out)
 {
-    fputs("\nExamples:\n"
-          "  mpirun -np 8 vgg11_dist                            train on the MNIST that comes along\n"
-          "  vgg11_dist --resume runs/2026-01-31T12-00-00Z      go on with that run\n"
-          "  vgg11_dist eval --checkpoint RUN/best.safetensors  test what it has learnt\n"
-          "  vgg11_dist predict --checkpoint RUN/best.safetensors seven.png\n",
-          out);
+    fputs("\nExamples:\n", out);
+    for (const help_example *example = help_examples; example->command; example++)
+        fprintf(out, *example->does ? "  %-49s  %s\n" : "  %s\n", example->command, example->does);
 }
 
 /* Up to what only explains it further. */
@@ -130,15 +139,13 @@ static void print_all(const options *o, FILE *out)
     print_statuses(out);
 }
 
-void options_print_help(const options *o, FILE *out)
+static void print_screen(const options *o, FILE *out)
 {
     const command_row *command = o->command;
     bool general = o->general;
     fprintf(out, "Usage: vgg11_dist %s [OPTION...]%s%s\n", general ? "[COMMAND]" : command->name, command->arguments ? " " : "",
             command->arguments ? command->arguments : "");
-    fputs("Trains VGG11 on MNIST, resized to 32x32, on CPUs, by synchronous data parallelism over MPI.\n"
-          "Runs under mpirun or srun on any number of ranks, or alone.\n",
-          out);
+    fputs(help_purpose, out);
     if (general)
         print_examples(out), print_commands(out);
     else
@@ -148,4 +155,14 @@ void options_print_help(const options *o, FILE *out)
         print_common_options(out);
     else
         print_all(o, out);
+}
+
+void options_print_help(const options *o, FILE *out)
+{
+    if (strcmp(o->help, "man") == 0)
+        help_print_man(out);
+    else if (strcmp(o->help, "bash") == 0)
+        help_print_bash(out);
+    else
+        print_screen(o, out);
 }

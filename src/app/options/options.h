@@ -42,6 +42,8 @@ typedef struct {
     char *conv;
     bool no_tune;
     char *plan_cache;
+    double plan_spread;
+    bool retune;
 
     uint64_t epochs;
     uint64_t max_steps;
@@ -172,7 +174,8 @@ vgg_status options_choose_precision(comm *c, options *o);
 /* Collective. VGG_DISAGREE on all ranks, naming the first option that differs, if the ranks got different ones. */
 vgg_status options_agree(comm *c, const options *o);
 
-/* The help text of o->command; without a command one screen of what people need first, unless all is asked for. */
+/* The help text of o->command; without a command one screen of what people need first, unless all is asked for; or of all commands the man
+ * page or the script for bash. */
 void options_print_help(const options *o, FILE *out);
 
 #endif

@@ -213,6 +213,8 @@ static vgg_status apply_all(options *o, const assignment_list *line, assignment_
     VGG_TRY(apply(o, file, false));
     VGG_TRY(apply(o, line, true));
     option_derive_rate(o);
+    if (o->retune && o->no_tune)
+        return vgg_fail(VGG_BAD_OPTION, "--retune: nothing is timed with --no-tune; leave out one of them");
     return VGG_OK;
 }
 

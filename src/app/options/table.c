@@ -68,6 +68,8 @@ static const option_choice wires[] = {
 static const option_choice helps[] = {
     {"most", "what people need first, or all options of the command that is named"},
     {"all", "all options of all commands"},
+    {"man", "a page for man(1)"},
+    {"bash", "a script that completes commands, options and values in bash: source <(vgg11_dist --help=bash)"},
     {NULL, NULL},
 };
 static const option_choice clip_modes[] = {
@@ -150,8 +152,14 @@ const option_row option_table[] = {
          "time nothing at the start: take the first algorithms and the first exchange of their lists that work. The same options "
          "then give the same bits on the same type of processor with as many threads a rank and, without --micro-batches, as many "
          "ranks on as many nodes"},
-    {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
+    {TEXT("plan-cache", plan_cache, "FILE"), IN(MODEL, TRAIN | EVAL | BENCH | INFO), .scope = SCOPE_CALL,
      .help = "where timings of algorithms are kept; otherwise vgg11_dist/plans.tsv in $XDG_CACHE_HOME or ~/.cache"},
+    {REAL("plan-spread", plan_spread, 0, 1e9), .fallback = "0.5", IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
+     .help = "keep no choice of which the median run took more than (1 + X) times the least: it was timed in a busy moment, and is "
+             "timed again by the next run; 0: keep all"},
+    {FLAG("retune", retune), IN(MODEL, TRAIN | EVAL | BENCH), .scope = SCOPE_CALL,
+     .help =
+         "time the algorithms anew, and keep that in the place of what was kept; a run that goes on has those of its checkpoint"},
 
     {COUNT("epochs", epochs, 1, 1000000), .fallback = "4", .common = true, IN(STEP, TRAIN | DOCTOR),
      .help = "times that each image is seen"},
