@@ -14,7 +14,8 @@ enum {
     COMMAND_DOCTOR = 16,
     COMMAND_PREDICT = 32,
     COMMAND_SHOW = 64,
-    COMMAND_ALL = 127
+    COMMAND_EXPORT = 128,
+    COMMAND_ALL = 255
 };
 
 typedef struct command_row {

@@ -37,6 +37,7 @@ typedef struct {
     char *augment;
 
     char *init;
+    char *init_from;
     uint64_t seed;
     char *precision;
     char *conv;
@@ -80,6 +81,7 @@ typedef struct {
     char *progress;
     char *trace;
     char *checkpoint;
+    char *format;
     bool json;
     char *png;
     char *part;
