@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
-    libpng-dev libhdf5-dev check libdnnl-dev gnuplot-nox python3 iproute2)
+    libpng-dev libhdf5-dev check libdnnl-dev gnuplot-nox python3 python3-numpy python3-h5py iproute2)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -14,8 +14,9 @@
 #include "vgg11/nn/model.h"
 
 enum { IMAGE_STEP_BYTES = 64 << 20, LAYERS_MOST = 1000, NAME_BYTES = 64 };
+/* The library looks for a file of the name that it is to make, also where it makes it in memory. */
+#define NO_FILE "/dev/null/weights"
 #define LAYERS "layers"
-#define NO_FILE "/dev/null/weights" /* the library looks for a file of the name that it is to make, also where it makes it in memory */
 #define CHECKSUM "crc32c" /* of a dataset's bytes, as an attribute of it; Keras passes it over */
 
 static const char *const layer_names[MODEL_LAYERS] = {
