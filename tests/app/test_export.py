@@ -58,9 +58,7 @@ class Export(Case):
     def test_bits(self):
         expected = weight_arrays.own_weights(self.checkpoint)
         for name, path in self.files.items():
-            found = weight_arrays.READERS[name](path)
-            for tensor in weight_arrays.NAMES:
-                self.assertEqual(found[tensor].tobytes(), expected[tensor].tobytes(), f"{name}: {tensor}")
+            self.assertEqual(weight_arrays.differing(weight_arrays.READERS[name](path), expected), [], name)
             self.assertRegex(self.said[name], rf"^{path}: the weights of {self.checkpoint}, step 2, in format {name}, for pictures .*\n$")
 
     def test_logits(self):
@@ -102,7 +100,7 @@ class Export(Case):
                 outcome = self.export(*arguments)
                 self.assertEqual((outcome.status, len(outcome.lines)), (status, 1), outcome.err)
                 self.assertRegex(outcome.lines[0], f"^vgg11_dist: .*{pattern}")
-        self.assertEqual(cli.tensors(kept), cli.tensors(self.checkpoint))
+        self.assertTrue(cli.tensors(kept) == cli.tensors(self.checkpoint))
         self.assertEqual(os.listdir(self.folder), ["kept.safetensors"])
 
     def test_other_files_are_replaced(self):
@@ -124,15 +122,14 @@ class Begin(Case):
         return outcome
 
     def test_the_same_bits_from_all_formats(self):
-        expected = {name: data for name, data in cli.tensors(self.checkpoint).items() if not name.startswith("velocity.")}
+        expected = weight_arrays.own_weights(self.checkpoint)
         for name, path in [("weights", self.checkpoint), *self.files.items()]:
             with self.subTest(path=path):
                 outcome = self.begin(path)
                 self.assertIn(f"begins with the weights of {path} (format {name})", outcome.err)
-                found = cli.tensors(self.path("begun", "checkpoint-00000001.safetensors"))
-                for tensor, data in expected.items():
-                    self.assertEqual(found[tensor], data, tensor)
-                    self.assertEqual(found["velocity." + tensor].strip(b"\0\x80"), b"", tensor)
+                _, found = weight_arrays.read_safetensors(self.path("begun", "checkpoint-00000001.safetensors"))
+                self.assertEqual(weight_arrays.differing(found, expected), [])
+                self.assertEqual([name for name in weight_arrays.NAMES if found["velocity." + name].any()], [])
                 self.assertEqual([event["step"] for event in cli.events(self.path("begun"), "step")], [1])
                 with open(self.path("begun", "config.json"), encoding="utf-8") as file:
                     self.assertEqual(json.load(file)["options"]["init-from"], path)

@@ -113,6 +113,11 @@ class Evaluate(Memory):
                    os.path.join(cli.DATA, "t10k-images-idx3-ubyte.gz")], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or len(json.loads(outcome.out)["predictions"]) == 40))
 
+    def test_export(self):
+        self.train_once()
+        self.walk(["export", "--quiet", "--format", "pytorch", "--checkpoint", "before/checkpoint-00000001.safetensors", "weights"], lambda: None,
+                  lambda number, outcome: self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [], number))
+
     def test_info(self):
         self.walk(["info", "--json"], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))

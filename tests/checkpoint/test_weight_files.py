@@ -54,10 +54,8 @@ class Sound(Case):
         expected = weight_arrays.own_weights(self.path("weights.checkpoint"))
         self.assertEqual(sorted(expected), sorted(weight_arrays.NAMES))
         for name in FORMATS:
-            found = weight_arrays.READERS[name](self.path(name))
-            for tensor in weight_arrays.NAMES:
-                with self.subTest(format=name, tensor=tensor):
-                    self.assertEqual((found[tensor].shape, found[tensor].tobytes()), (expected[tensor].shape, expected[tensor].tobytes()))
+            with self.subTest(format=name):
+                self.assertEqual(weight_arrays.differing(weight_arrays.READERS[name](self.path(name)), expected), [])
 
     def test_they_come_back(self):
         for name in FORMATS:

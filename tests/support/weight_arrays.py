@@ -54,6 +54,11 @@ def keras_weights(path):
 READERS = {"weights": own_weights, "pytorch": torch_weights, "keras": keras_weights}
 
 
+def differing(found, expected):
+    """Names of tensors that have other bits, or another shape; what unittest would print of them has no end."""
+    return [name for name in NAMES if found[name].shape != expected[name].shape or found[name].tobytes() != expected[name].tobytes()]
+
+
 def convolve(maps, kernel, bias):
     """PyTorch's: maps (images, channels, height, width), kernel OIHW, one pixel of zero padding."""
     images, channels, height, width = maps.shape
