@@ -9,6 +9,7 @@ include(VggBlas)
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(DNNL_LIBRARY dnnl)
 find_package(PNG QUIET)
+pkg_search_module(HDF5 QUIET IMPORTED_TARGET hdf5-serial hdf5)
 
 # The installed program finds libraries of a module or a home folder where they were when it was built; those of the system need no help.
 foreach(library IN LISTS MPI_C_LIBRARIES ZLIB_LIBRARIES JANSSON_LINK_LIBRARIES PNG_LIBRARIES DNNL_LIBRARY OpenMP_C_LIBRARIES)
@@ -28,5 +29,13 @@ if(VGG11_TESTS)
   # A test's command begins with this, so that a time limit ends all its processes, and none is left behind.
   if(Python3_FOUND)
     set(vgg_job ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/support/job.py)
+    # One that has NumPy and h5py, if there is one: Debian's, where another comes first in the search path.
+    set(vgg_numpy_python ${Python3_EXECUTABLE})
+    foreach(candidate /usr/bin/python3 ${Python3_EXECUTABLE})
+      execute_process(COMMAND ${candidate} -c "import h5py, numpy" RESULT_VARIABLE lacking OUTPUT_QUIET ERROR_QUIET)
+      if(lacking STREQUAL 0)
+        set(vgg_numpy_python ${candidate})
+      endif()
+    endforeach()
   endif()
 endif()

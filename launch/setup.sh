@@ -7,14 +7,14 @@ cd "$(dirname "$0")/.."
 
 if ! command -v apt-get >/dev/null; then
     echo "setup.sh: there is no apt-get here: install a C compiler, CMake 3.25, make, pkg-config, Open MPI, OpenBLAS, zlib and jansson, if you" \
-        "like libpng and oneDNN, all with their headers; then: cmake -S . -B build && cmake --build build (docs/install.md)" >&2
+        "like libpng, oneDNN and HDF5, all with their headers; then: cmake -S . -B build && cmake --build build (docs/install.md)" >&2
     exit 1
 fi
 
-# To build; for pictures, further algorithms, plots and launch/scaling.sh's table; for the tests.
+# To build; for pictures, further algorithms, Keras' files, plots and launch/scaling.sh's table; for the tests.
 packages=(gcc libc6-dev cmake make pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
-    libpng-dev libdnnl-dev gnuplot-nox bsdextrautils
-    check python3 iproute2)
+    libpng-dev libdnnl-dev libhdf5-dev gnuplot-nox bsdextrautils
+    check python3 python3-numpy python3-h5py iproute2)
 
 missing=()
 for package in "${packages[@]}"; do

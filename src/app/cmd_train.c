@@ -60,6 +60,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
                  .resize_bug = o->resize_bug,
                  .augment = o->augment},
         .init = o->init,
+        .init_from = o->init_from,
         .seed = o->seed,
         .step = step_config_of(o, threads, plan_cache),
         .epochs = (uint32_t)o->epochs,
@@ -115,10 +116,18 @@ static void tell_binding(const thread_plan *plan)
             plan->node_cores, plan->node_online);
 }
 
+/* A run goes on with its own weights. --resume=auto may come to begin, in a job that is queued again and again by the same line. */
+static vgg_status check_beginning(const options *o)
+{
+    if (!o->init_from || !o->resume || strcmp(o->resume, "auto") == 0) return VGG_OK;
+    return vgg_fail(VGG_BAD_OPTION, "--init-from: a resumed run has its checkpoint's weights; name either this or --resume");
+}
+
 vgg_status cmd_train(comm *c, const options *o)
 {
     thread_plan plan;
     run_folder folder;
+    VGG_TRY(check_beginning(o));
     VGG_TRY(threads_plan(c, o->threads, &plan));
     VGG_TRY(run_folder_open(c, o, &folder));
     tell_binding(&plan);

@@ -16,7 +16,8 @@ enum {
     COMMAND_SHOW = 64,
     COMMAND_REPORT = 128,
     COMMAND_COMPARE = 256,
-    COMMAND_ALL = 511
+    COMMAND_EXPORT = 512,
+    COMMAND_ALL = 1023
 };
 
 typedef struct command_row {

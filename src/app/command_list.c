@@ -18,6 +18,10 @@ const command_row command_table[] = {
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
+    {"export", "a checkpoint's weights in a file for PyTorch, for Keras, or for a run to begin with",
+     "What FILE was is replaced, unless it is a checkpoint, which a run can go on from. docs/weights.md has the networks that the "
+     "formats fit.",
+     COMMAND_EXPORT, "FILE", 1, 1, "works", cmd_export},
     {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
     {"report", "one HTML page of a run: charts, epochs, settings, machine",
      "It is made of the run folder's metrics.jsonl and, where they are there, config.json and summary.json, at any time: of a run that "

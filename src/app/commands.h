@@ -7,6 +7,7 @@
 vgg_status cmd_train(comm *c, const options *o);
 vgg_status cmd_eval(comm *c, const options *o);
 vgg_status cmd_predict(comm *c, const options *o);
+vgg_status cmd_export(comm *c, const options *o);
 vgg_status cmd_show(comm *c, const options *o);
 vgg_status cmd_report(comm *c, const options *o);
 vgg_status cmd_doctor(comm *c, const options *o);

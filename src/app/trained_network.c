@@ -21,16 +21,21 @@ static vgg_status read_facts(const char *path, const checkpoint_state *state, tr
     return VGG_OK;
 }
 
-vgg_status trained_network_load(const char *path, float *weights, training_facts *facts)
+vgg_status trained_network_facts(const char *path, const checkpoint_state *state, training_facts *facts)
 {
-    checkpoint_state state = {0};
-    vgg_status status = checkpoint_load(path, &state, weights, NULL);
-    if (status == VGG_OK) status = read_facts(path, &state, facts);
-    checkpoint_state_clear(&state);
-    if (status != VGG_OK) return status;
+    VGG_TRY(read_facts(path, state, facts));
     if (isfinite(facts->mean) && isfinite(facts->deviation) && facts->deviation > 0) return VGG_OK;
     return vgg_fail(VGG_BAD_CHECKPOINT, "%s: pixel mean %g and deviation %g normalise nothing; expected finite ones, deviation > 0",
                     path, facts->mean, facts->deviation);
+}
+
+vgg_status trained_network_load(const char *path, float *weights, training_facts *facts)
+{
+    checkpoint_state state = {0};
+    vgg_status status = checkpoint_load_weights(path, &state, weights);
+    if (status == VGG_OK) status = trained_network_facts(path, &state, facts);
+    checkpoint_state_clear(&state);
+    return status;
 }
 
 const char *trained_network_resize(const options *o, const training_facts *facts)

@@ -7,6 +7,7 @@
 
 #include "app/options/options.h"
 #include "vgg11/base/status.h"
+#include "vgg11/checkpoint/checkpoint.h"
 
 enum { RESIZE_NAME_BYTES = 32 };
 
@@ -18,7 +19,10 @@ typedef struct {
     bool resize_bug;
 } training_facts;
 
-/* weights[model_flat_count()] and facts of the file. VGG_BAD_CHECKPOINT if it is none, or its numbers cannot normalise pixels. Not
+/* What the state of a checkpoint says; `path` is for messages. VGG_BAD_CHECKPOINT if its numbers cannot normalise pixels. */
+vgg_status trained_network_facts(const char *path, const checkpoint_state *state, training_facts *facts);
+
+/* weights[model_flat_count()] and facts of a checkpoint, or of a file of weights alone. VGG_BAD_CHECKPOINT if it is none, or its numbers cannot normalise pixels. Not
  * collective. */
 vgg_status trained_network_load(const char *path, float *weights, training_facts *facts);
 

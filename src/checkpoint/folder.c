@@ -84,7 +84,7 @@ vgg_status checkpoint_find_newest(const char *folder, char path[CHECKPOINT_PATH_
     bool found = false;
     for (size_t i = 0; status == VGG_OK && i < list.count && !found; i++) {
         checkpoint_path(folder, list.steps[i], path);
-        vgg_status verified = checkpoint_verify(path);
+        vgg_status verified = checkpoint_verify(path, false);
         found = verified == VGG_OK;
         if (verified == VGG_UNAVAILABLE)
             status = verified; /* nothing is wrong with the file */

@@ -29,11 +29,17 @@ safetensors_entry safetensors_tensor(int index)
     return entry;
 }
 
-size_t safetensors_data_bytes(void)
+static size_t bytes_up_to(int tensors)
 {
-    safetensors_entry last = safetensors_tensor(SAFETENSORS_TENSORS - 1);
+    safetensors_entry last = safetensors_tensor(tensors - 1);
     return last.data_offset + last.data_bytes;
 }
+
+size_t safetensors_data_bytes(void) { return bytes_up_to(SAFETENSORS_TENSORS); }
+
+int safetensors_tensors_of(const checkpoint_state *state) { return state->weights_only ? MODEL_TENSORS : SAFETENSORS_TENSORS; }
+
+size_t safetensors_bytes_of(const checkpoint_state *state) { return bytes_up_to(safetensors_tensors_of(state)); }
 
 /* How one field of the state is kept: as a string, since safetensors allows nothing else in __metadata__. */
 typedef enum { FIELD_U64, FIELD_U32, FIELD_INT, FIELD_DOUBLE, FIELD_TEXT, FIELD_LINE } field_type;
@@ -173,32 +179,35 @@ static bool put_checksum(json_t *object, const char *key, uint32_t crc)
     return put(object, key, json_sprintf("%08" PRIx32, crc));
 }
 
+bool safetensors_put_checksum(json_t *metadata, const char *name, uint32_t crc)
+{
+    char key[64];
+    snprintf(key, sizeof key, "crc32c.%s", name);
+    return put_checksum(metadata, key, crc);
+}
+
 static bool put_metadata(json_t *metadata, const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS])
 {
     uint32_t checksum;
     bool whole = put(metadata, "format", json_string("vgg11_dist")) &&
                  put(metadata, "format_version", json_sprintf("%d", CHECKPOINT_FORMAT));
     for (int i = 0; whole && i < FIELD_COUNT; i++) whole = put(metadata, fields[i].name, write_field(state, &fields[i]));
-    for (int i = 0; whole && i < SAFETENSORS_TENSORS; i++) {
-        char key[64];
-        snprintf(key, sizeof key, "crc32c.%s", safetensors_tensor(i).name);
-        whole = put_checksum(metadata, key, crc[i]);
-    }
+    for (int i = 0; whole && i < safetensors_tensors_of(state); i++)
+        whole = safetensors_put_checksum(metadata, safetensors_tensor(i).name, crc[i]);
     return whole && metadata_checksum(metadata, &checksum) && put_checksum(metadata, CHECKSUM_KEY, checksum);
 }
 
-static json_t *compose_tensor(const safetensors_entry *entry)
+json_t *safetensors_describe(int rank, const size_t *shape, size_t offset, size_t bytes)
 {
-    json_t *shape = json_array();
-    bool whole = shape != NULL;
-    for (int i = 0; whole && i < entry->view->rank; i++)
-        whole = json_array_append_new(shape, json_integer((json_int_t)entry->view->shape[i])) == 0;
+    json_t *sizes = json_array();
+    bool whole = sizes != NULL;
+    for (int i = 0; whole && i < rank; i++) whole = json_array_append_new(sizes, json_integer((json_int_t)shape[i])) == 0;
     if (!whole) {
-        json_decref(shape);
+        json_decref(sizes);
         return NULL;
     }
-    return json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)entry->data_offset,
-                     (json_int_t)(entry->data_offset + entry->data_bytes));
+    return json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", sizes, "data_offsets", (json_int_t)offset,
+                     (json_int_t)(offset + bytes));
 }
 
 /* For free(); NULL without memory. */
@@ -207,19 +216,18 @@ static char *compose_text(const checkpoint_state *state, const uint32_t crc[SAFE
     json_t *root = json_object(), *metadata = json_object();
     bool whole = put_metadata(metadata, state, crc);
     whole = put(root, "__metadata__", metadata) && whole;
-    for (int i = 0; whole && i < SAFETENSORS_TENSORS; i++) {
+    for (int i = 0; whole && i < safetensors_tensors_of(state); i++) {
         safetensors_entry entry = safetensors_tensor(i);
-        whole = put(root, entry.name, compose_tensor(&entry));
+        whole = put(root, entry.name,
+                    safetensors_describe(entry.view->rank, entry.view->shape, entry.data_offset, entry.data_bytes));
     }
     char *text = whole ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;
 }
 
-vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS], char **header,
-                               size_t *header_bytes)
+vgg_status safetensors_pad(char *text, char **header, size_t *header_bytes)
 {
-    char *text = compose_text(state, crc);
     size_t length = text ? strlen(text) : 0, padded = vgg_round_up(length, 8);
     if (padded > SAFETENSORS_HEADER_MAX) {
         free(text);
@@ -237,6 +245,17 @@ vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc
     *header = out;
     *header_bytes = padded;
     return VGG_OK;
+}
+
+void safetensors_write_length(size_t header_bytes, unsigned char length[SAFETENSORS_LENGTH_BYTES])
+{
+    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++) length[i] = (unsigned char)((uint64_t)header_bytes >> (8 * i));
+}
+
+vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS], char **header,
+                               size_t *header_bytes)
+{
+    return safetensors_pad(compose_text(state, crc), header, header_bytes);
 }
 
 static vgg_status bad(const char *path, const char *name, const char *what)
@@ -268,6 +287,13 @@ static bool parse_hex(const char *text, uint32_t *value)
     return strcmp(again, text) == 0;
 }
 
+bool safetensors_checksum_of(json_t *metadata, const char *name, uint32_t *crc)
+{
+    char key[64];
+    snprintf(key, sizeof key, "crc32c.%s", name);
+    return parse_hex(metadata_text(metadata, key), crc);
+}
+
 static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_state *state, uint32_t crc[SAFETENSORS_TENSORS])
 {
     uint32_t expected = 0, found = 0;
@@ -284,10 +310,10 @@ static vgg_status parse_metadata(const char *path, json_t *metadata, checkpoint_
         if (!good && errno == ENOMEM) return no_memory(path);
         if (!good) return bad(path, fields[i].name, "is missing or malformed");
     }
-    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
-        char key[64];
-        snprintf(key, sizeof key, "crc32c.%s", safetensors_tensor(i).name);
-        if (!parse_hex(metadata_text(metadata, key), &crc[i])) return bad(path, key, "is missing or malformed");
+    for (int i = 0; i < safetensors_tensors_of(state); i++) {
+        safetensors_entry entry = safetensors_tensor(i);
+        if (!safetensors_checksum_of(metadata, entry.name, &crc[i]))
+            return bad(path, entry.name, "its checksum is missing or malformed");
     }
     return VGG_OK;
 }
@@ -297,16 +323,22 @@ static bool integer_is(json_t *value, size_t expected)
     return json_is_integer(value) && json_integer_value(value) >= 0 && (size_t)json_integer_value(value) == expected;
 }
 
+vgg_status safetensors_check(const char *path, json_t *root, const char *name, int rank, const size_t *shape)
+{
+    json_t *tensor = json_object_get(root, name);
+    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
+    json_t *sizes = json_object_get(tensor, "shape");
+    if (!json_is_object(tensor) || json_object_size(tensor) != 3) return bad(path, name, "tensor is missing or malformed");
+    if (!dtype || strcmp(dtype, "F32") != 0) return bad(path, name, "dtype is not F32");
+    bool same = json_is_array(sizes) && json_array_size(sizes) == (size_t)rank;
+    for (int i = 0; same && i < rank; i++) same = integer_is(json_array_get(sizes, (size_t)i), shape[i]);
+    return same ? VGG_OK : bad(path, name, "shape is not that of VGG11");
+}
+
 static vgg_status parse_tensor(const char *path, json_t *root, const safetensors_entry *entry)
 {
-    json_t *tensor = json_object_get(root, entry->name);
-    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
-    json_t *shape = json_object_get(tensor, "shape"), *offsets = json_object_get(tensor, "data_offsets");
-    if (!json_is_object(tensor) || json_object_size(tensor) != 3) return bad(path, entry->name, "tensor is missing or malformed");
-    if (!dtype || strcmp(dtype, "F32") != 0) return bad(path, entry->name, "dtype is not F32");
-    bool same = json_is_array(shape) && json_array_size(shape) == (size_t)entry->view->rank;
-    for (int i = 0; same && i < entry->view->rank; i++) same = integer_is(json_array_get(shape, (size_t)i), entry->view->shape[i]);
-    if (!same) return bad(path, entry->name, "shape is not that of VGG11");
+    VGG_TRY(safetensors_check(path, root, entry->name, entry->view->rank, entry->view->shape));
+    json_t *offsets = json_object_get(json_object_get(root, entry->name), "data_offsets");
     if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !integer_is(json_array_get(offsets, 0), entry->data_offset) ||
         !integer_is(json_array_get(offsets, 1), entry->data_offset + entry->data_bytes))
         return bad(path, entry->name, "data_offsets are not where the tensor belongs");
@@ -315,23 +347,31 @@ static vgg_status parse_tensor(const char *path, json_t *root, const safetensors
 
 static vgg_status parse_root(const char *path, json_t *root, checkpoint_state *state, uint32_t crc[SAFETENSORS_TENSORS])
 {
+    state->weights_only = json_object_size(root) == MODEL_TENSORS + 1;
     VGG_TRY(parse_metadata(path, json_object_get(root, "__metadata__"), state, crc));
-    for (int i = 0; i < SAFETENSORS_TENSORS; i++) {
+    int tensors = safetensors_tensors_of(state);
+    for (int i = 0; i < tensors; i++) {
         safetensors_entry entry = safetensors_tensor(i);
         VGG_TRY(parse_tensor(path, root, &entry));
     }
-    if (json_object_size(root) != SAFETENSORS_TENSORS + 1) return bad(path, "header", "holds tensors that VGG11 does not have");
+    if (json_object_size(root) != (size_t)tensors + 1) return bad(path, "header", "holds tensors that VGG11 does not have");
     return VGG_OK;
+}
+
+vgg_status safetensors_load_json(const char *path, const char *header, size_t header_bytes, json_t **root)
+{
+    json_error_t error;
+    errno = 0;
+    *root = json_loadb(header, header_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!*root && errno == ENOMEM) return no_memory(path);
+    return *root ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: header is not JSON: %s", path, error.text);
 }
 
 vgg_status safetensors_parse(const char *path, const char *header, size_t header_bytes, checkpoint_state *state,
                              uint32_t crc[SAFETENSORS_TENSORS])
 {
-    json_error_t error;
-    errno = 0;
-    json_t *root = json_loadb(header, header_bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!root && errno == ENOMEM) return no_memory(path);
-    if (!root) return vgg_fail(VGG_BAD_CHECKPOINT, "%s: header is not JSON: %s", path, error.text);
+    json_t *root;
+    VGG_TRY(safetensors_load_json(path, header, header_bytes, &root));
     vgg_status status = parse_root(path, root, state, crc);
     json_decref(root);
     return status;

@@ -3,6 +3,7 @@
 #ifndef VGG11_CHECKPOINT_SAFETENSORS_H
 #define VGG11_CHECKPOINT_SAFETENSORS_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,11 @@ typedef struct {
 } safetensors_entry;
 
 safetensors_entry safetensors_tensor(int index);
-size_t safetensors_data_bytes(void);
+size_t safetensors_data_bytes(void); /* of all tensors */
+
+/* Tensors of a file with this state, and their bytes: all, or the weights alone. */
+int safetensors_tensors_of(const checkpoint_state *state);
+size_t safetensors_bytes_of(const checkpoint_state *state);
 
 /* The header for `state` and the tensors' checksums, padded with spaces to a multiple of 8 bytes. The caller frees. */
 vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc[SAFETENSORS_TENSORS], char **header,
@@ -31,5 +36,19 @@ vgg_status safetensors_compose(const checkpoint_state *state, const uint32_t crc
  * state, also on failure. */
 vgg_status safetensors_parse(const char *path, const char *header, size_t header_bytes, checkpoint_state *state,
                              uint32_t crc[SAFETENSORS_TENSORS]);
+
+/* For any safetensors file of float32. A tensor's entry in the header, NULL without memory; whether `name` is in the header `root`, of
+ * float32 and with that shape, VGG_BAD_CHECKPOINT if not; and the padded header that `text` becomes, which is freed. */
+json_t *safetensors_describe(int rank, const size_t *shape, size_t offset, size_t bytes);
+vgg_status safetensors_check(const char *path, json_t *root, const char *name, int rank, const size_t *shape);
+vgg_status safetensors_pad(char *text, char **header, size_t *header_bytes);
+void safetensors_write_length(size_t header_bytes, unsigned char length[SAFETENSORS_LENGTH_BYTES]);
+
+/* Bytes of a header as JSON, for json_decref(). */
+vgg_status safetensors_load_json(const char *path, const char *header, size_t header_bytes, json_t **root);
+
+/* A checksum in __metadata__, "crc32c.<name>": true if it is there, and well-formed. */
+bool safetensors_checksum_of(json_t *metadata, const char *name, uint32_t *crc);
+bool safetensors_put_checksum(json_t *metadata, const char *name, uint32_t crc); /* false without memory */
 
 #endif

@@ -5,6 +5,7 @@
 #include "train/trainer_impl.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/log.h"
+#include "vgg11/checkpoint/weight_file.h"
 #include "vgg11/nn/initialize.h"
 #include "vgg11/train/watchdog.h"
 
@@ -60,6 +61,15 @@ static vgg_status load_resumed(trainer *t)
     return VGG_OK;
 }
 
+/* On rank 0. */
+static vgg_status load_initial(trainer *t)
+{
+    const weight_format *format;
+    VGG_TRY(weight_file_read(t->config->init_from, exchange_weights(t->step.ex), &format));
+    vgg_log(VGG_LOG_INFO, "begins with the weights of %s (format %s)", t->config->init_from, format->name);
+    return VGG_OK;
+}
+
 void trainer_share_state(trainer *t, bool velocity)
 {
     comm_broadcast(t->c, &t->position, sizeof t->position, 0);
@@ -73,6 +83,8 @@ vgg_status trainer_start_weights(trainer *t)
     bool first = comm_rank(t->c) == 0;
     if (first && t->config->resume)
         status = load_resumed(t);
+    else if (first && t->config->init_from)
+        status = load_initial(t);
     else if (first)
         initializer_find(t->config->init)->fill(t->config->seed, exchange_weights(t->step.ex));
     VGG_TRY(comm_agree(t->c, status));

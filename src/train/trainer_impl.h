@@ -97,7 +97,7 @@ const char *trainer_recorded_algorithms(const trainer *t);
 /* If a resumed run may not end in the same bits as an uninterrupted one, logs a line with the reasons. */
 void trainer_tell_differences(const trainer *t);
 
-/* Collective. Initial weights, or those of config->resume. */
+/* Collective. The weights of config->resume, else of config->init_from, else initial ones. */
 vgg_status trainer_start_weights(trainer *t);
 
 /* On rank 0. Takes weights, velocity and position from a checkpoint of this run. */

@@ -133,6 +133,11 @@ class Evaluate(Memory):
                     self.assertEqual(file.read(), whole, number)
         self.walk(arguments, lambda: os.path.exists(page) and os.remove(page), check)
 
+    def test_export(self):
+        self.train_once()
+        self.walk(["export", "--quiet", "--format", "pytorch", "--checkpoint", "before/checkpoint-00000001.safetensors", "weights"], lambda: None,
+                  lambda number, outcome: self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".")], [], number))
+
     def test_info(self):
         self.walk(["info", "--json"], lambda: None,
                   lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))

@@ -92,7 +92,7 @@ START_TEST(each_choice_is_taken_and_no_other)
         for (size_t i = 0; row->choices(i, &choice); i++) {
             ck_assert_msg(choice.good_when && *choice.good_when, "--%s %s says not when", row->name, choice.name);
             snprintf(word, sizeof word, "--%s=%s", row->name, choice.name);
-            accept(&o, WORDS(command_of(row)->name, word));
+            accept(&o, WORDS(command_of(row)->name, word, command_of(row)->least > 0 ? "file" : NULL));
             option_value_text(&o, row, text);
             ck_assert_str_eq(text, choice.name);
             options_clear(&o);

@@ -1,14 +1,15 @@
 """The rooms of src/: who includes whom.
 
 Each src/<room>/CMakeLists.txt names the rooms below it (vgg_add_layer ... BELOW ...). Headers that are looked for must be the
-room's own or of such a room, MPI stays in comm and exchange, BLAS in kernels, oneDNN in conv and libpng in data, and no room's files need each
+room's own or of such a room, MPI stays in comm and exchange, BLAS in kernels, oneDNN in conv, libpng in data and HDF5 in checkpoint, and no room's files need each
 other in a circle."""
 import os
 import re
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PRIVATE = {"mpi.h": {"comm", "exchange"}, "cblas.h": {"kernels"}, "oneapi/dnnl/dnnl.h": {"conv"}, "png.h": {"data"}}
+PRIVATE = {"mpi.h": {"comm", "exchange"}, "cblas.h": {"kernels"}, "oneapi/dnnl/dnnl.h": {"conv"}, "png.h": {"data"},
+           "hdf5.h": {"checkpoint"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
 

@@ -26,6 +26,7 @@ typedef struct {
 
 /* What a resume needs besides the tensors. Kept in __metadata__ (all values are strings there, as safetensors asks). */
 typedef struct {
+    bool weights_only; /* the file holds no velocity: a run can begin with its weights, and none goes on from it */
     run_position position;
     uint64_t seed;
     int ranks;
@@ -48,17 +49,20 @@ typedef struct {
 void checkpoint_state_clear(checkpoint_state *state);
 
 /* Writes `path` (temporary name in the same folder, fsync, read back and verify, rename, fsync of the folder) from flat
- * buffers of model_flat_count() floats. bytes_written may be NULL. VGG_IO_ERROR leaves no partial file.
- * VGG_DIVERGED, with nothing written, if a number is not finite. */
+ * buffers of model_flat_count() floats; without velocity (NULL) a file of weights alone. bytes_written may be NULL. VGG_IO_ERROR
+ * leaves no partial file. VGG_DIVERGED, with nothing written, if a number is not finite. */
 vgg_status checkpoint_save(const char *path, const checkpoint_state *state, const float *weights, const float *velocity,
                            uint64_t *bytes_written);
 
 /* Reads `path` completely, verifying every size, name, shape, offset and checksum against the program's own table before
  * anything of it is used, and that all numbers are finite. weights and velocity are flat buffers (padding zeroed); one that is
- * NULL is only checked. VGG_BAD_CHECKPOINT says what is wrong. The caller clears state. */
+ * NULL is only checked. VGG_BAD_CHECKPOINT says what is wrong, also of a file of weights alone. The caller clears state. */
 vgg_status checkpoint_load(const char *path, checkpoint_state *state, float *weights, float *velocity);
 
-/* Reads and validates the header alone (no tensor data). */
+/* The same of the weights of a checkpoint, or of a file of weights alone. */
+vgg_status checkpoint_load_weights(const char *path, checkpoint_state *state, float *weights);
+
+/* Reads and validates the header alone (no tensor data). VGG_BAD_CHECKPOINT also of a file of weights alone. */
 vgg_status checkpoint_read_state(const char *path, checkpoint_state *state);
 
 /* Makes `alias` a second name of the file `path` in the same folder, in place of what had that name, at once or not at all. */

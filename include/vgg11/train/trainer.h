@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     data_config data;
     const char *init;
+    const char *init_from; /* a file whose weights are the initial ones, see weight_file.h; NULL: those of `init` */
     uint64_t seed;
     training_step_config step; /* without recorded_exchange, replay, batch_size and network.plan, which the run sets */
     uint32_t epochs;

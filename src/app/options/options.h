@@ -37,6 +37,7 @@ typedef struct {
     char *augment;
 
     char *init;
+    char *init_from;
     uint64_t seed;
     char *precision;
     char *conv;
@@ -83,6 +84,7 @@ typedef struct {
     char *trace;
     char *tensorboard;
     char *checkpoint;
+    char *format;
     bool json;
     char *png;
     char *html;

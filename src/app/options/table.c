@@ -5,6 +5,7 @@
 #include "app/command.h"
 #include "app/options/options.h"
 #include "vgg11/bench/bench.h"
+#include "vgg11/checkpoint/weight_file.h"
 #include "vgg11/data/augment.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/idx.h"
@@ -26,6 +27,7 @@ WALK(walk_resize, resize_filters)
 WALK(walk_normalize, normalization_kinds)
 WALK(walk_augment, augmentations)
 WALK(walk_init, initializers)
+WALK(walk_format, weight_formats)
 WALK(walk_schedule, schedule_shapes)
 WALK(walk_progress, progress_styles)
 WALK(walk_preset, presets)
@@ -110,6 +112,7 @@ enum {
     BENCH = COMMAND_BENCH,
     DOCTOR = COMMAND_DOCTOR,
     PREDICT = COMMAND_PREDICT,
+    EXPORT = COMMAND_EXPORT,
     SHOW = COMMAND_SHOW,
     COMPARE = COMMAND_COMPARE,
     REPORT = COMMAND_REPORT,
@@ -140,6 +143,10 @@ const option_row option_table[] = {
      .help = "random changes of training images, others in each epoch"},
 
     {CHOICE("init", init, walk_init), .fallback = "he", IN(MODEL, TRAIN | DOCTOR), .help = "initial weights"},
+    {TEXT("init-from", init_from, "FILE"), IN(MODEL, TRAIN),
+     .help =
+         "begin with the weights of that file instead of --init: a checkpoint, or what `export`, PyTorch or Keras wrote. Momentum, "
+         "steps and schedule begin afresh; not with --resume, but for --resume=auto where it begins"},
     {COUNT("seed", seed, 0, SEED_MAX), .fallback = "1", IN(MODEL, TRAIN | BENCH | DOCTOR),
      .help = "of initial weights and the order of samples"},
     {CHOICE("precision", precision, option_precisions), .fallback = "fp32", .common = true,
@@ -257,8 +264,10 @@ const option_row option_table[] = {
      .help = "timeline of the run, for Perfetto or chrome://tracing"},
     {TEXT("tensorboard", tensorboard, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "curves of the run for TensorBoard, in a new file of the folder DIR, as they come"},
-    {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT), .scope = SCOPE_CALL,
-     .help = "the weights to evaluate, or to predict with (must be named)"},
+    {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT | EXPORT), .scope = SCOPE_CALL,
+     .help =
+         "the weights to evaluate, to predict with or to export (must be named): a checkpoint, or what `export --format weights` wrote"},
+    {CHOICE("format", format, walk_format), IN(OUTPUT, EXPORT), .scope = SCOPE_CALL, .help = "of the file (must be named)"},
     {FLAG("json", json), IN(OUTPUT, EVAL | INFO | BENCH | DOCTOR | COMPARE | PREDICT), .scope = SCOPE_CALL, .help = "print JSON"},
     {TEXT("png", png, "FILE"), IN(OUTPUT, SHOW), .scope = SCOPE_CALL,
      .help = "write a sheet of training images there as well, a row for each label"},
