@@ -23,12 +23,11 @@ const command_row command_table[] = {
      "formats fit.",
      COMMAND_EXPORT, "FILE", 1, 1, "works", cmd_export},
     {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
-    {"report", "one HTML page of a run: charts, epochs, settings, machine",
+    {"report", "one HTML page of a run: charts, epochs, settings",
      "It is made of the run folder's metrics.jsonl and, where they are there, config.json and summary.json, at any time: of a run that "
      "goes on or was killed as well. The page needs no other file, and asks for nothing.",
      COMMAND_REPORT, "RUN", 1, 1, "works", cmd_report},
-    {"doctor", "what is wrong with a training of these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, "looks",
-     cmd_doctor},
+    {"doctor", "what is wrong with these options, and what to change", NULL, COMMAND_DOCTOR, NULL, 0, 0, "looks", cmd_doctor},
     {"compare", "where the bits of two runs part, and what may be why",
      "A and B are run folders or checkpoints. Compared are the loss, accuracy, gradient norm, factor of clipping, rate and test results of "
      "each step that both have, as metrics.jsonl has them, and weights and velocity of each checkpoint that both have, up to the first that "

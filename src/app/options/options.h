@@ -11,7 +11,7 @@
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 
-enum { OPTION_ROWS_MAX = 64, OPTION_TEXT_MAX = 4000, OPTION_PASSED_OVER_MAX = 128 };
+enum { OPTION_ROWS_MAX = 96, OPTION_TEXT_MAX = 4000, OPTION_PASSED_OVER_MAX = 128 };
 
 #define OPTION_AUTO UINT64_MAX /* value of a count that was left to the program: "auto" */
 
