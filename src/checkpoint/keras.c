@@ -234,6 +234,8 @@ static vgg_status refuse_layer(const char *path, hid_t file, const char *layer)
     snprintf(name, sizeof name, LAYERS "/%s/vars", layer);
     bool has_variables = !is_ours(layer) && is_there(file, name) && H5Gget_info_by_name(file, name, &facts, H5P_DEFAULT) >= 0 &&
                          facts.nlinks > 0;
+    for (char *byte = name; *byte; byte++)
+        *byte = *byte < ' ' || *byte > '~' ? '?' : *byte; /* it is the file's, and goes to a terminal */
     return has_variables ? bad(path, name, "is a layer with weights that VGG11 does not have") : VGG_OK;
 }
 

@@ -200,7 +200,8 @@ class Refused(Case):
                                (external, f"{last}: is missing"), (raw, f"{last}: lies in another file"),
                                (virtual, f"{last}: lies in another file"), (not_finite, "not finite"), (long_sum, "damaged"),
                                (lambda file: file[last].__setitem__((3, 4), 7), "does not match its checksum"),
-                               (lambda file: file.__setitem__("layers/batch_normalization/vars/0", 1.0), "that VGG11 does not have")]:
+                               (lambda file: file.__setitem__("layers/batch_normalization/vars/0", 1.0), "that VGG11 does not have"),
+                               (lambda file: file.__setitem__(b"layers/\xff\x1b[1m/vars/0", 1.0), r"layers/\?\?\[1m/vars: is a layer")]:
             shutil.copy(self.path("keras"), self.path("changed"))
             with h5py.File(self.path("changed"), "r+") as file:
                 change(file)
