@@ -9,8 +9,7 @@
 const command_row command_table[] = {
     {"train", "train, evaluate after each epoch, save checkpoints (what happens without a command)", NULL, COMMAND_TRAIN, NULL, 0,
      0, NULL, cmd_train},
-    {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, NULL,
-     cmd_eval},
+    {"eval", "loss, accuracy and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, NULL, cmd_eval},
     {"predict", "the digit in each picture, PNG or IDX, by a checkpoint",
      "A PNG file may have any size, colours and depth. It is inverted if its ground is light and that of the training's images dark, "
      "becomes a square by more of its ground, and is resized as in the training, those larger than 32x32 by way of 28x28, MNIST's own "
@@ -18,11 +17,11 @@ const command_row command_table[] = {
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
-    {"export", "a checkpoint's weights in a file for PyTorch, for Keras, or for a run to begin with",
+    {"export", "weights for PyTorch, for Keras, for a run to begin with",
      "What FILE was is replaced, unless it is a checkpoint, which a run can go on from. docs/weights.md has the networks that the "
      "formats fit.",
      COMMAND_EXPORT, "FILE", 1, 1, "works", cmd_export},
-    {"show", "some training images as the network sees them, with their labels", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
+    {"show", "some training images, as the network sees them", NULL, COMMAND_SHOW, NULL, 0, 0, "works", cmd_show},
     {"report", "one HTML page of a run: charts, epochs, settings",
      "It is made of the run folder's metrics.jsonl and, where they are there, config.json and summary.json, at any time: of a run that "
      "goes on or was killed as well. The page needs no other file, and asks for nothing.",
@@ -34,9 +33,8 @@ const command_row command_table[] = {
      "differs; then what is recorded of how they were computed, the likeliest reason first. The exit status is 0 if all that both have "
      "is the same, and 10 if not.",
      COMMAND_COMPARE, "A B", 2, 2, "looks", cmd_compare},
-    {"bench", "a training step and each of its parts, on synthetic data, against the limits of this machine", NULL, COMMAND_BENCH,
-     NULL, 0, 0, NULL, cmd_bench},
-    {"info", "versions, processor, libraries, ranks, nodes, threads and binding", NULL, COMMAND_INFO, NULL, 0, 0, NULL, cmd_info},
+    {"bench", "a step and its parts against the machine's own limits", NULL, COMMAND_BENCH, NULL, 0, 0, NULL, cmd_bench},
+    {"info", "versions, processor, libraries, ranks, nodes, binding", NULL, COMMAND_INFO, NULL, 0, 0, NULL, cmd_info},
     {NULL, NULL, NULL, 0, NULL, 0, 0, NULL, NULL},
 };
 
