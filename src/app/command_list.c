@@ -11,14 +11,14 @@ const command_row command_table[] = {
      0, NULL, cmd_train},
     {"eval", "test loss, accuracy, per-class table and confusion matrix of a checkpoint", NULL, COMMAND_EVAL, NULL, 0, 0, NULL,
      cmd_eval},
-    {"predict", "the digit in each picture of files, PNG or IDX, by a checkpoint",
+    {"predict", "the digit in each PNG or IDX picture, by a checkpoint",
      "A PNG file may have any size, colours and depth. It is inverted if its ground is light and that of the training's images dark, "
      "becomes a square by more of its ground, and is resized as in the training, those larger than 32x32 by way of 28x28, MNIST's own "
      "size: so a digit should be in the middle, about 20 of 28 parts high. What was done is said behind the digit. Images of an IDX "
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
-    {"export", "a checkpoint's weights in a file for PyTorch, for Keras, or for a run to begin with",
+    {"export", "a checkpoint's weights for PyTorch, Keras, or a run",
      "What FILE was is replaced, unless it is a checkpoint, which a run can go on from. docs/weights.md has the networks that the "
      "formats fit.",
      COMMAND_EXPORT, "FILE", 1, 1, "works", cmd_export},
