@@ -17,7 +17,7 @@ const command_row command_table[] = {
      "file (plain or .gz) are taken as they are. A file that cannot be read is one line on standard error; the others are "
      "read all the same, and the exit status is that of the first such file.",
      COMMAND_PREDICT, "FILE...", 1, INT_MAX, "works", cmd_predict},
-    {"export", "weights for PyTorch, for Keras, for a run to begin with",
+    {"export", "a checkpoint's weights for PyTorch, Keras, or a run",
      "What FILE was is replaced, unless it is a checkpoint, which a run can go on from. docs/weights.md has the networks that the "
      "formats fit.",
      COMMAND_EXPORT, "FILE", 1, 1, "works", cmd_export},
