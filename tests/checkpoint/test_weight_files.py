@@ -219,7 +219,7 @@ class Refused(Case):
                 self.assert_refused(self.path("changed"), "")
             with open(self.path("keras"), "rb") as sound:
                 file.write(sound.read())
-            for place in range(8, 4096, 91):
+            for place in range(8, 4096, 181):
                 file.seek(place)
                 byte = file.read(1)[0]
                 file.seek(place)
