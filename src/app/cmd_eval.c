@@ -11,6 +11,7 @@
 #include "app/trained_network.h"
 #include "app/command.h"
 #include "report/count_matrix.h"
+#include "report/metrics_file.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
@@ -60,9 +61,10 @@ static void print_confusion(const evaluation *result)
 
 static vgg_status print_json(const options *o, const training_facts *facts, const evaluation *result)
 {
-    json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
-                               "samples", (json_int_t)result->samples, "test_loss", result->loss, "test_accuracy", result->accuracy,
-                               "confusion", count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES));
+    json_t *object = json_pack("{s:s, s:I, s:I, s:o, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
+                               "samples", (json_int_t)result->samples, "test_loss", metrics_real(result->loss), "test_accuracy",
+                               result->accuracy, "confusion",
+                               count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
     return json_output(object, " the results");
 }

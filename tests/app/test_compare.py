@@ -6,31 +6,9 @@ import struct
 import unittest
 
 import cli
-from crc32c import crc32c
+from checkpoint_edit import flip_bit
 
 TRAIN = ["--max-steps", "4", "--checkpoint-steps", "2", "--keep", "0", "--threads", "1", "--quiet"]
-
-
-def flip_bit(path, tensor, index, bit):
-    """Another bit in one number of a tensor, and every checksum as if it had been written so."""
-    with open(path, "r+b") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        header = json.loads(file.read(length))
-        first, end = header[tensor]["data_offsets"]
-        file.seek(8 + length + first)
-        data = bytearray(file.read(end - first))
-        data[4 * index + bit // 8] ^= 1 << bit % 8
-        file.seek(8 + length + first)
-        file.write(data)
-        said = header["__metadata__"]
-        said["crc32c." + tensor] = f"{crc32c(data):08x}"
-        del said["metadata_crc32c"]
-        whole = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        said["metadata_crc32c"] = f"{crc32c(whole.encode()):08x}"
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        file.seek(8)
-        file.write(text.ljust(length))
-    return struct.unpack_from("<f", data, 4 * index)[0]
 
 
 class Compare(cli.Case):

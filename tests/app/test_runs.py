@@ -7,6 +7,7 @@ import signal
 import sys
 import unittest
 
+import checkpoint_edit
 import cli
 
 
@@ -131,6 +132,17 @@ class Train(cli.Case):
         for row, event in zip(rows, seen):
             self.assertAlmostEqual(float(row["val_accuracy"]), event["test_accuracy"], places=6)
             self.assertAlmostEqual(float(row["loss"]), event["train_loss"], places=6)
+
+    @once
+    def test_eval_of_weights_that_overflow(self):
+        """They are numbers; what comes of them is none."""
+        self.train("--output", "run")
+        checkpoint = self.path("run", cli.checkpoints(self.path("run"))[-1])
+        for value in [3e38, -3e38]:
+            checkpoint_edit.fill(checkpoint, "fc3.kernel" if value > 0 else "fc4.kernel", value)
+        outcome = self.run_command([cli.PROGRAM, "eval", "--json", "--checkpoint", checkpoint, "--test-samples", "10", "--data", cli.DATA, "--no-tune"])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        self.assertIsNone(json.loads(outcome.out)["test_loss"])
 
     def evaluate(self, run, tolerance=1e-4):
         """eval finds what the run found, at its own and at another number of ranks."""

@@ -1,11 +1,11 @@
 /* What was found, for people and for programs. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "app/compare/compare.h"
 #include "app/json_output.h"
 #include "app/options/value.h"
+#include "report/metrics_file.h"
 #include "vgg11/nn/model.h"
 
 static const char *const labels[] = {"A", "B"};
@@ -128,8 +128,6 @@ void compare_print_text(const comparison *c)
     print_causes(c);
 }
 
-static json_t *number_json(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 static json_t *side_json(const comparison *c, int i)
 {
     const compare_side *side = &c->sides[i];
@@ -145,8 +143,8 @@ static json_t *metrics_difference_json(const metrics_comparison *metrics)
     bool whole = list != NULL;
     for (int i = 0; whole && i < METRICS_QUANTITIES; i++) {
         if (!metrics->unlike[i]) continue;
-        json_t *one = json_pack("{s:s, s:o, s:o}", "quantity", metrics_quantity_names[i], "a", number_json(metrics->values[i][0]),
-                                "b", number_json(metrics->values[i][1]));
+        json_t *one = json_pack("{s:s, s:o, s:o}", "quantity", metrics_quantity_names[i], "a", metrics_real(metrics->values[i][0]),
+                                "b", metrics_real(metrics->values[i][1]));
         whole = json_array_append_new(list, one) == 0;
     }
     if (!whole) {
@@ -170,9 +168,9 @@ static json_t *half_json(const half_difference *half)
     const tensor_difference *first = &half->first;
     if (half->tensors == 0) return json_null();
     return json_pack("{s:i, s:s, s:I, s:I, s:o, s:I, s:o, s:o}", "tensors", half->tensors, "tensor", first->name, "numbers",
-                     (json_int_t)first->count, "unlike", (json_int_t)first->unlike, "largest", number_json(first->largest), "index",
-                     (json_int_t)first->index, "a", number_json((double)first->values[0]), "b",
-                     number_json((double)first->values[1]));
+                     (json_int_t)first->count, "unlike", (json_int_t)first->unlike, "largest", metrics_real(first->largest),
+                     "index", (json_int_t)first->index, "a", metrics_real((double)first->values[0]), "b",
+                     metrics_real((double)first->values[1]));
 }
 
 static json_t *tensors_json(const comparison *c)
