@@ -1,5 +1,6 @@
 /* What was found, for people and for programs. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "app/compare/compare.h"
