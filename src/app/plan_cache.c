@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "vgg11/base/clock.h"
 #include "vgg11/conv/autotune.h"
 
 /* Room for the names below the base folder. */
@@ -44,19 +44,12 @@ const char *plan_cache_path(const options *o, char path[OPTION_TEXT_MAX])
     return make_folder(base) && make_folder(folder) ? find_path(o, path) : NULL;
 }
 
-enum { DATE_BYTES = 32 };
-
-static const char *date_of(int64_t seconds, char text[DATE_BYTES])
-{
-    struct tm parts;
-    time_t time = (time_t)seconds;
-    if (seconds == 0 || !gmtime_r(&time, &parts) || strftime(text, DATE_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) return NULL;
-    return text;
-}
+/* NULL where no time was recorded. */
+static const char *date_of(int64_t seconds, char text[CLOCK_UTC_MAX]) { return seconds == 0 ? NULL : clock_utc_of(seconds, text); }
 
 void plan_cache_print(const options *o)
 {
-    char place[OPTION_TEXT_MAX], oldest[DATE_BYTES], newest[DATE_BYTES];
+    char place[OPTION_TEXT_MAX], oldest[CLOCK_UTC_MAX], newest[CLOCK_UTC_MAX];
     const char *path = find_path(o, place);
     conv_cache_summary summary;
     if (!path) {
@@ -76,7 +69,7 @@ static json_t *spread_json(double spread) { return spread < 0 ? json_null() : js
 
 json_t *plan_cache_json(const options *o)
 {
-    char place[OPTION_TEXT_MAX], oldest[DATE_BYTES], newest[DATE_BYTES];
+    char place[OPTION_TEXT_MAX], oldest[CLOCK_UTC_MAX], newest[CLOCK_UTC_MAX];
     const char *path = find_path(o, place);
     conv_cache_summary summary = {.median_spread = -1, .most_spread = -1};
     if (path) conv_cache_summarize(path, &summary);

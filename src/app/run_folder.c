@@ -15,6 +15,7 @@
 #include "app/build_info.h"
 #include "app/command.h"
 #include "app/run_lock.h"
+#include "report/json_file.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
@@ -198,12 +199,9 @@ static void spare(run_folder *folder, uint64_t step)
  * it was told to keep, but a folder whose config.json is gone or damaged has none. */
 static vgg_status read_spared(run_folder *folder)
 {
-    char path[CHECKPOINT_PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/config.json", folder->path);
-    errno = 0;
-    json_t *root = json_load_file(path, 0, NULL);
-    if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
-    json_t *steps = json_object_get(root, "spared_steps"), *step;
+    json_t *root, *step;
+    VGG_TRY(json_file_read(folder->path, "config.json", &root));
+    json_t *steps = json_object_get(root, "spared_steps");
     size_t i;
     json_array_foreach(steps, i, step)
     {

@@ -22,8 +22,8 @@ typedef struct {
 /* What the state of a checkpoint says; `path` is for messages. VGG_BAD_CHECKPOINT if its numbers cannot normalise pixels. */
 vgg_status trained_network_facts(const char *path, const checkpoint_state *state, training_facts *facts);
 
-/* weights[model_flat_count()] and facts of a checkpoint, or of a file of weights alone. VGG_BAD_CHECKPOINT if it is none, or its numbers cannot normalise pixels. Not
- * collective. */
+/* weights[model_flat_count()] and facts of a checkpoint, or of a file of weights alone. VGG_BAD_CHECKPOINT if it is none, or its numbers
+ * cannot normalise pixels. Not collective. */
 vgg_status trained_network_load(const char *path, float *weights, training_facts *facts);
 
 /* The filter that images are to be resized with: that of the training, unless the user names one. */

@@ -36,13 +36,26 @@ double clock_process_age_s(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* Without the zone; returns the length, 0 if that is no date. */
+static size_t print_date(time_t seconds, char text[CLOCK_UTC_MAX])
+{
+    struct tm date;
+    return gmtime_r(&seconds, &date) ? strftime(text, CLOCK_UTC_MAX, "%Y-%m-%dT%H:%M:%S", &date) : 0;
+}
+
 const char *clock_utc(char text[CLOCK_UTC_MAX])
 {
     struct timespec now;
-    struct tm date;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &date);
-    size_t used = strftime(text, CLOCK_UTC_MAX, "%Y-%m-%dT%H:%M:%S", &date);
+    size_t used = print_date(now.tv_sec, text);
     snprintf(text + used, CLOCK_UTC_MAX - used, ".%03ldZ", now.tv_nsec / 1000000);
+    return text;
+}
+
+const char *clock_utc_of(int64_t seconds, char text[CLOCK_UTC_MAX])
+{
+    size_t used = print_date((time_t)seconds, text);
+    if (used == 0 || used + 1 >= CLOCK_UTC_MAX) return NULL;
+    strcpy(text + used, "Z");
     return text;
 }

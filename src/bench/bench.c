@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/result.h"
+#include "vgg11/base/median.h"
 #include "vgg11/base/table.h"
 
 const bench_part bench_parts[] = {
@@ -17,16 +18,9 @@ const bench_part bench_parts[] = {
 
 const bench_part *bench_part_find(const char *name) { return table_find(bench_parts, sizeof *bench_parts, name); }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 void measurement_take(measurement *m, double *samples, uint32_t count)
 {
-    qsort(samples, count, sizeof *samples, compare_doubles);
-    m->median_s = 0.5 * (samples[(count - 1) / 2] + samples[count / 2]);
+    m->median_s = median_sort(samples, count);
     m->least_s = samples[0];
     m->most_s = samples[count - 1];
 }

@@ -4,6 +4,7 @@
 
 #include "bench/exchange_update.h"
 #include "bench/result.h"
+#include "vgg11/base/median.h"
 
 enum { WARM_UP_STEPS = 1 };
 
@@ -63,18 +64,11 @@ static void run_all(const bench_config *config, training_step *step, const excha
     }
 }
 
-static double median_of(double *samples, uint32_t count)
-{
-    measurement m;
-    measurement_take(&m, samples, count);
-    return m.median_s;
-}
-
 static void take(const bench_config *config, const exchange *ex, const exchange_samples *samples, exchange_result *strategy)
 {
     measurement_take(&strategy->total, samples->total_s, config->repeats);
-    strategy->exchange_s = median_of(samples->exchange_s, config->repeats);
-    strategy->update_s = median_of(samples->update_s, config->repeats);
+    strategy->exchange_s = median_sort(samples->exchange_s, config->repeats);
+    strategy->update_s = median_sort(samples->update_s, config->repeats);
     strategy->cost = exchange_cost(ex);
 }
 

@@ -2,6 +2,7 @@
 #ifndef VGG11_CHECKPOINT_FILE_H
 #define VGG11_CHECKPOINT_FILE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,6 +20,9 @@ vgg_status checkpoint_read_at(int file, const char *path, size_t offset, void *d
 /* The header of a safetensors file, for free(). VGG_BAD_CHECKPOINT if the file cannot be one, or its header is too long for one of
  * this network. */
 vgg_status checkpoint_read_header(int file, const char *path, size_t file_bytes, char **header, size_t *header_bytes);
+
+/* The same as JSON, whose reference the caller drops, and where the data behind it starts. */
+vgg_status checkpoint_read_json(int file, const char *path, size_t file_bytes, json_t **root, size_t *data_start);
 
 typedef struct {
     const void *data;

@@ -165,15 +165,9 @@ static vgg_status read_tensors(const torch_file *from, float *weights)
 
 static vgg_status read_open(torch_file *from, size_t file_bytes, float *weights)
 {
-    char *header;
-    size_t header_bytes;
-    VGG_TRY(checkpoint_read_header(from->file, from->path, file_bytes, &header, &header_bytes));
-    from->data_start = SAFETENSORS_LENGTH_BYTES + header_bytes;
+    VGG_TRY(checkpoint_read_json(from->file, from->path, file_bytes, &from->root, &from->data_start));
     from->data_bytes = file_bytes - from->data_start;
-    vgg_status status = safetensors_load_json(from->path, header, header_bytes, &from->root);
-    free(header);
-    if (status != VGG_OK) return status;
-    status = read_tensors(from, weights);
+    vgg_status status = read_tensors(from, weights);
     json_decref(from->root);
     return status;
 }

@@ -74,6 +74,17 @@ vgg_status checkpoint_read_header(int file, const char *path, size_t file_bytes,
     return status;
 }
 
+vgg_status checkpoint_read_json(int file, const char *path, size_t file_bytes, json_t **root, size_t *data_start)
+{
+    char *header;
+    size_t header_bytes;
+    VGG_TRY(checkpoint_read_header(file, path, file_bytes, &header, &header_bytes));
+    vgg_status status = safetensors_load_json(path, header, header_bytes, root);
+    free(header);
+    *data_start = SAFETENSORS_LENGTH_BYTES + header_bytes;
+    return status;
+}
+
 static vgg_status check_size(const char *path, size_t file_bytes, size_t data_start, const checkpoint_state *state)
 {
     size_t expected = data_start + safetensors_bytes_of(state);

@@ -76,13 +76,9 @@ vgg_status weight_file_check(const char *path, const char *name, const float *da
 /* Among safetensors files this program's own are told by what they say of themselves. */
 static vgg_status is_own(int file, const char *path, size_t file_bytes, bool *own)
 {
-    char *header;
-    size_t header_bytes;
+    size_t data_start;
     json_t *root;
-    VGG_TRY(checkpoint_read_header(file, path, file_bytes, &header, &header_bytes));
-    vgg_status status = safetensors_load_json(path, header, header_bytes, &root);
-    free(header);
-    if (status != VGG_OK) return status;
+    VGG_TRY(checkpoint_read_json(file, path, file_bytes, &root, &data_start));
     const char *format = json_string_value(json_object_get(json_object_get(root, "__metadata__"), "format"));
     *own = format && strcmp(format, "vgg11_dist") == 0;
     json_decref(root);

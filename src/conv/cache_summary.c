@@ -4,24 +4,12 @@
 #include <string.h>
 
 #include "conv/autotune_impl.h"
-
-static int compare_doubles(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* Sorts the values, of which there is one at least. */
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, compare_doubles);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
+#include "vgg11/base/median.h"
 
 double timed_runs_spread(timed_runs *runs)
 {
     if (runs->count == 0) return 0;
-    double middle = median(runs->seconds, runs->count);
+    double middle = median_sort(runs->seconds, (size_t)runs->count);
     return runs->seconds[0] > 0 ? middle / runs->seconds[0] - 1 : 0;
 }
 
@@ -74,7 +62,7 @@ bool conv_cache_summarize(const char *path, conv_cache_summary *summary)
     while (whole && fgets(line, sizeof line, file)) whole = count_line(line, machine, &spreads, summary);
     fclose(file);
     if (whole && spreads.count > 0) {
-        summary->median_spread = median(spreads.values, spreads.count);
+        summary->median_spread = median_sort(spreads.values, (size_t)spreads.count);
         summary->most_spread = spreads.values[spreads.count - 1];
     }
     free(spreads.values);

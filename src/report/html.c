@@ -1,4 +1,5 @@
 #include "report/html.h"
+#include "report/text.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -7,14 +8,6 @@
 enum { DEPTH_MOST = 4, REAL_DIGITS = 9 };
 
 #define UNREADABLE "\xef\xbf\xbd" /* U+FFFD */
-
-/* jansson knows what is UTF-8. */
-static bool is_utf8(const char *text)
-{
-    json_t *value = json_string(text);
-    json_decref(value);
-    return value;
-}
 
 static const char *entity_of(char c)
 {
@@ -30,7 +23,7 @@ static const char *entity_of(char c)
 
 void html_text(FILE *out, const char *text)
 {
-    bool readable = is_utf8(text);
+    bool readable = text_is_utf8(text);
     for (const char *at = text; *at; at++) {
         unsigned char c = (unsigned char)*at;
         bool shown = c >= 0x80 ? readable : (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';

@@ -7,19 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "report/html.h"
 #include "report/html_charts.h"
 #include "report/html_style.h"
 #include "report/html_tables.h"
+#include "report/json_file.h"
 #include "report/metrics_file.h"
 #include "report/run_name.h"
 #include "report/run_record.h"
 #include "report/text.h"
 #include "vgg11/base/file.h"
-
-enum { PATH_BYTES = 4300 };
 
 typedef struct {
     char name[RUN_NAME_MAX];
@@ -28,20 +26,6 @@ typedef struct {
     json_t *config, *summary; /* NULL if they are not there, or no JSON */
     const char *set;          /* what is evaluated on */
 } page;
-
-/* NULL for what is not there or damaged; VGG_UNAVAILABLE without memory. */
-static vgg_status load(const char *folder, const char *name, json_t **json)
-{
-    char path[PATH_BYTES];
-    int file;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (access(path, F_OK) != 0 || file_open_to_read(path, &file) != VGG_OK) return VGG_OK;
-    errno = 0;
-    *json = json_loadfd(file, 0, NULL);
-    bool starved = !*json && errno == ENOMEM;
-    close(file);
-    return starved ? vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path) : VGG_OK;
-}
 
 static void print_head(FILE *out, const char *name)
 {
@@ -245,8 +229,8 @@ static vgg_status write_page(const page *p, const char *path)
 static vgg_status read_run(const char *folder, page *p)
 {
     VGG_TRY(run_record_read(folder, &p->record));
-    VGG_TRY(load(folder, "config.json", &p->config));
-    VGG_TRY(load(folder, "summary.json", &p->summary));
+    VGG_TRY(json_file_read(folder, "config.json", &p->config));
+    VGG_TRY(json_file_read(folder, "summary.json", &p->summary));
     const char *set = json_string_value(json_object_get(p->record.start, "evaluated_on"));
     p->set = set && strcmp(set, "validation") == 0 ? "validation" : "test";
     return VGG_OK;

@@ -1,7 +1,6 @@
 #include "report/plots.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "report/run_name.h"
+#include "report/text.h"
 #include "report/series.h"
 #include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
@@ -64,18 +64,17 @@ static void print_picture(FILE *script, const picture *one, bool with_eval)
     fputs("\nset output\n", script);
 }
 
-/* Within quotes, in which gnuplot takes all but a quote as it stands. jansson knows what is UTF-8. */
+/* Within quotes, in which gnuplot takes all but a quote as it stands. */
 static void print_title(FILE *script, const char *name)
 {
-    json_t *readable = json_string(name);
+    bool readable = text_is_utf8(name);
     fputs("set encoding utf8\nset title '", script);
     for (const char *at = name; *at; at++) {
         unsigned char c = (unsigned char)*at;
-        bool shown = c >= 0x80 ? readable != NULL : c >= ' ' && c != '\'' && c != 0x7f;
+        bool shown = c >= 0x80 ? readable : c >= ' ' && c != '\'' && c != 0x7f;
         fputc(shown ? c : '?', script);
     }
     fputs("' noenhanced\n", script);
-    json_decref(readable);
 }
 
 /* The whole script as text for free(); NULL without memory. */

@@ -1,7 +1,16 @@
 #include "report/text.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+
+/* jansson takes nothing else. */
+bool text_is_utf8(const char *text)
+{
+    json_t *value = json_string(text);
+    json_decref(value);
+    return value;
+}
 
 const char *text_duration(double seconds, char text[TEXT_NUMBER_BYTES])
 {

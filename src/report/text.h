@@ -1,8 +1,12 @@
-/* Private to report and the rooms above it: numbers as people read them. Each writes into `text` and returns it. */
+/* Private to report and the rooms above it: text, and numbers as people read them. Each of these writes into `text` and returns it. */
 #ifndef VGG11_REPORT_TEXT_H
 #define VGG11_REPORT_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* False also without memory. */
+bool text_is_utf8(const char *text);
 
 enum { TEXT_NUMBER_BYTES = 32 };
 

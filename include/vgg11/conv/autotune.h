@@ -36,7 +36,8 @@ typedef struct {
 } conv_choice;
 
 /* Opens a plan for each pass that is needed: the row that config->recorded names; or else the one that was named, the cached one,
- * the fastest, or the first that accepts. Where the cache has some of the choices, only the others are timed. choices[count] must be zero; conv_choices_close() frees them, also after a failure.
+ * the fastest, or the first that accepts. Where the cache has some of the choices, only the others are timed. choices[count] must be
+ * zero; conv_choices_close() frees them, also after a failure.
  * VGG_UNAVAILABLE if no row accepts, a named algorithm or the precision is not available here, or memory is short; VGG_DISAGREE if
  * the ranks' builds have different algorithms. Collective if config->agreement is set. Ranks may differ in threads, tune, cache,
  * retune and recorded, and a failure may be one rank's alone: the caller has to agree on the status. */

@@ -19,8 +19,8 @@ vgg_status recorder_open(const char *folder, uint64_t resume_step, const char *a
 vgg_status recorder_set_provenance(recorder *r, const char *json);
 
 /* Flushes and closes; warns once if any write failed. Writes summary.json if the run's end was seen, and plots/ (SVG, by
- * gnuplot where it is installed; otherwise one line says that it is not). What fails here is said and no more: vgg_message() stays what it was, which may
- * be why the run ended. NULL is fine. */
+ * gnuplot where it is installed; otherwise one line says that it is not). What fails here is said and no more: vgg_message() stays what
+ * it was, which may be why the run ended. NULL is fine. */
 void recorder_close(recorder *r);
 
 run_observer recorder_observer(recorder *r);

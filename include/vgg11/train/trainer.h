@@ -68,8 +68,9 @@ typedef struct {
 
 /* Collective; the same status on all ranks. VGG_STOPPED after a signal that asks for it, with a checkpoint saved; VGG_DIVERGED if the
  * loss or a norm is not finite in more steps in a row than config->skip_bad_steps, and again after the run went back to the newest
- * checkpoint in config->output, or the loss runs away; VGG_DISAGREE if copies on ranks differ, or a
- * rank computed the same twice with different results. Watches for the signals while it runs, see stop_signal.h. If what it resumes has nothing left to do, that is logged, and nothing is begun or written. */
+ * checkpoint in config->output, or the loss runs away; VGG_DISAGREE if copies on ranks differ, or a rank computed the same twice with
+ * different results. Watches for the signals while it runs, see stop_signal.h. If what it resumes has nothing left to do, that is
+ * logged, and nothing is begun or written. */
 vgg_status train_run(comm *c, const train_config *config);
 
 #endif

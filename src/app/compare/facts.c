@@ -4,11 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "vgg11/base/file.h"
+#include "report/json_file.h"
 
-enum { NAME_BYTES = 160, NAME_MOST = 80, FILE_BYTES_MAX = 1 << 20, REAL_DIGITS = 15, DOUBLE_DIGITS = 17 };
+enum { NAME_BYTES = 160, NAME_MOST = 80, REAL_DIGITS = 15, DOUBLE_DIGITS = 17 };
 
 const char *compare_fact(const json_t *facts, const char *name) { return json_string_value(json_object_get(facts, name)); }
 
@@ -117,20 +116,6 @@ bool compare_facts_of_header(const checkpoint_state *state, json_t *facts)
            add_word(facts, "threads of ranks", setting, "threads=") && add_word(facts, "dense factors", setting, "factors=");
 }
 
-/* NULL if it tells nothing. */
-static json_t *load(const compare_side *side, const char *name)
-{
-    char path[COMPARE_PATH_MAX];
-    int file;
-    compare_side_file(side, name, path);
-    if (file_open_to_read(path, &file) != VGG_OK) return NULL;
-    off_t bytes = lseek(file, 0, SEEK_END);
-    bool fits = bytes >= 0 && bytes <= FILE_BYTES_MAX && lseek(file, 0, SEEK_SET) == 0;
-    json_t *root = fits ? json_loadfd(file, 0, NULL) : NULL;
-    close(file);
-    return root;
-}
-
 static bool add_provenance(json_t *facts, const json_t *said)
 {
     static const char *const members[] = {"processor", "build", "version", "compiler", "build_type",
@@ -164,9 +149,8 @@ bool compare_facts_of_start(const char *line, json_t *facts)
 
 static bool add_file(json_t *facts, const compare_side *side, const char *name)
 {
-    errno = 0;
-    json_t *root = load(side, name);
-    bool whole = (root || errno != ENOMEM) && add_root(facts, root);
+    json_t *root;
+    bool whole = json_file_read(side->path, name, &root) == VGG_OK && add_root(facts, root);
     json_decref(root);
     return whole;
 }
