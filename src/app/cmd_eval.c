@@ -12,6 +12,7 @@
 #include "app/command.h"
 #include "report/count_matrix.h"
 #include "report/metrics_file.h"
+#include "report/mistake_list.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/nn/model.h"
@@ -59,12 +60,34 @@ static void print_confusion(const evaluation *result)
     putchar('\n');
 }
 
+static void print_mistakes(const evaluation_mistakes *mistakes)
+{
+    if (mistakes->count > 0) puts("\nmost confident errors\n  image  label  prediction  probability");
+    for (uint32_t i = 0; i < mistakes->count; i++) {
+        const evaluation_mistake *m = &mistakes->list[i];
+        printf("%7" PRIu32 " %6u %11u %10.2f %%\n", m->image, m->label, m->answer, 100 * m->probability);
+    }
+}
+
+/* NULL without memory. */
+static json_t *mistakes_json(const evaluation_mistakes *mistakes)
+{
+    run_mistake told[EVALUATION_MISTAKES];
+    for (uint32_t i = 0; i < mistakes->count; i++) {
+        const evaluation_mistake *m = &mistakes->list[i];
+        told[i] = (run_mistake){
+            .image = m->image, .label = m->label, .answer = m->answer, .probability = m->probability};
+    }
+    return mistake_list_json(told, (int)mistakes->count);
+}
+
 static vgg_status print_json(const options *o, const training_facts *facts, const evaluation *result)
 {
-    json_t *object = json_pack("{s:s, s:I, s:I, s:o, s:f, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
+    json_t *object = json_pack("{s:s, s:I, s:I, s:o, s:f, s:o, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
                                "samples", (json_int_t)result->samples, "test_loss", metrics_real(result->loss), "test_accuracy",
                                result->accuracy, "confusion",
-                               count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES));
+                               count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES),
+                               "mistakes", mistakes_json(&result->mistakes));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
     return json_output(object, " the results");
 }
@@ -75,6 +98,7 @@ static vgg_status print_text(const options *o, const training_facts *facts, cons
            result->samples, result->loss, 100 * result->accuracy);
     print_classes(result);
     print_confusion(result);
+    print_mistakes(&result->mistakes);
     return VGG_OK;
 }
 

@@ -91,14 +91,27 @@ vgg_status png_file_read(const char *path, png_picture *picture)
     return status;
 }
 
-vgg_status png_file_write(const char *path, const png_picture *picture)
+vgg_status png_file_encode(const png_picture *picture, void **file, size_t *bytes)
 {
     png_image image = {.version = PNG_IMAGE_VERSION, .width = picture->columns, .height = picture->rows, .format = PNG_FORMAT_GRAY};
-    png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
-    void *file = malloc(bytes);
-    if (!file) return vgg_fail(VGG_UNAVAILABLE, "%s: no memory to write it", path);
-    bool packed = png_image_write_to_memory(&image, file, &bytes, 0, picture->grey, 0, NULL) != 0;
-    vgg_status status = packed ? file_replace_text(path, file, bytes) : vgg_fail(VGG_IO_ERROR, "%s: %s", path, image.message);
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+    *file = malloc(size);
+    if (!*file) return vgg_fail(VGG_UNAVAILABLE, "no memory to pack a picture of %u x %u pixels", picture->columns, picture->rows);
+    if (!png_image_write_to_memory(&image, *file, &size, 0, picture->grey, 0, NULL)) {
+        free(*file);
+        return vgg_fail(VGG_UNAVAILABLE, "a picture of %u x %u pixels: %s", picture->columns, picture->rows, image.message);
+    }
+    *bytes = size;
+    return VGG_OK;
+}
+
+vgg_status png_file_write(const char *path, const png_picture *picture)
+{
+    void *file;
+    size_t bytes;
+    vgg_status status = png_file_encode(picture, &file, &bytes);
+    if (status != VGG_OK) return status;
+    status = file_replace_text(path, file, bytes);
     free(file);
     return status;
 }
@@ -114,6 +127,12 @@ vgg_status png_file_available(void)
 vgg_status png_file_read(const char *path, png_picture *picture)
 {
     (void)path, (void)picture;
+    return png_file_available();
+}
+
+vgg_status png_file_encode(const png_picture *picture, void **file, size_t *bytes)
+{
+    (void)picture, (void)file, (void)bytes;
     return png_file_available();
 }
 

@@ -30,7 +30,7 @@ typedef struct {
 static void print_head(FILE *out, const char *name)
 {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
           out);
     html_text(out, name);
@@ -207,6 +207,7 @@ static void print_page(FILE *out, const page *p)
     fputs("</div></section>\n", out);
     html_write_epochs(out, &p->record, p->set);
     html_write_confusion(out, &p->record, p->set);
+    html_write_mistakes(out, &p->record, p->set);
     html_write_phases(out, &p->record);
     print_settings(out, p);
     print_footer(out, p);

@@ -19,6 +19,7 @@ const char html_style[] =
     ".tiles li,figure,.card{background:var(--card);border:1px solid var(--line);border-radius:.6rem}\n"
     ".tiles li{padding:.7rem .9rem;color:var(--soft);font-size:.85rem}\n"
     ".tiles b{display:block;color:var(--text);font-size:1.45rem;line-height:1.3;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".mistakes img{float:left;margin-right:.7rem;image-rendering:pixelated;border-radius:.3rem}.mistakes li{min-height:5.4rem}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:1rem}\n"
     "figure{margin:0;padding:.9rem 1rem .6rem;break-inside:avoid;display:flex;flex-direction:column}\n"
     "figcaption{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;align-items:baseline;min-height:1.6rem}\n"

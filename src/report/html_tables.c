@@ -2,11 +2,13 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "report/metrics_file.h"
 #include "report/text.h"
 
-enum { EPOCHS_MOST = 300, CLASSES_MOST = 100 };
+enum { EPOCHS_MOST = 300, CLASSES_MOST = 100, MISTAKES_MOST = 100 };
 
 size_t html_best_eval(const run_record *record)
 {
@@ -168,6 +170,38 @@ void html_write_confusion(FILE *out, const run_record *record, const char *set)
     fputs("<th>right</th></tr></thead><tbody>\n", out);
     for (size_t label = 0; label < classes; label++) print_label(out, record->confusion, label, classes, most);
     fputs("</tbody></table></div></section>\n", out);
+}
+
+/* Base64 and nothing else, so that it cannot end the attribute. */
+static bool is_base64(const char *text)
+{
+    return text && text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] == '\0';
+}
+
+static void print_mistake(FILE *out, const json_t *mistake)
+{
+    uint64_t image = metrics_count(mistake, "image"), label = metrics_count(mistake, "label"),
+             answer = metrics_count(mistake, "answer");
+    double probability = metrics_number(mistake, "probability");
+    const char *png = json_string_value(json_object_get(mistake, "png"));
+    fputs("<li>", out);
+    if (is_base64(png))
+        fprintf(out, "<img alt=\"image %" PRIu64 "\" width=\"64\" height=\"64\" src=\"data:image/png;base64,%s\">", image, png);
+    fprintf(out, "<b>%" PRIu64 "</b>taken for %" PRIu64 ", %.1f %%, image %" PRIu64 "</li>\n", label, answer, 100 * probability,
+            image);
+}
+
+void html_write_mistakes(FILE *out, const run_record *record, const char *set)
+{
+    size_t count = json_array_size(record->mistakes);
+    if (count == 0) return;
+    fprintf(
+        out,
+        "<section><h2>Most confident errors</h2>\n<p>Images of the %s set, as the network sees them, that it got wrong with the "
+        "highest probability in the last evaluation; large, what they are labelled.</p>\n<ul class=\"tiles mistakes\">\n",
+        set);
+    for (size_t i = 0; i < count && i < MISTAKES_MOST; i++) print_mistake(out, json_array_get(record->mistakes, i));
+    fputs("</ul></section>\n", out);
 }
 
 static void print_phase(FILE *out, const char *name, double seconds, double whole)

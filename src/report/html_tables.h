@@ -12,6 +12,9 @@ void html_write_epochs(FILE *out, const run_record *record, const char *set);
 /* The last evaluation's confusion matrix, if it was recorded. */
 void html_write_confusion(FILE *out, const run_record *record, const char *set);
 
+/* Pictures of the images that the last evaluation got wrong with the highest probability, if they were recorded. */
+void html_write_mistakes(FILE *out, const run_record *record, const char *set);
+
 /* Where the time of all processes went. */
 void html_write_phases(FILE *out, const run_record *record);
 

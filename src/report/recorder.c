@@ -8,6 +8,7 @@
 #include "report/count_matrix.h"
 #include "report/history.h"
 #include "report/metrics_file.h"
+#include "report/mistake_list.h"
 #include "report/plots.h"
 #include "report/summary.h"
 #include "report/totals.h"
@@ -134,12 +135,13 @@ static void on_eval(void *context, const run_eval_event *event)
     history_add_eval(&r->history, event);
     history_write(&r->history, r->folder);
     metrics_file_append(&r->metrics,
-                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:O*}", "event", "eval", "epoch",
+                        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:O*, s:o*}", "event", "eval", "epoch",
                                   (json_int_t)event->epoch, "step", (json_int_t)event->step, "train_loss",
                                   metrics_real(event->train_loss), "train_accuracy", metrics_real(event->train_accuracy),
                                   "test_loss", metrics_real(event->test_loss), "test_accuracy", metrics_real(event->test_accuracy),
                                   "samples", (json_int_t)event->samples, "eval_s", metrics_real(event->eval_s), "train_s",
-                                  metrics_real(event->train_s), "best", event->best, "confusion", r->confusion));
+                                  metrics_real(event->train_s), "best", event->best, "confusion", r->confusion, "mistakes",
+                                  event->mistakes ? mistake_list_json(event->mistakes, event->mistake_count) : NULL));
 }
 
 static void on_checkpoint(void *context, const run_checkpoint_event *event)

@@ -38,7 +38,9 @@ static void go_back(run_record *record, double step)
     size_t evals = record->evals.count;
     forget_after(&record->steps, step);
     forget_after(&record->evals, step);
-    if (record->evals.count < evals) keep(&record->confusion, NULL);
+    if (record->evals.count == evals) return;
+    keep(&record->confusion, NULL);
+    keep(&record->mistakes, NULL);
 }
 
 static void mark(run_record *record, run_marks *marks, double step)
@@ -85,7 +87,9 @@ static void add_step(run_record *record, const json_t *line)
 
 static void add_eval(run_record *record, const json_t *line)
 {
-    if (add_row(record, &record->evals, line, eval_fields)) keep(&record->confusion, json_object_get(line, "confusion"));
+    if (!add_row(record, &record->evals, line, eval_fields)) return;
+    keep(&record->confusion, json_object_get(line, "confusion"));
+    keep(&record->mistakes, json_object_get(line, "mistakes"));
 }
 
 static void add_rollback(run_record *record, const json_t *line)
@@ -162,6 +166,7 @@ void run_record_free(run_record *record)
     json_decref(record->start);
     json_decref(record->end);
     json_decref(record->confusion);
+    json_decref(record->mistakes);
     free(record->last_time);
     memset(record, 0, sizeof *record);
 }

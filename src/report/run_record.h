@@ -42,6 +42,7 @@ typedef struct {
     double compute_s, update_s;        /* sums */
     json_t *first_start, *start, *end; /* lines, of the first process and of the last; NULL for one that is not there */
     json_t *confusion;                 /* of the last evaluation: rows of counts; NULL if it was not recorded */
+    json_t *mistakes;                  /* and its surest wrong answers: a list of objects; or NULL */
     char *last_time;                   /* of the last line; or NULL */
     uint64_t lines, unreadable;
     bool starved; /* there was no memory for something of it */

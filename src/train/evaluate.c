@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/mistakes.h"
 #include "vgg11/base/integers.h"
 #include "vgg11/base/range.h"
 #include "vgg11/nn/loss.h"
@@ -29,13 +30,17 @@ static void close_buffers(evaluation_buffers *b)
 }
 
 static double evaluate_batch(network *net, const float *weights, const dataset *set, const normalization *table, vgg_range part,
-                             const evaluation_buffers *b, uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES])
+                             const evaluation_buffers *b, evaluation *result)
 {
     int n = (int)part.count;
     for (int i = 0; i < n; i++) b->order[i] = (uint32_t)(part.first + (size_t)i);
     batch_fill(set, table, b->order, (uint32_t)n, network_input(net), b->labels);
     const float *logits = network_forward(net, weights, n);
-    for (int i = 0; i < n; i++) confusion[b->labels[i]][loss_first_largest(logits + i * DATASET_CLASSES)]++;
+    for (int i = 0; i < n; i++) {
+        const float *of_image = logits + (size_t)i * DATASET_CLASSES;
+        result->confusion[b->labels[i]][loss_first_largest(of_image)]++;
+        mistakes_add(&result->mistakes, b->order[i], b->labels[i], of_image);
+    }
     return loss_softmax_cross_entropy(logits, b->labels, n, 0, 0, NULL).loss_sum;
 }
 
@@ -68,7 +73,7 @@ static vgg_status evaluate_part(comm *c, network *net, const float *weights, con
     for (size_t done = 0; done < longest; done += batch) {
         vgg_range part = next_batch(mine, done, batch);
         watchdog_enter(WATCHDOG_EVALUATION);
-        if (part.count > 0) *loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result->confusion);
+        if (part.count > 0) *loss_sum += evaluate_batch(net, weights, set, table, part, buffers, result);
         watchdog_enter(WATCHDOG_EVALUATION);
         if (stop_signal_agree(c)) return vgg_fail(VGG_STOPPED, "stopped by a signal while evaluating");
     }
@@ -83,6 +88,7 @@ vgg_status evaluate_run(comm *c, network *net, const float *weights, const datas
     memset(result, 0, sizeof *result);
     vgg_status status = comm_agree(c, open_buffers(batch, &buffers));
     if (status == VGG_OK) status = evaluate_part(c, net, weights, set, table, batch, &buffers, result, &loss_sum);
+    if (status == VGG_OK) status = mistakes_merge(c, &result->mistakes);
     if (status == VGG_OK) {
         comm_sum_in_rank_order(c, &loss_sum, 1);
         comm_sum_u64(c, &result->confusion[0][0], (size_t)DATASET_CLASSES * DATASET_CLASSES);

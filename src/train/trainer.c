@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "train/mistakes.h"
 #include "train/trainer_impl.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/cpu.h"
@@ -168,6 +169,30 @@ static vgg_status train_step(trainer *t)
     return report.bad || !isfinite(report.loss_sum) ? skip_step(t, &report) : use_step(t, &report);
 }
 
+static void tell_evaluation(const trainer *t, double eval_s, bool best)
+{
+    if (comm_rank(t->c) != 0 || t->config->observer_count == 0) return;
+    run_mistake told[EVALUATION_MISTAKES];
+    mistakes_tell(&t->last_eval.mistakes, &t->evaluation_set, told);
+    bool within = t->position.epoch_step > 0;
+    run_eval_event event = {.epoch = t->position.epoch + within,
+                            .step = t->position.step,
+                            .train_loss = epoch_mean(t, t->position.epoch_loss_sum),
+                            .train_accuracy = epoch_mean(t, (double)t->position.epoch_correct),
+                            .test_loss = t->last_eval.loss,
+                            .test_accuracy = t->last_eval.accuracy,
+                            .samples = (uint32_t)t->last_eval.samples,
+                            .eval_s = eval_s,
+                            .train_s = t->train_s,
+                            .best = best,
+                            .confusion = &t->last_eval.confusion[0][0],
+                            .classes = DATASET_CLASSES,
+                            .mistakes = told,
+                            .mistake_count = (int)t->last_eval.mistakes.count};
+    TRAINER_TELL(t, eval, &event);
+    mistakes_forget(told);
+}
+
 static vgg_status evaluate(trainer *t, bool *best)
 {
     double start = clock_now_s();
@@ -182,20 +207,7 @@ static vgg_status evaluate(trainer *t, bool *best)
     t->best_before = t->position.best_accuracy;
     *best = t->last_eval.accuracy > t->position.best_accuracy;
     if (*best) t->position.best_accuracy = t->last_eval.accuracy;
-    bool within = t->position.epoch_step > 0;
-    run_eval_event event = {.epoch = t->position.epoch + within,
-                            .step = t->position.step,
-                            .train_loss = epoch_mean(t, t->position.epoch_loss_sum),
-                            .train_accuracy = epoch_mean(t, (double)t->position.epoch_correct),
-                            .test_loss = t->last_eval.loss,
-                            .test_accuracy = t->last_eval.accuracy,
-                            .samples = (uint32_t)t->last_eval.samples,
-                            .eval_s = clock_now_s() - start,
-                            .train_s = t->train_s,
-                            .best = *best,
-                            .confusion = &t->last_eval.confusion[0][0],
-                            .classes = DATASET_CLASSES};
-    TRAINER_TELL(t, eval, &event);
+    tell_evaluation(t, clock_now_s() - start, *best);
     return VGG_OK;
 }
 

@@ -1,4 +1,5 @@
 """report: the page of a run that is under way, was killed, was resumed, is complete; whatever its names and numbers are."""
+import base64
 import json
 import os
 import signal
@@ -57,11 +58,34 @@ class Runs(Reports):
         self.assertAlmostEqual(right / 40, lines[-1]["final_accuracy"])
         with open(self.path("run", "summary.json"), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["confusion"], counts)
+        self.check_mistakes(page, [line for line in lines if line["event"] == "eval"][-1]["mistakes"], counts)
         self.check_epochs(page, lines)
         self.assertEqual(len(pages.points(page.figure("Loss").all("path", "line")[0])), STEPS + 1)
         self.assertEqual(len(page.figure("Loss").all("circle")), 1)
         for text in ["16", "no-tune", "open mpi", "conv1:"]:
             self.assertIn(text, page.section("Settings and machine").text().lower())
+
+    def check_mistakes(self, page, mistakes, counts):
+        """The surest first, each one of the confusion matrix, and the picture is that of which the network says so."""
+        wrong = sum(map(sum, counts)) - sum(counts[i][i] for i in range(10))
+        self.assertEqual(len(mistakes), min(12, wrong))
+        self.assertEqual(sorted((-m["probability"], m["image"]) for m in mistakes), [(-m["probability"], m["image"]) for m in mistakes])
+        for pair in {(m["label"], m["answer"]) for m in mistakes}:
+            self.assertNotEqual(*pair)
+            self.assertGreaterEqual(counts[pair[0]][pair[1]], sum((m["label"], m["answer"]) == pair for m in mistakes))
+        shown = page.section("Most confident errors").all("li")
+        self.assertEqual([item.text() for item in shown], [
+            f"{m['label']}taken for {m['answer']}, {100 * m['probability']:.1f} %, image {m['image']}" for m in mistakes])
+        self.assertEqual([item.all("img")[0].attributes["src"] for item in shown], ["data:image/png;base64," + m["png"] for m in mistakes])
+        checkpoint = self.path("run", cli.checkpoints(self.path("run"))[-1])
+        for mistake in mistakes[:3]:
+            with open(self.path("mistake.png"), "wb") as file:
+                file.write(base64.b64decode(mistake["png"]))
+            outcome = self.run_command([cli.PROGRAM, "predict", "--json", "--checkpoint", checkpoint, self.path("mistake.png")])
+            self.assertEqual(outcome.status, 0, outcome.err)
+            found = json.loads(outcome.out)["predictions"][0]
+            self.assertEqual(found["digit"], mistake["answer"])
+            self.assertAlmostEqual(found["probabilities"][mistake["answer"]], mistake["probability"], delta=1e-3)
 
     def test_under_way_then_killed_then_resumed(self):
         process = self.start(cli.launch(["train", *cli.TINY, "--epochs", "1000", "--checkpoint-steps", "2", "--keep", "1", "--output", "run"]))
@@ -114,6 +138,16 @@ class Records(Reports):
 
     def page(self, lines, **files):
         return self.report(os.path.relpath(pages.write_run(self.path("run"), lines, **files), self.folder))
+
+    def test_pictures_are_pictures(self):
+        last = pages.evaluation(8, 4)
+        for mistake, png in zip(last["mistakes"], ['"><script>', None, 7, "a b", ["x"], {"x": 1}]):
+            mistake["png"] = png
+        last["mistakes"][6:] = [None, {}, {"label": "<b>"}, 3]
+        page = self.page(pages.whole_run(8, 4)[:-2] + [last])
+        items = page.section("Most confident errors").all("li")
+        self.assertEqual(len(items), 10)
+        self.assertEqual([item.all("img") for item in items], [[]] * 10)
 
     def test_hostile_words(self):
         evil = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;--><!-- \u202e\x01 </td></table></style>"

@@ -156,9 +156,12 @@ class Train(cli.Case):
             self.assertAlmostEqual(found["test_accuracy"], seen["test_accuracy"], places=6)
             self.assertAlmostEqual(found["test_loss"], seen["test_loss"], delta=tolerance * max(1, seen["test_loss"]))
             self.assertEqual(sum(map(sum, found["confusion"])), 40)
+            self.assertEqual(len(found["mistakes"]), len(seen["mistakes"]))
         text = self.run_program(*arguments).out
         self.assertRegex(text, r"40 test images: loss [\d.]+, accuracy [\d.]+ %")
         self.assertEqual(len(re.findall(r"(?m)^ +\d( +[01]\.\d{4}){3} +\d+$", text)), 10)
+        self.assertEqual(re.findall(r"(?m)^ +(\d+) +(\d) +(\d) +[\d.]+ %$", text),
+                         [tuple(str(mistake[key]) for key in ("image", "label", "answer")) for mistake in found["mistakes"]])
 
     def test_bf16(self):
         self.train("--precision", "bf16", "--output", "run")

@@ -38,6 +38,31 @@ static void tear_down(void)
     free(weights);
 }
 
+/* Which images these are depends on the order of the samples on no number of ranks: sure answers come first, and of equals the first. */
+static void expect_mistake(evaluation_mistakes *expected, uint32_t image, uint8_t label, const float *logits)
+{
+    double probability[DATASET_CLASSES];
+    uint32_t answer = (uint32_t)loss_first_largest(logits), place = 0;
+    loss_softmax(logits, probability);
+    if (answer == label) return;
+    while (place < expected->count && expected->list[place].probability >= probability[answer]) place++;
+    for (uint32_t i = EVALUATION_MISTAKES - 1; i > place; i--) expected->list[i] = expected->list[i - 1];
+    if (place < EVALUATION_MISTAKES)
+        expected->list[place] = (evaluation_mistake){probability[answer], image, label, (uint16_t)answer};
+    if (expected->count < EVALUATION_MISTAKES) expected->count++;
+}
+
+static bool mistakes_agree(const evaluation_mistakes *a, const evaluation_mistakes *b)
+{
+    if (a->count != b->count) return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const evaluation_mistake *x = &a->list[i], *y = &b->list[i];
+        if (x->image != y->image || x->label != y->label || x->answer != y->answer) return false;
+        if (fabs(x->probability - y->probability) > 1e-5) return false;
+    }
+    return true;
+}
+
 /* One sample after another, on this rank alone; the prediction is the label for which the loss finds it correct. */
 static void evaluate_alone(const dataset *set, evaluation *result)
 {
@@ -49,6 +74,7 @@ static void evaluate_alone(const dataset *set, evaluation *result)
         const float *logits = forward_images(net, weights, input, 1);
         result->loss += loss_softmax_cross_entropy(logits, &label, 1, 0, 0, NULL).loss_sum / set->count;
         result->samples++;
+        expect_mistake(&result->mistakes, i, label, logits);
         for (uint8_t k = 0; k < DATASET_CLASSES; k++)
             result->confusion[label][k] += loss_softmax_cross_entropy(logits, &k, 1, 0, 0, NULL).correct;
     }
@@ -74,6 +100,8 @@ START_TEST(is_that_of_one_processor)
     ranks_assert(memcmp(shared.confusion, alone.confusion, sizeof alone.confusion) == 0, "confusion matrix");
     ranks_assert(fabs(shared.loss - alone.loss) <= 1e-6 * alone.loss, "loss");
     ranks_assert(fabs(shared.accuracy - alone.accuracy) <= 1e-12, "accuracy");
+    ranks_assert(mistakes_agree(&shared.mistakes, &alone.mistakes), "the surest wrong answers");
+    ranks_assert(counts[_i] < SAMPLES || shared.mistakes.count == EVALUATION_MISTAKES, "more of them than are kept");
     ranks_assert(all_ranks_have(&shared), "the same on all ranks");
 }
 END_TEST

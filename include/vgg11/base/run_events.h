@@ -3,6 +3,7 @@
 #define VGG11_BASE_RUN_EVENTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
@@ -59,6 +60,16 @@ typedef struct {
     const char *path;
 } run_rollback_event;
 
+/* An image of the set that is evaluated on, and the wrong answer that it got. */
+typedef struct {
+    uint32_t image; /* sample of the set */
+    int label;
+    int answer;
+    double probability; /* of the answer, 0..1 */
+    const void *png;    /* the picture's file; NULL if there is none */
+    size_t png_bytes;
+} run_mistake;
+
 typedef struct {
     uint32_t epoch; /* that of the last step, 1 for the first */
     uint64_t step;
@@ -72,6 +83,8 @@ typedef struct {
     bool best;                 /* so far in this run */
     const uint64_t *confusion; /* [classes][classes]: samples by label and prediction; lasts as long as the call; or NULL */
     int classes;
+    const run_mistake *mistakes; /* [mistake_count]: the surest wrong answers, the surest first; last as long as the call */
+    int mistake_count;
 } run_eval_event;
 
 typedef struct {

@@ -2,6 +2,7 @@
 #ifndef VGG11_DATA_PNG_FILE_H
 #define VGG11_DATA_PNG_FILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vgg11/base/status.h"
@@ -23,6 +24,9 @@ typedef struct {
  * stays what it was), 16 bits become 8, and what is transparent becomes the ground: white or black, see flatten() in png_file.c.
  * VGG_BAD_DATA, naming the file, if it cannot be opened, is damaged, cut off, or wider or higher than PNG_FILE_MAX_SIDE. */
 vgg_status png_file_read(const char *path, png_picture *picture);
+
+/* The file's bytes for grey[rows][columns], 8-bit grey: *file is for free(). */
+vgg_status png_file_encode(const png_picture *picture, void **file, size_t *bytes);
 
 /* Writes grey[rows][columns] as 8-bit grey, whole or not at all. VGG_IO_ERROR names the file. */
 vgg_status png_file_write(const char *path, const png_picture *picture);

@@ -10,11 +10,27 @@
 #include "vgg11/comm/comm.h"
 #include "vgg11/nn/network.h"
 
+/* An image that the network took for another digit. */
+typedef struct {
+    double probability; /* of the answer, by softmax */
+    uint32_t image;     /* sample of the set */
+    uint16_t label;
+    uint16_t answer; /* class of the largest logit */
+} evaluation_mistake;
+
+enum { EVALUATION_MISTAKES = 12 };
+
+typedef struct {
+    evaluation_mistake list[EVALUATION_MISTAKES]; /* the surest first */
+    uint32_t count;
+} evaluation_mistakes;
+
 typedef struct {
     double loss;     /* mean over all samples */
     double accuracy; /* 0..1 */
     uint64_t samples;
     uint64_t confusion[DATASET_CLASSES][DATASET_CLASSES]; /* [label][prediction] */
+    evaluation_mistakes mistakes;                         /* the surest wrong answers */
 } evaluation;
 
 /* Evaluates `weights` on all samples of `set`, each of which counts once whatever the number of ranks. `net` must have been
