@@ -75,8 +75,7 @@ static json_t *mistakes_json(const evaluation_mistakes *mistakes)
     run_mistake told[EVALUATION_MISTAKES];
     for (uint32_t i = 0; i < mistakes->count; i++) {
         const evaluation_mistake *m = &mistakes->list[i];
-        told[i] = (run_mistake){
-            .image = m->image, .label = m->label, .answer = m->answer, .probability = m->probability};
+        told[i] = (run_mistake){.image = m->image, .label = m->label, .answer = m->answer, .probability = m->probability};
     }
     return mistake_list_json(told, (int)mistakes->count);
 }
@@ -86,8 +85,8 @@ static vgg_status print_json(const options *o, const training_facts *facts, cons
     json_t *object = json_pack("{s:s, s:I, s:I, s:o, s:f, s:o, s:o}", "checkpoint", o->checkpoint, "step", (json_int_t)facts->step,
                                "samples", (json_int_t)result->samples, "test_loss", metrics_real(result->loss), "test_accuracy",
                                result->accuracy, "confusion",
-                               count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES),
-                               "mistakes", mistakes_json(&result->mistakes));
+                               count_matrix_json(&result->confusion[0][0], DATASET_CLASSES, DATASET_CLASSES), "mistakes",
+                               mistakes_json(&result->mistakes));
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print the results");
     return json_output(object, " the results");
 }
