@@ -4,6 +4,7 @@ find_package(MPI REQUIRED COMPONENTS C)
 find_package(ZLIB REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 include(VggBlas)
 
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
@@ -12,7 +13,7 @@ find_package(PNG QUIET)
 pkg_search_module(HDF5 QUIET IMPORTED_TARGET hdf5-serial hdf5)
 
 # The installed program finds libraries of a module or a home folder where they were when it was built; those of the system need no help.
-foreach(library IN LISTS MPI_C_LIBRARIES ZLIB_LIBRARIES JANSSON_LINK_LIBRARIES PNG_LIBRARIES DNNL_LIBRARY OpenMP_C_LIBRARIES)
+foreach(library IN LISTS MPI_C_LIBRARIES ZLIB_LIBRARIES JANSSON_LINK_LIBRARIES XXHASH_LINK_LIBRARIES PNG_LIBRARIES DNNL_LIBRARY OpenMP_C_LIBRARIES)
   file(REAL_PATH "${library}" file)
   cmake_path(GET file PARENT_PATH folder)
   if(EXISTS ${file} AND NOT folder IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)

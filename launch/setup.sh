@@ -6,13 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! command -v apt-get >/dev/null; then
-    echo "setup.sh: there is no apt-get here: install a C compiler, CMake 3.25, make, pkg-config, Open MPI, OpenBLAS, zlib and jansson, if you" \
+    echo "setup.sh: there is no apt-get here: install a C compiler, CMake 3.25, make, pkg-config, Open MPI, OpenBLAS, zlib, jansson and xxHash, if you" \
         "like libpng, oneDNN and HDF5, all with their headers; then: cmake -S . -B build && cmake --build build (docs/install.md)" >&2
     exit 1
 fi
 
 # To build; for pictures, further algorithms, Keras' files, plots and launch/scaling.sh's table; for the tests.
-packages=(gcc libc6-dev cmake make pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev
+packages=(gcc libc6-dev cmake make pkg-config openmpi-bin libopenmpi-dev libopenblas-dev zlib1g-dev libjansson-dev libxxhash-dev
     libpng-dev libdnnl-dev libhdf5-dev gnuplot-nox bsdextrautils
     check python3 python3-numpy python3-h5py iproute2)
 

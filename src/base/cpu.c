@@ -19,55 +19,29 @@
 enum { CPU_MASK_BITS = 16384 };
 
 #if defined(__x86_64__)
-/* Bits of leaf 7's EDX, which not every compiler's <cpuid.h> names. */
-enum { CPUID_AMX_BF16 = 1 << 22, CPUID_AMX_TILE = 1 << 24 };
+/* A bit of leaf 7's EDX, which not every compiler's <cpuid.h> names. */
+enum { CPUID_AMX_BF16 = 1 << 22, ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
-enum {
-    XCR0_AVX = 0x6,     /* XMM and YMM state */
-    XCR0_AVX512 = 0xe6, /* and opmasks and ZMM */
-    XCR0_AMX = 0x60000, /* tile configuration and data */
-    ARCH_REQ_XCOMP_PERM = 0x1023,
-    XFEATURE_XTILEDATA = 18,
-};
-
-typedef struct {
-    unsigned eax, ebx, ecx, edx;
-} cpuid_words;
-
-/* All zero where the processor has no such leaf. */
-static cpuid_words read_cpuid(unsigned leaf, unsigned subleaf)
+/* Clang 14 does not know matrix tiles by name. Tile data is granted on request, per process, and only where the processor has tiles and
+ * the kernel saves them on a task switch (Linux, Documentation/x86/xstate.rst). */
+static bool has_tiles(void)
 {
-    cpuid_words words = {0};
-    __get_cpuid_count(leaf, subleaf, &words.eax, &words.ebx, &words.ecx, &words.edx);
-    return words;
+    unsigned eax, ebx, ecx, edx = 0;
+    bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & CPUID_AMX_BF16);
+    return known && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
-static bool has_all(unsigned word, unsigned bits) { return (word & bits) == bits; }
-
-/* The register state that the kernel saves on a task switch: without it an instruction traps though CPUID lists it. */
-static unsigned read_xcr0(void)
-{
-    if (!has_all(read_cpuid(1, 0).ecx, bit_OSXSAVE)) return 0;
-    unsigned low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-/* Tile data is granted on request, per process (Linux, Documentation/x86/xstate.rst). */
-static bool kernel_grants_tiles(void) { return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0; }
-
+/* The compiler asks whether the kernel saves these registers, too. */
 static cpu_features test_features(void)
 {
-    cpuid_words leaf1 = read_cpuid(1, 0), leaf7 = read_cpuid(7, 0), leaf7_1 = read_cpuid(7, 1);
-    unsigned state = read_xcr0();
     cpu_features found = {0};
-    found.sse42 = has_all(leaf1.ecx, bit_SSE4_2);
-    found.avx2 = has_all(state, XCR0_AVX) && has_all(leaf1.ecx, bit_AVX | bit_FMA) && has_all(leaf7.ebx, bit_AVX2);
-    found.avx512 = found.avx2 && has_all(state, XCR0_AVX512) &&
-                   has_all(leaf7.ebx, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
-    found.avx512_bf16 = found.avx512 && has_all(leaf7_1.eax, bit_AVX512BF16);
-    found.amx_bf16 = found.avx512 && has_all(state, XCR0_AMX) && has_all(leaf7.edx, CPUID_AMX_TILE | CPUID_AMX_BF16) &&
-                     kernel_grants_tiles();
+    __builtin_cpu_init();
+    found.sse42 = __builtin_cpu_supports("sse4.2");
+    found.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    found.avx512 = found.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    found.avx512_bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
+    found.amx_bf16 = found.avx512 && has_tiles();
     return found;
 }
 #else

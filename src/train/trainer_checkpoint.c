@@ -26,15 +26,30 @@ static checkpoint_state state_of(trainer *t)
                               .algorithms = t->algorithms};
 }
 
+/* Digests name their hash before a colon; version 1.0 and before, which had one of their own, named none. */
+static bool same_hash(const char *digest, const char *other)
+{
+    size_t name = strcspn(digest, ":");
+    return name == strcspn(other, ":") && strncmp(digest, other, name) == 0;
+}
+
+static vgg_status check_data(const trainer *t, const char *path, const checkpoint_state *state)
+{
+    if (!*state->data_digest || strcmp(state->data_digest, t->data_digest) == 0) return VGG_OK;
+    if (same_hash(state->data_digest, t->data_digest))
+        return vgg_fail(VGG_BAD_CHECKPOINT,
+                        "%s: was made with other training images or labels than those found now (digest %s, now %s)", path,
+                        state->data_digest, t->data_digest);
+    vgg_log(VGG_LOG_WARNING, "%s: its digest of the training images is of another version and is not compared", path);
+    return VGG_OK;
+}
+
 static vgg_status check_fit(const trainer *t, const char *path, const checkpoint_state *state)
 {
     if (strcmp(state->data_fingerprint, t->data_fingerprint) != 0)
         return vgg_fail(VGG_BAD_CHECKPOINT, "%s: was made with %s, and this run has %s", path, state->data_fingerprint,
                         t->data_fingerprint);
-    if (*state->data_digest && strcmp(state->data_digest, t->data_digest) != 0)
-        return vgg_fail(VGG_BAD_CHECKPOINT,
-                        "%s: was made with other training images or labels than those found now (digest %s, now %s)", path,
-                        state->data_digest, t->data_digest);
+    VGG_TRY(check_data(t, path, state));
     const run_position *at = &state->position;
     uint64_t expected = (uint64_t)at->epoch * t->steps_per_epoch + at->epoch_step;
     if (at->epoch_step <= t->steps_per_epoch && at->step == expected) return VGG_OK;

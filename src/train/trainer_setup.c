@@ -161,7 +161,7 @@ static void write_data_fingerprint(trainer *t)
     size_t used = strlen(t->data_fingerprint);
     if (config->data.validation > 0)
         snprintf(t->data_fingerprint + used, sizeof t->data_fingerprint - used, " validation=%" PRIu32, config->data.validation);
-    snprintf(t->data_digest, sizeof t->data_digest, "%016" PRIx64, t->train.digest);
+    snprintf(t->data_digest, sizeof t->data_digest, "xxh3:%016" PRIx64, t->train.digest);
 }
 
 vgg_status trainer_open(trainer *t)

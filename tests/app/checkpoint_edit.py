@@ -16,14 +16,29 @@ def change_tensor(path, tensor, change):
         change(data)
         file.seek(8 + length + first)
         file.write(data)
-        said = header["__metadata__"]
-        said["crc32c." + tensor] = f"{crc32c(data):08x}"
-        del said["metadata_crc32c"]
-        whole = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        said["metadata_crc32c"] = f"{crc32c(whole.encode()):08x}"
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        file.seek(8)
-        file.write(text.ljust(length))
+        header["__metadata__"]["crc32c." + tensor] = f"{crc32c(data):08x}"
+        write_header(file, header, length)
+
+
+def write_header(file, header, length):
+    said = header["__metadata__"]
+    del said["metadata_crc32c"]
+    whole = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    said["metadata_crc32c"] = f"{crc32c(whole.encode()):08x}"
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(text) <= length
+    file.seek(8)
+    file.write(text.ljust(length))
+
+
+def say(path, name, value):
+    """Another word in the metadata, no longer than the one that it replaces."""
+    with open(path, "r+b") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+        assert name in header["__metadata__"]
+        header["__metadata__"][name] = value
+        write_header(file, header, length)
 
 
 def flip_bit(path, tensor, index, bit):

@@ -311,6 +311,16 @@ class Resume(cli.Case):
                     os.pwrite(file.fileno(), before, at)
         self.run_to(2, "as-before", *options, "--resume=" + self.path("run"))
 
+    def test_a_digest_of_another_hash_is_not_compared(self):
+        self.run_to(1, "run", *cli.TINY)
+        newest = self.path("run", cli.checkpoints(self.path("run"))[-1])
+        checkpoint_edit.say(newest, "data_digest", "xxh3:0123456789abcdef")
+        self.assert_refused(4, "digest xxh3:0123456789abcdef, now xxh3:", "train", *cli.TINY, "--quiet", "--output", "again",
+                            "--resume=" + newest)
+        checkpoint_edit.say(newest, "data_digest", "0123456789abcdef")
+        outcome = self.run_to(2, "older", *cli.TINY, "--resume=" + newest)
+        self.assertIn("digest of the training images is of another version and is not compared", outcome.err)
+
     def test_bf16_goes_on_to_the_same_bits(self):
         options = [*cli.TINY, "--precision", "bf16", "--checkpoint-steps", "1", "--keep", "0"]
         self.run_to(3, "whole", *options)

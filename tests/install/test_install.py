@@ -194,7 +194,7 @@ class Package(Installed):
         outcome = self.succeed("dpkg-deb", "-f", self.package, "Package", "Depends")
         package, depends = outcome.out.splitlines()
         self.assertEqual(package, "Package: vgg11-dist")
-        for library in ["libc6", "libgomp1", "libjansson4", "libopenmpi\\d+", "zlib1g", "openmpi-bin", "libopenblas0"]:
+        for library in ["libc6", "libgomp1", "libjansson4", "libxxhash0", "libopenmpi\\d+", "zlib1g", "openmpi-bin", "libopenblas0"]:
             self.assertRegex(depends, rf"[ ,]{library}( \(|,|$)")
 
     def test_content(self):

@@ -9,8 +9,7 @@
  * where there is one; same value without. */
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t bytes);
 
-/* 64-bit hash of `bytes` (fast, not cryptographic): any change of one bit changes it with probability 1 - 2^-64.
- * Independent of alignment and thread count. */
+/* XXH3 of `bytes`, 64 bits, by xxHash: fast, not cryptographic. The same on every machine. */
 uint64_t hash_bits(const void *data, size_t bytes);
 
 #endif
