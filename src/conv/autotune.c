@@ -173,8 +173,23 @@ static void time_in_turns(conv_plan *const plans[2], const trial_operands *s, ti
 
 static void note_declined(conv_choice *choice, const conv_algorithm *algorithm, const char *reason)
 {
-    size_t used = strlen(choice->declined);
-    snprintf(choice->declined + used, sizeof choice->declined - used, "%s%s: %s", used ? "; " : "", algorithm->name, reason);
+    if (choice->refusal_count == CONV_REFUSALS_MAX) return;
+    conv_refusal *refusal = &choice->refusals[choice->refusal_count++];
+    refusal->algorithm = algorithm;
+    snprintf(refusal->reason, sizeof refusal->reason, "%s", reason);
+}
+
+enum { REFUSALS_TEXT_MAX = 512 };
+
+/* "winograd: reason; ..." */
+static const char *refusals_text(const conv_choice *choice, char text[REFUSALS_TEXT_MAX])
+{
+    int used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < choice->refusal_count && used < REFUSALS_TEXT_MAX; i++)
+        used += snprintf(text + used, (size_t)(REFUSALS_TEXT_MAX - used), "%s%s: %s", i ? "; " : "",
+                         choice->refusals[i].algorithm->name, choice->refusals[i].reason);
+    return text;
 }
 
 /* Whether the challenger is clearly faster than the plan chosen so far, by the slowest rank's times; or, where none was chosen,
@@ -256,8 +271,9 @@ static vgg_status choose_pass(autotuner *t, size_t layer, conv_pass pass, const 
     conv_plan *plan = &t->choices[layer][pass].plan;
     if (s) plan->spread = agreed(t, timed_runs_spread(&t->runs[0]));
     if (plan->algorithm) return VGG_OK;
+    char refusals[REFUSALS_TEXT_MAX];
     return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name,
-                    autotune_pass_names[pass], t->choices[layer][pass].declined);
+                    autotune_pass_names[pass], refusals_text(&t->choices[layer][pass], refusals));
 }
 
 enum { LIST_MAX = 256 };
@@ -287,6 +303,7 @@ static vgg_status refuse_precision(const autotuner *t)
 static vgg_status choose_all(autotuner *t, const trial_operands *s)
 {
     bool name_taken = false;
+    char refusals[REFUSALS_TEXT_MAX];
     for (size_t layer = 0; layer < t->count; layer++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             if (t->layers[layer].needed[pass]) VGG_TRY(choose_pass(t, layer, (conv_pass)pass, s, &name_taken));
@@ -294,7 +311,7 @@ static vgg_status choose_all(autotuner *t, const trial_operands *s)
     }
     if (named(t) && !name_taken)
         return vgg_fail(VGG_UNAVAILABLE, "--conv %s: accepts no layer here (%s)", t->config->algorithm,
-                        t->choices[t->count - 1][CONV_FORWARD].declined);
+                        refusals_text(&t->choices[t->count - 1][CONV_FORWARD], refusals));
     return t->precision_available ? VGG_OK : refuse_precision(t);
 }
 
@@ -332,7 +349,7 @@ void conv_choices_close(conv_choice choices[][CONV_PASSES], size_t count)
     for (size_t i = 0; i < count; i++) {
         for (int pass = 0; pass < CONV_PASSES; pass++) {
             conv_plan_close(&choices[i][pass].plan);
-            choices[i][pass].declined[0] = '\0';
+            choices[i][pass].refusal_count = 0;
         }
     }
 }

@@ -1,4 +1,4 @@
-/* Creating and destroying a network, and describing it. */
+/* Creating and destroying a network. */
 #include "vgg11/nn/network.h"
 
 #include <stdio.h>
@@ -8,8 +8,6 @@
 #include "vgg11/base/finite.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/base/integers.h"
-
-static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
 static size_t input_count(const layer_row *row) { return (size_t)row->side * row->side * row->in; }
 
@@ -152,23 +150,6 @@ void network_destroy(network *net)
     conv_choices_close(net->choices, MODEL_LAYERS);
     arena_close(&net->arena);
     free(net);
-}
-
-void network_describe(const network *net, void (*line)(void *context, const char *text), void *context)
-{
-    for (int i = 0; i < MODEL_LAYERS; i++) {
-        for (int pass = 0; pass < CONV_PASSES; pass++) {
-            const conv_choice *choice = &net->choices[i][pass];
-            char text[768];
-            if (!choice->plan.algorithm) continue;
-            int used = snprintf(text, sizeof text, "%-5s %-15s %-12s", net->layers[i].row->name, pass_names[pass],
-                                choice->plan.algorithm->name);
-            if (choice->plan.seconds > 0)
-                used += snprintf(text + used, sizeof text - (size_t)used, " %8.3f ms", 1e3 * choice->plan.seconds);
-            if (choice->declined[0]) snprintf(text + used, sizeof text - (size_t)used, " (declined: %s)", choice->declined);
-            line(context, text);
-        }
-    }
 }
 
 const char *network_algorithm(const network *net, int layer, conv_pass pass)

@@ -29,10 +29,19 @@ typedef struct {
     conv_agreement agreement;
 } conv_autotune_config;
 
+/* A row that declined a pass of a layer, and why. */
+typedef struct {
+    const conv_algorithm *algorithm;
+    char reason[120];
+} conv_refusal;
+
+enum { CONV_REFUSALS_MAX = 16 };
+
 /* What was chosen for one pass of one layer. */
 typedef struct {
-    conv_plan plan;     /* plan.algorithm == NULL: the pass is not needed */
-    char declined[512]; /* the rows that declined, with their reasons: "winograd: reason; ..." */
+    conv_plan plan; /* plan.algorithm == NULL: the pass is not needed */
+    conv_refusal refusals[CONV_REFUSALS_MAX];
+    int refusal_count;
 } conv_choice;
 
 /* Opens a plan for each pass that is needed: the row that config->recorded names; or else the one that was named, the cached one,

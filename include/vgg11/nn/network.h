@@ -81,7 +81,8 @@ typedef struct factor_batch factor_batch;
 void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,
                       const network_hooks *hooks);
 
-/* Calls `line` with a line of text for each layer and pass: the algorithm chosen, its time, and which rows declined and why. */
+/* Calls `line` with a line of text for each layer and pass: the algorithm chosen and its time; then with one for each reason why a row
+ * declined some of them. */
 void network_describe(const network *net, void (*line)(void *context, const char *text), void *context);
 
 /* Name of the algorithm chosen for layer 0..MODEL_LAYERS-1 in a pass; "none" if the pass is not needed. */
