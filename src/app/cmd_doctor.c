@@ -4,9 +4,11 @@
 
 #include "app/command.h"
 #include "app/commands.h"
+#include "app/doctor_charts.h"
 #include "app/json_output.h"
 #include "app/step_config.h"
 #include "app/threads.h"
+#include "report/metrics_file.h"
 #include "vgg11/base/log.h"
 #include "vgg11/doctor/data.h"
 #include "vgg11/doctor/steps.h"
@@ -48,22 +50,27 @@ static void tell_measures(const doctor_measures *measures)
     tell_trial("wider:", &measures->wider);
 }
 
-static vgg_status look_at_steps(const options *o, int threads, const dataset *set, const normalization *pixels,
-                                doctor_findings *findings)
+typedef struct {
+    doctor_findings findings;
+    bool measured; /* steps were tried */
+    doctor_measures measures;
+} diagnosis;
+
+static vgg_status look_at_steps(const options *o, int threads, const dataset *set, const normalization *pixels, diagnosis *d)
 {
     doctor_setting setting = setting_of(o, threads);
-    doctor_measures measures;
-    VGG_TRY(doctor_measure(&setting, set, pixels, &measures));
-    tell_measures(&measures);
-    doctor_judge_start(&setting, &measures.start, findings);
-    doctor_judge_steps(&setting, &measures, findings);
+    VGG_TRY(doctor_measure(&setting, set, pixels, &d->measures));
+    d->measured = true;
+    tell_measures(&d->measures);
+    doctor_judge_start(&setting, &d->measures.start, &d->findings);
+    doctor_judge_steps(&setting, &d->measures, &d->findings);
     return VGG_OK;
 }
 
 /* What the first find may explain all that the others would. */
-static vgg_status look(const options *o, int threads, const shared_dataset *train, const shared_dataset *test,
-                       doctor_findings *findings)
+static vgg_status look(const options *o, int threads, const shared_dataset *train, const shared_dataset *test, diagnosis *d)
 {
+    doctor_findings *findings = &d->findings;
     normalization pixels;
     normalization_find(o->normalize)->fill(&pixels, train->histogram);
     doctor_check_data(&train->set, &test->set, findings);
@@ -75,7 +82,7 @@ static vgg_status look(const options *o, int threads, const shared_dataset *trai
         vgg_log(VGG_LOG_INFO, "steps were not tried: mend the data first, and ask again");
         return VGG_OK;
     }
-    return look_at_steps(o, threads, &train->set, &pixels, findings);
+    return look_at_steps(o, threads, &train->set, &pixels, d);
 }
 
 static void print_text(const doctor_findings *findings)
@@ -105,19 +112,64 @@ static json_t *findings_json(const doctor_findings *findings)
     return NULL;
 }
 
-static vgg_status print_json(const doctor_findings *findings)
+/* NULL without memory. */
+static json_t *numbers_json(const double *values, int count)
 {
-    json_t *object = json_pack("{s:o}", "findings", findings_json(findings));
+    json_t *list = json_array();
+    for (int i = 0; list && i < count; i++) {
+        if (json_array_append_new(list, metrics_real(values[i])) == 0) continue;
+        json_decref(list);
+        list = NULL;
+    }
+    return list;
+}
+
+static json_t *trial_json(const doctor_trial *trial)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "lr", metrics_real(trial->lr), "losses",
+                     numbers_json(trial->losses, trial->steps), "grad_norm", metrics_real(trial->norm), "clip_scale",
+                     metrics_real(trial->scale), "change", metrics_real(trial->change));
+}
+
+static json_t *rates_json(const doctor_measures *measures)
+{
+    json_t *list = json_array();
+    for (int i = 0; list && i < DOCTOR_RATES; i++) {
+        if (json_array_append_new(list, trial_json(&measures->rates[i])) == 0) continue;
+        json_decref(list);
+        list = NULL;
+    }
+    return list;
+}
+
+static json_t *measures_json(const doctor_measures *measures)
+{
+    const doctor_start *start = &measures->start;
+    const doctor_by_heart *heart = &measures->by_heart;
+    return json_pack("{s:{s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:{s:o, s:o, s:i, s:b}}", "start", "loss", metrics_real(start->loss),
+                     "spread", metrics_real(start->spread), "activation", numbers_json(start->activation, MODEL_LAYERS), "silent",
+                     numbers_json(start->silent, MODEL_LAYERS), "gradient", numbers_json(start->gradient, MODEL_LAYERS), "asked",
+                     trial_json(&measures->asked), "rates", rates_json(measures), "by_heart", "lr", metrics_real(heart->lr), "loss",
+                     metrics_real(heart->loss), "steps", heart->steps, "learned", heart->learned);
+}
+
+static vgg_status print_json(const diagnosis *d)
+{
+    json_t *object = json_pack("{s:o, s:o}", "findings", findings_json(&d->findings), "measures",
+                               d->measured ? measures_json(&d->measures) : json_null());
     if (!object) return vgg_fail(VGG_UNAVAILABLE, "not enough memory to print what was found");
     return json_output(object, " what was found");
 }
 
-static vgg_status report(const options *o, const doctor_findings *findings)
+static vgg_status report(const options *o, const diagnosis *d)
 {
+    const doctor_findings *findings = &d->findings;
     if (o->json)
-        VGG_TRY(print_json(findings));
+        VGG_TRY(print_json(d));
     else
         print_text(findings);
+    if (d->measured && !o->json) doctor_charts_print(&d->measures);
+    if (d->measured && o->plot) VGG_TRY(doctor_charts_draw(&d->measures, o->plot));
     if (findings->count == 0) return VGG_OK;
     return vgg_fail(VGG_FOUND, "doctor: %d found, %s first: %s", findings->count, findings->list[0].name, findings->list[0].what);
 }
@@ -126,11 +178,11 @@ vgg_status cmd_doctor(comm *c, const options *o)
 {
     thread_plan plan;
     shared_dataset train = {0}, test = {0};
-    doctor_findings findings = {.count = 0};
+    diagnosis d = {.measured = false};
     VGG_TRY(threads_plan(c, o->threads, &plan));
     vgg_status status = open_data(c, o, &train, &test);
-    if (status == VGG_OK) status = look(o, plan.threads, &train, &test, &findings);
+    if (status == VGG_OK) status = look(o, plan.threads, &train, &test, &d);
     shared_dataset_close(&test);
     shared_dataset_close(&train);
-    return status == VGG_OK ? report(o, &findings) : status;
+    return status == VGG_OK ? report(o, &d) : status;
 }

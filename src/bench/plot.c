@@ -1,13 +1,8 @@
 /* Pictures: the time of each layer and pass with its limit, and the roofline. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench/result.h"
-#include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
 
 enum { POINT_SHAPE = 1 }; /* gnuplot's: cross, saltire, star */
@@ -109,19 +104,13 @@ vgg_status bench_plot(const bench_config *config, const bench_result *result)
     static const char *const files[] = {"layers.svg", "roofline.svg", NULL};
     char *text = NULL;
     size_t bytes = 0;
-    if (mkdir(config->plot, 0777) != 0 && errno != EEXIST)
-        return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot make the folder", config->plot);
     FILE *script = open_memstream(&text, &bytes);
     if (script) print_script(script, config, result);
     if (!script || fclose(script) != 0) {
         free(text);
         return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
     }
-    int folder = open(config->plot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    vgg_status status = folder >= 0 ? gnuplot_draw(folder, files, text, bytes, GNUPLOT_LIMIT_S)
-                                    : vgg_fail_errno(VGG_IO_ERROR, "cannot open the folder");
-    if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures: %s", config->plot, vgg_message());
-    if (folder >= 0) close(folder);
+    vgg_status status = gnuplot_draw_into(config->plot, files, text, bytes);
     free(text);
-    return VGG_OK;
+    return status;
 }

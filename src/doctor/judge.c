@@ -107,9 +107,24 @@ static void judge_rate(const doctor_setting *setting, const doctor_measures *mea
     doctor_say(found->change, "try --lr %.3g", best->lr);
 }
 
+/* Where nothing else was found: what hinders is not the rate, nor clipping, nor the start. */
+static void judge_by_heart(const doctor_by_heart *heart, doctor_findings *findings)
+{
+    if (heart->learned || findings->count > 0) return;
+    doctor_finding *found = doctor_add(findings, "one-batch-not-learned", DOCTOR_LIKELY);
+    doctor_say(found->what, "not even one batch can be learned by heart");
+    doctor_say(found->seen,
+               "after %d steps on the same %d images at a rate of %.3g, the best of those tried, the loss is %.3g; it should be "
+               "nearly zero",
+               heart->steps, DOCTOR_BATCH, heart->lr, heart->loss);
+    doctor_say(found->change, "look whether images that are alike have different labels (vgg11_dist show), and regularise less: "
+                              "--weight-decay 5e-4, --momentum 0.9");
+}
+
 void doctor_judge_steps(const doctor_setting *setting, const doctor_measures *measures, doctor_findings *findings)
 {
     judge_momentum(setting, findings);
     if (doctor_has(findings, "vanishing-signal") || doctor_has(findings, "dead-layer")) return;
     if (!judge_clip(setting, measures, findings)) judge_rate(setting, measures, findings);
+    judge_by_heart(&measures->by_heart, findings);
 }

@@ -98,6 +98,18 @@ static void measure_start(patient *p, doctor_start *start)
 
 static bool is_lost(double loss, double first) { return !isfinite(loss) || loss > 4 * fmax(first, log(MODEL_CLASSES)); }
 
+/* A step from the gradient that was computed last, unless its norm is no number. */
+static clip_result take_step(patient *p, const optimizer_config *optimizer, double lr)
+{
+    clip_result clip;
+    optimizer_buffers buffers = {p->weights, p->velocity, p->gradient, NULL};
+    optimizer_clip(optimizer, p->squares, &clip);
+    if (!isfinite(clip.norm)) return clip;
+    optimizer_update(optimizer, &clip, (float)lr, (vgg_range){0, model_flat_count()}, &buffers);
+    network_prepare(p->net, p->weights);
+    return clip;
+}
+
 static void measure_trial(patient *p, double lr, double clip_norm, doctor_trial *trial)
 {
     optimizer_config optimizer = p->setting->optimizer;
@@ -106,17 +118,26 @@ static void measure_trial(patient *p, double lr, double clip_norm, doctor_trial 
     begin_again(p);
     while (trial->steps < DOCTOR_STEPS) {
         const float *logits;
-        clip_result clip;
-        optimizer_buffers buffers = {p->weights, p->velocity, p->gradient, NULL};
         double loss = trial->losses[trial->steps++] = compute_gradient(p, &logits);
-        optimizer_clip(&optimizer, p->squares, &clip);
+        clip_result clip = take_step(p, &optimizer, lr);
         trial->norm += (clip.norm - trial->norm) / trial->steps;
         trial->scale += (clip.smallest_scale - trial->scale) / trial->steps;
         if (is_lost(loss, trial->losses[0]) || !isfinite(clip.norm)) return;
-        optimizer_update(&optimizer, &clip, (float)lr, (vgg_range){0, model_flat_count()}, &buffers);
-        network_prepare(p->net, p->weights);
     }
     trial->change = sqrt(sum_squares(p->velocity, model_flat_count()) / sum_squares(p->weights, model_flat_count()));
+}
+
+static void measure_by_heart(patient *p, double lr, doctor_by_heart *heart)
+{
+    *heart = (doctor_by_heart){.lr = lr};
+    begin_again(p);
+    while (heart->steps < DOCTOR_HEART_STEPS && !heart->learned) {
+        const float *logits;
+        heart->loss = compute_gradient(p, &logits);
+        heart->learned = heart->loss < 0.01 * log(MODEL_CLASSES);
+        heart->steps++;
+        if (!isfinite(take_step(p, &p->setting->optimizer, lr).norm)) return;
+    }
 }
 
 static void measure_all(patient *p, doctor_measures *measures)
@@ -127,6 +148,7 @@ static void measure_all(patient *p, doctor_measures *measures)
     measure_trial(p, setting->lr, clip, &measures->asked);
     for (int i = 0; i < DOCTOR_RATES; i++) measure_trial(p, pow(10, i - (DOCTOR_RATES - 1)), clip, &measures->rates[i]);
     if (clip > 0 && clip < 1) measure_trial(p, setting->lr, 1, &measures->wider);
+    measure_by_heart(p, doctor_best_rate(measures)->lr, &measures->by_heart);
 }
 
 vgg_status doctor_measure(const doctor_setting *setting, const dataset *set, const normalization *pixels, doctor_measures *measures)

@@ -6,7 +6,10 @@
 
 static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
-static const conv_choice *choice_at(const network *net, int place) { return &net->choices[place / CONV_PASSES][place % CONV_PASSES]; }
+static const conv_choice *choice_at(const network *net, int place)
+{
+    return &net->choices[place / CONV_PASSES][place % CONV_PASSES];
+}
 
 static void describe_choice(const network *net, int place, char *text, size_t bytes)
 {

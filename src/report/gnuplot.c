@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vgg11/base/file.h"
+#include "vgg11/base/log.h"
 
 extern char **environ;
 
@@ -82,4 +83,15 @@ vgg_status gnuplot_draw(int folder, const char *const files[], const char *scrip
     file_remove_at(folder, name);
     if (inner >= 0) close(inner);
     return status;
+}
+
+vgg_status gnuplot_draw_into(const char *path, const char *const files[], const char *script, size_t bytes)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot make the folder", path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot open the folder", path);
+    vgg_status status = gnuplot_draw(folder, files, script, bytes, GNUPLOT_LIMIT_S);
+    if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures: %s", path, vgg_message());
+    close(folder);
+    return VGG_OK;
 }

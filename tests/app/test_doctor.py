@@ -3,6 +3,8 @@ import gzip
 import json
 import os
 import random
+import re
+import shutil
 import struct
 import unittest
 
@@ -108,6 +110,43 @@ class Steps(Doctor):
                           ["--train-samples", "10", "--test-samples", "10"]]:
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.diagnose(*TINY, *arguments), [])
+
+
+class Pictures(Doctor):
+    BAR = r"[# ]{24}"
+
+    def test_what_was_measured(self):
+        outcome = self.run_command([cli.PROGRAM, "doctor", *TINY, "--plot", self.path("plots")])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        self.assertTrue(outcome.out.startswith("nothing found\n"))
+        layers = re.findall(rf"(?m)^(conv\d|fc\d) +([\d.e-]+) {self.BAR} +([\d.e-]+) {self.BAR}$", outcome.out)
+        self.assertEqual([name for name, _, _ in layers], [f"conv{i}" for i in range(1, 9)] + [f"fc{i}" for i in range(1, 5)])
+        rates = re.findall(rf"(?m)^ {{10}}([\d.e-]+) +[\d.]+ -> (?:[\d.]+ +{self.BAR}|ran away in step \d+)$", outcome.out)
+        self.assertEqual([float(rate) for rate in rates], [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1])
+        self.assertRegex(outcome.out, r"(?m)^as asked  0\.05 +[\d.]+ -> ")
+        self.assertRegex(outcome.out, r"(?m)^the same batch by heart: loss 0\.0\d+ after \d+ steps at 0\.01$")
+        self.assertEqual(sorted(os.listdir(self.path("plots"))), ["layers.png", "rates.png"])
+        for name in os.listdir(self.path("plots")):
+            with open(self.path("plots", name), "rb") as file:
+                data = file.read()
+            self.assertEqual((data[:8], struct.unpack(">II", data[16:24])), (b"\x89PNG\r\n\x1a\n", (900, 480)))
+
+    def test_no_pictures(self):
+        """Without gnuplot, or where there can be no folder."""
+        programs = self.path("programs")
+        os.mkdir(programs)
+        for name in ["orted", "timeout"]:
+            os.symlink(shutil.which(name), os.path.join(programs, name))
+        command = [cli.PROGRAM, "doctor", "--json", "--train-samples", "10", "--test-samples", "10", "--plot"]
+        outcome = self.run_command(["/usr/bin/env", "PATH=" + programs, *command, self.path("plots")])
+        self.assertEqual(outcome.status, 0, outcome.err)
+        self.assertEqual(len([line for line in outcome.lines if "no pictures: gnuplot" in line]), 1, outcome.err)
+        measures = json.loads(outcome.out)["measures"]
+        self.assertEqual([len(measures["start"][name]) for name in ["activation", "silent", "gradient"]], [12] * 3)
+        self.assertEqual([len(trial["losses"]) for trial in measures["rates"][:4]], [10] * 4)
+        self.assertTrue(measures["by_heart"]["learned"])
+        outcome = self.run_command([*command, os.path.join(self.path("plots"), "no", "such")])
+        self.assertEqual((outcome.status, len(outcome.errors())), (5, 1), outcome.err)
 
 
 class Words(Doctor):

@@ -29,6 +29,7 @@ static void set_up(void)
         measures.start.activation[i] = 2, measures.start.silent[i] = 0.39, measures.start.gradient[i] = 0.03;
     for (int i = 0; i < DOCTOR_RATES; i++) measures.rates[i] = trial(pow(10, i - 5), last[i]);
     measures.rates[DOCTOR_RATES - 1] = ran_away(1);
+    measures.by_heart = (doctor_by_heart){.lr = 0.01, .loss = 0.019, .steps = 17, .learned = true};
 }
 
 static const char *first(void)
@@ -100,6 +101,18 @@ START_TEST(clipping_that_does_no_harm)
 }
 END_TEST
 
+START_TEST(a_batch_that_is_not_learned_by_heart)
+{
+    measures.by_heart = (doctor_by_heart){.lr = 0.01, .loss = 0.7, .steps = DOCTOR_HEART_STEPS};
+    ck_assert_str_eq(first(), "one-batch-not-learned");
+    ck_assert_ptr_nonnull(strstr(findings.list[0].seen, "at a rate of 0.01, the best of those tried, the loss is 0.7;"));
+    findings.count = 0;
+    setting.optimizer.momentum = 0.999f; /* which explains it */
+    ck_assert_str_eq(first(), "momentum");
+    ck_assert(!doctor_has(&findings, "one-batch-not-learned"));
+}
+END_TEST
+
 START_TEST(momentum_that_forgets_nothing)
 {
     setting.optimizer.momentum = 0.999f;
@@ -120,6 +133,7 @@ int main(void)
     tcase_add_test(cases, a_rate_that_is_too_large);
     tcase_add_test(cases, gradients_that_are_clipped_away);
     tcase_add_test(cases, clipping_that_does_no_harm);
+    tcase_add_test(cases, a_batch_that_is_not_learned_by_heart);
     tcase_add_test(cases, momentum_that_forgets_nothing);
     suite_add_tcase(suite, cases);
     return support_run(suite, NULL);

@@ -15,7 +15,7 @@
 #include "vgg11/nn/model.h"
 #include "vgg11/train/optimizer.h"
 
-enum { DOCTOR_BATCH = 16, DOCTOR_STEPS = 10, DOCTOR_RATES = 6 };
+enum { DOCTOR_BATCH = 16, DOCTOR_STEPS = 10, DOCTOR_RATES = 6, DOCTOR_HEART_STEPS = 60 };
 
 /* What a training is to be like. */
 typedef struct {
@@ -46,11 +46,21 @@ typedef struct {
     double change;               /* of all weights in the last step: size of the change over that of the weights */
 } doctor_trial;
 
+/* One batch, over and over, at the rate of the range test that got furthest (Karpathy, "A Recipe for Training Neural Networks", 2019:
+ * "overfit one batch"). */
+typedef struct {
+    double lr;
+    double loss; /* before the last step; as soon as it is below a hundredth of ln 10, that is it */
+    int steps;   /* that were taken, DOCTOR_HEART_STEPS at most */
+    bool learned;
+} doctor_by_heart;
+
 typedef struct {
     doctor_start start;
     doctor_trial asked;               /* at the rate of the setting */
     doctor_trial rates[DOCTOR_RATES]; /* at rates from 1e-5 to 1, a decade apart */
     doctor_trial wider;               /* as asked, with gradients clipped to 1; no steps where they are not clipped to less */
+    doctor_by_heart by_heart;
 } doctor_measures;
 
 bool doctor_ran_away(const doctor_trial *trial);

@@ -13,4 +13,8 @@ enum { GNUPLOT_LIMIT_S = 60 };
  * after limit_s: then it is killed. */
 vgg_status gnuplot_draw(int folder, const char *const files[], const char *script, size_t bytes, int limit_s);
 
+/* The same into the folder at `path`, which is made if it is not there, within GNUPLOT_LIMIT_S. That there are no pictures is a warning,
+ * which names --plot; VGG_IO_ERROR if there can be no such folder. */
+vgg_status gnuplot_draw_into(const char *path, const char *const files[], const char *script, size_t bytes);
+
 #endif

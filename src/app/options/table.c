@@ -236,8 +236,10 @@ const option_row option_table[] = {
      .help = "what is measured, besides the machine's limits"},
     {COUNT("repeats", repeats, 1, 100000), .fallback = "15", IN(BENCHMARK, BENCH), .scope = SCOPE_RUN,
      .help = "timed steps, of which the median counts"},
-    {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH), .scope = SCOPE_CALL,
-     .help = "draw layers.svg and roofline.svg there, with gnuplot"},
+    {TEXT("plot", plot, "DIR"), IN(BENCHMARK, BENCH | DOCTOR), .scope = SCOPE_CALL,
+     .help =
+         "draw layers.svg and roofline.svg there (doctor: layers.png and rates.png, what comes through the layers and a range test of "
+         "the learning rate), with gnuplot"},
 
     {TEXT("output", output, "DIR"), .common = true, IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "run folder; otherwise runs/<time>"},
