@@ -338,7 +338,8 @@ START_TEST(a_preset_builds_on_another)
     ck_assert_str_eq(best.augment, "affine");
     ck_assert_str_eq(best.init, fast.init);
     ck_assert_str_eq(best.clip_mode, "tensor");
-    ck_assert_double_eq(best.lr, fast.lr);
+    ck_assert_double_eq(best.label_smoothing, fast.label_smoothing);
+    ck_assert_double_gt(best.lr, fast.lr);
     options_clear(&fast);
     options_clear(&best);
 }
