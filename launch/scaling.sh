@@ -107,7 +107,7 @@ node_loads() {
         local) "${tell[@]}" ;;
         hostfile) "${MPIRUN:-mpirun}" --hostfile "$hostfile" --map-by ppr:1:node "${tell[@]}" </dev/null ;;
         slurm)
-            slurm_launch "$node_count" 1 --ntasks="$node_count" --nodes="$node_count" --ntasks-per-node=1
+            slurm_launch "$node_count" 1 --ntasks="$node_count" --nodes="$node_count" --ntasks-per-node=1 --mpi=none
             if [ "${launch[0]}" != srun ]; then launch=(mpirun --map-by ppr:1:node); fi
             "${launch[@]}" "${tell[@]}" </dev/null
             ;;

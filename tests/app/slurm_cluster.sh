@@ -54,7 +54,8 @@ describe_nodes() {
     done
 }
 
-# start_cluster <number of nodes>: one node is this machine as it is, several are this machine under as many names, with a processor each.
+# start_cluster <number of nodes>: one node is this machine as it is, several are this machine under as many names, with a processor each,
+# and with a folder each for what PMIx names after job and step alone.
 start_cluster() {
     local host count=$1 node
     host=$(hostname -s)
@@ -80,6 +81,7 @@ AuthType=auth/munge
 AuthInfo=socket=$work/socket/munge,cred_expire=5
 StateSaveLocation=$work/state
 SlurmdSpoolDir=$work/spool-%n
+TmpFS=$work/tmp-%n
 SlurmctldPidFile=$work/slurmctld.pid
 SlurmdPidFile=$work/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
@@ -97,6 +99,7 @@ END
     slurmctld -D >"$work/slurmctld.log" 2>&1 &
     daemons+=($!)
     for node in $(sed -n 's/^NodeName=\([^ ]*\).*/\1/p' "$SLURM_CONF"); do
+        mkdir "$work/tmp-$node"
         slurmd -D -N "$node" >"$work/slurmd-$node.log" 2>&1 &
         daemons+=($!)
     done
