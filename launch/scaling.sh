@@ -49,12 +49,14 @@ powers_up_to() {
 count_slots() { sed 's/#.*//' "$1" | awk 'NF { n = 1; for (i = 2; i <= NF; i++) if (sub(/^slots=/, "", $i)) n = $i; sum += n } END { print sum + 0 }'; }
 count_hosts() { sed 's/#.*//' "$1" | awk 'NF { print $1 }' | sort -u | wc -l; }
 
-# Sets where the runs go, and what there is room for: place, slots (ranks of `threads` threads), node_count.
+# Sets where the runs go, and what there is room for: place, slots (ranks of `threads` threads), node_count; for a host file also mpirun.
 find_place() {
     place=local node_count=1
     if [ -n "$hostfile" ]; then
         place=hostfile slots=$(count_slots "$hostfile") node_count=$(count_hosts "$hostfile")
         [ "$slots" -gt 0 ] || refuse "--hostfile: there is no host in '$hostfile'"
+        read -r -a mpirun <<<"${MPIRUN_FLAGS:-}"
+        mpirun=("${MPIRUN:-mpirun}" --hostfile "$hostfile" "${mpirun[@]}")
     elif [ -n "${SLURM_JOB_ID:-}" ]; then
         place=slurm slots=${SLURM_NTASKS:-1} node_count=${SLURM_JOB_NUM_NODES:-1}
         slurm_launch 1 1 || exit 2
@@ -84,16 +86,13 @@ nodes_of() {
 
 # Sets `launch` to what starts the program on so many ranks with so many threads each.
 choose_launch() {
-    local ranks=$1 threads=$2 flags
+    local ranks=$1 threads=$2
     case $place in
         local)
             launch=("$here/local.sh" --ranks "$ranks" --threads "$threads")
             return
             ;;
-        hostfile)
-            read -r -a flags <<<"${MPIRUN_FLAGS:-}"
-            launch=("${MPIRUN:-mpirun}" --hostfile "$hostfile" -np "$ranks" --map-by "slot:PE=$threads" --bind-to core "${flags[@]}")
-            ;;
+        hostfile) launch=("${mpirun[@]}" -np "$ranks" --map-by "slot:PE=$threads" --bind-to core) ;;
         slurm) slurm_launch "$ranks" "$threads" --ntasks="$ranks" --nodes="$(nodes_of "$ranks" "$threads")" --distribution=block || exit 2 ;;
     esac
     launch+=("$program" --threads "$threads")
@@ -105,7 +104,7 @@ node_loads() {
     local tell=(sh -c 'read -r load rest </proc/loadavg; echo "load $load $(uname -n) $(lscpu -p=CORE,SOCKET | grep -v "^#" | sort -u | wc -l)"')
     case $place in
         local) "${tell[@]}" ;;
-        hostfile) "${MPIRUN:-mpirun}" --hostfile "$hostfile" --map-by ppr:1:node "${tell[@]}" </dev/null ;;
+        hostfile) "${mpirun[@]}" --map-by ppr:1:node "${tell[@]}" </dev/null ;;
         slurm)
             slurm_launch "$node_count" 1 --ntasks="$node_count" --nodes="$node_count" --ntasks-per-node=1 --mpi=none
             if [ "${launch[0]}" != srun ]; then launch=(mpirun --map-by ppr:1:node); fi
