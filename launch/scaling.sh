@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures strong and weak scaling over ranks x threads, on this machine or over the nodes of an allocation: medians of repeats, as
-# CSV, JSON and picture.
+# Measures strong and weak scaling over ranks x threads, on this machine or over the nodes of an allocation: medians of repeats,
+# as CSV, JSON and picture.
 set -euo pipefail
 export LC_ALL=C # awk writes and sort reads decimal points, whatever the user's language
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,13 +14,13 @@ usage() {
 Usage: launch/scaling.sh [--ranks "N ..."] [--threads T] [--shapes "RxT ..."] [--hostfile FILE] [--batch N] [--batch-per-core N]
                          [--steps N] [--repeats N] [--simulate GBITS] [--simulated FILE] [--output DIR] [--help]
                          [OPTION of vgg11_dist...]
-Trains a few steps with each shape of R ranks x T threads, in turns, and writes DIR/scaling.csv, DIR/scaling.json and, with gnuplot,
-DIR/scaling.svg. Strong scaling keeps the global batch; weak scaling keeps the images per core. It runs on this machine, inside of
-a Slurm allocation over its tasks (by srun or mpirun, as launch/vgg11.sbatch does), or over the machines of a host file.
+Trains a few steps with each shape of R ranks x T threads, in turns, and writes DIR/scaling.csv, DIR/scaling.json and, with
+gnuplot, DIR/scaling.svg. Strong scaling keeps the global batch; weak scaling keeps the images per core. It runs on this machine,
+inside of a Slurm allocation over its tasks (by srun or mpirun, as launch/vgg11.sbatch does), or over the machines of a host file.
 
   --ranks "N ..."       rank counts (default in an allocation or host file: powers of two up to its tasks or slots)
   --threads T           threads of each of these ranks (default: the allocation's processors per task, else 1)
-  --shapes "RxT ..."    both in one (default on one machine: 1x1 first, then powers of two up to its cores, as ranks and as threads)
+  --shapes "RxT ..."    both in one (default on one machine: 1x1, then powers of two up to its cores, as ranks and as threads)
   --hostfile FILE       starts mpirun with this host file, whose slots are counted
   --batch N             global batch of strong scaling (default $BATCH, else 128)
   --batch-per-core N    images per core and step of weak scaling (default $BATCH_PER_CORE, else 32)
@@ -46,10 +46,13 @@ powers_up_to() {
 }
 
 # Slots of a host file as mpirun counts them: one for each line that names none.
-count_slots() { sed 's/#.*//' "$1" | awk 'NF { n = 1; for (i = 2; i <= NF; i++) if (sub(/^slots=/, "", $i)) n = $i; sum += n } END { print sum + 0 }'; }
+count_slots() {
+    sed 's/#.*//' "$1" | awk 'NF { n = 1; for (i = 2; i <= NF; i++) if (sub(/^slots=/, "", $i)) n = $i; sum += n } END { print sum + 0 }'
+}
 count_hosts() { sed 's/#.*//' "$1" | awk 'NF { print $1 }' | sort -u | wc -l; }
 
-# Sets where the runs go, and what there is room for: place, slots (ranks of `threads` threads), node_count; for a host file also mpirun.
+# Sets where the runs go, and what there is room for: place, slots (ranks of `threads` threads), node_count; for a host file also
+# mpirun.
 find_place() {
     place=local node_count=1
     if [ -n "$hostfile" ]; then
@@ -93,15 +96,19 @@ choose_launch() {
             return
             ;;
         hostfile) launch=("${mpirun[@]}" -np "$ranks" --map-by "slot:PE=$threads" --bind-to core) ;;
-        slurm) slurm_launch "$ranks" "$threads" --ntasks="$ranks" --nodes="$(nodes_of "$ranks" "$threads")" --distribution=block || exit 2 ;;
+        slurm)
+            slurm_launch "$ranks" "$threads" --ntasks="$ranks" --nodes="$(nodes_of "$ranks" "$threads")" --distribution=block
+            ;;
     esac
     launch+=("$program" --threads "$threads")
 }
 
 # Prints "load <average of a minute> <host> <cores>" for each node.
 node_loads() {
+    local cores load tell
     # shellcheck disable=SC2016 # expanded on the nodes
-    local tell=(sh -c 'read -r load rest </proc/loadavg; echo "load $load $(uname -n) $(lscpu -p=CORE,SOCKET | grep -v "^#" | sort -u | wc -l)"')
+    cores='$(lscpu -p=CORE,SOCKET | grep -v "^#" | sort -u | wc -l)' load='read -r load rest </proc/loadavg'
+    tell=(sh -c "$load; echo \"load \$load \$(uname -n) $cores\"")
     case $place in
         local) "${tell[@]}" ;;
         hostfile) "${mpirun[@]}" --map-by ppr:1:node "${tell[@]}" </dev/null ;;
@@ -113,13 +120,17 @@ node_loads() {
     esac
 }
 
-# Warns of each node whose load leaves the widest run less than the cores it takes there. Half a core is what the minute before leaves.
+# Warns of each node whose load leaves the widest run less than the cores it takes there. Half a core is forgiven: the average
+# remembers what ended a minute ago.
 warn_if_busy() {
     local share
     share=$(printf '%s\n' "${shape_list[@]}" | awk -Fx -v all=$((slots * ${threads:-1})) -v nodes="$node_count" \
         '{ n = $1 * $2; if (n > most) most = n } END { each = all / nodes; print (nodes > 1 && most > each) ? each : most }')
     awk -v share="$share" '{ taken = share < $4 ? share : $4 }
-        $2 > $4 - taken + 0.5 { printf "warning: %s is busy: load average %s before the first run, and of its %d cores runs take %d; figures will be low and spread\n", $3, $2, $4, taken }' "$scratch/loads" >&2
+        $2 > $4 - taken + 0.5 {
+            printf "warning: %s is busy: load average %s before the first run, and of its %d cores runs take %d; ", $3, $2, $4, taken
+            print "figures will be low and spread"
+        }' "$scratch/loads" >&2
 }
 
 # Measures one run, and notes it: measure <repeat> <mode> <ranks> <threads> <global batch> <option...>

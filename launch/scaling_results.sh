@@ -1,5 +1,6 @@
-# Sourced by scaling.sh: what it makes of its runs. In $scratch, a line of `runs` for each is "<repeat> <mode> <ranks> <threads> <nodes>
-# <batch> <images/s> <exposed exchange, s> <step, s> <computation, s>", and one of `provenance` what the program says of it, as JSON.
+# Sourced by scaling.sh: what it makes of its runs. In $scratch, a line of `runs` for each is "<repeat> <mode> <ranks> <threads>
+# <nodes> <batch> <images/s> <exposed exchange, s> <step, s> <computation, s>", and one of `provenance` what the program says of it,
+# as JSON.
 # shellcheck shell=bash disable=SC2154 # the variables are scaling.sh's
 
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
@@ -33,7 +34,8 @@ write_csv() {
         value=$(widest_provenance | member $name)
         [ -z "$value" ] || echo "# $name: $value"
     done
-    echo "mode,ranks,threads,nodes,batch,repeats,images_per_second,least,most,spread_percent,speedup,efficiency,exchange_ms,exchange_percent"
+    echo "mode,ranks,threads,nodes,batch,repeats,images_per_second,least,most,spread_percent,speedup,efficiency," \
+        "exchange_ms,exchange_percent" | tr -d ' '
     awk 'function middle(list, key, n,   i, j, v, sorted) {
             for (i = 1; i <= n; i++) {
                 v = list[key, i]
@@ -90,14 +92,15 @@ tell_spread() {
         END { printf "spread of the repeats, most less least: %s %% of the median at most (%s)\n", most, row }' "$output/scaling.csv"
 }
 
-# Sets `simulated` to a table of predictions for the shapes with the threads of the first, from the computation measured with that.
+# Sets `simulated` to a table of predictions for the shapes that have the threads of the first, from what that took to compute.
 simulate() {
     local tool=$here/../bench/simulate_cluster.py ranks=${shape_list[0]%x*} threads=${shape_list[0]#*x} name counts compute_ms
     for name in "$tool" python3 smpicc smpirun; do
         command -v "$name" >/dev/null || { echo "no simulated curve: $name is missing"; return 0; }
     done
     counts=$(printf '%s\n' "${shape_list[@]}" | awk -Fx -v threads="$threads" '$2 == threads { print $1 }' | sort -nu | paste -sd,)
-    compute_ms=$(awk -v ranks="$ranks" -v threads="$threads" '$2 == "weak" && $3 == ranks && $4 == threads { print 1e3 * $10 }' "$scratch/runs" | median)
+    compute_ms=$(awk -v ranks="$ranks" -v threads="$threads" '$2 == "weak" && $3 == ranks && $4 == threads { print 1e3 * $10 }' \
+        "$scratch/runs" | median)
     if python3 "$tool" --program "$program" --ranks "$counts" --ranks-per-node $(((slots + node_count - 1) / node_count)) \
         --links "$gigabits" --strategies node --batch $((per_core * threads)) --compute-ms "$compute_ms" \
         --output "$scratch/simulated.csv" >"$scratch/simulation" 2>&1; then
@@ -114,7 +117,7 @@ curves() {
     for threads in $(printf '%s\n' "${shape_list[@]}" | sed 's/.*x//' | sort -nu); do
         awk -F, -v mode="$mode" -v threads="$threads" '$1 == mode && $3 == threads { print $2 * $3, $7, $8, $9 }' \
             "$output/scaling.csv" | sort -n >"$scratch/$mode-$threads"
-        words+="'$mode-$threads' with yerrorlines linewidth 2 pointtype 7 title '$threads thread$([ "$threads" = 1 ] || echo s) a rank', "
+        words+="'$mode-$threads' with yerrorlines linewidth 2 pointtype 7 title 'ranks x $threads', "
     done
     awk -F, -v mode="$mode" '$1 == mode { c = $2 * $3; if (!base) base = $7 / c; if (!least || c < least) least = c; if (c > most) most = c }
         END { print least, least * base; print most, most * base }' "$output/scaling.csv" >"$scratch/$mode-ideal"

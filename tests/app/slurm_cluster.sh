@@ -1,5 +1,6 @@
-# Sourced by the tests that need a real Slurm: a cluster of this one machine, made for the test, on ports and in folders of its own.
-# Needs root and Debian's packages slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins and munge; without, the test is skipped.
+# Sourced by the tests that need a real Slurm: a cluster of this one machine, made for the test, on ports and in folders of its
+# own. Needs root and Debian's packages slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins and munge; exit status 77 (skipped)
+# without.
 # shellcheck shell=bash
 limit_s=420 # a hang, not a duration
 
@@ -54,8 +55,8 @@ describe_nodes() {
     done
 }
 
-# start_cluster <number of nodes>: one node is this machine as it is, several are this machine under as many names, with a processor each,
-# and with a folder each for what PMIx names after job and step alone.
+# start_cluster <number of nodes>: one node is this machine as it is, several are this machine under as many names, with a
+# processor each, and with a folder each for what PMIx names after job and step alone.
 start_cluster() {
     local host count=$1 node
     host=$(hostname -s)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs launch/scaling.sh over the two nodes of a real Slurm (slurm_cluster.sh), by each launcher there is. Exit status 77 (skipped)
-# where there can be none.
+# Runs launch/scaling.sh over the two nodes of a real Slurm (slurm_cluster.sh), by each launcher there is. Exit status 77
+# (skipped) where there can be none.
 #   VGG11_DIST=<program> VGG11_TEST_DATA=<folder> tests/app/slurm_scaling_test.sh
 set -euo pipefail
 
@@ -26,7 +26,8 @@ END
 test_launcher() {
     local folder=$work/$1
     LAUNCHER=$1 sbatch --wait --output="$folder.out" --nodes=2 --ntasks-per-node=1 --cpus-per-task=1 --time=10 \
-        --wrap "'$tree/launch/scaling.sh' --steps 2 --repeats 1 --batch 8 --batch-per-core 4 --output '$folder' --no-tune --data '$VGG11_TEST_DATA'" \
+        --wrap "'$tree/launch/scaling.sh' --steps 2 --repeats 1 --batch 8 --batch-per-core 4 --output '$folder' \
+            --no-tune --data '$VGG11_TEST_DATA'" \
         >/dev/null || fail "it ends with status $?"
     check_runs "$folder" || fail "other runs than expected"
     grep -q '^# job: Slurm ' "$folder/scaling.csv" || fail "the table does not name the job"

@@ -1,9 +1,9 @@
 """Every command that README.md and the pages beside it show is run or accounted for, and the output they show is what comes.
 
-Blocks are fenced: `sh` holds commands, `text` what those before it print, `console` both, commands behind `$`. Each line of commands is
-run in a folder that looks like the source tree, with these in place of what takes hours or changes the machine, see `STAND_INS`: the
-program with less to do, dpkg-query, which says that all packages are there, and cmake, which builds nothing. Blocks that are not run
-are in `NOT_RUN`; theirs, like all others', are checked for options, presets and files that there are not.
+Blocks are fenced: `sh` holds commands, `text` what those before it print, `console` both, commands behind `$`. Each line of
+commands is run in a folder that looks like the source tree, with stand-ins for what takes hours or changes the machine, see
+`STAND_INS`: the program with less to do, dpkg-query, which says that all packages are there, and cmake, which builds nothing. Blocks
+that are not run are in `NOT_RUN`. All, these too, are searched for options, presets and files that there are not.
 """
 import functools
 import glob
@@ -28,18 +28,22 @@ NOT_RUN = [
     ("CONTRIBUTING.md", "ctest --preset release                       # all but the long tier", "runs all tests, this one too"),
     ("CONTRIBUTING.md", "mpirun -np 1 gdb -ex run --args build/debug/src/app/vgg11_dist train --max-steps 3 --hang-timeout 0 \\",
      "waits in a debugger for a person"),
-    ("docs/clusters.md", "sbatch --nodes=4 --ntasks-per-node=8 --exclusive --wrap 'launch/scaling.sh --repeats 5 --output scaling'",
+    ("docs/clusters.md",
+     "sbatch --nodes=4 --ntasks-per-node=8 --exclusive --wrap 'launch/scaling.sh --repeats 5 --output scaling'",
      "needs a cluster; app_slurm_scaling has one of two nodes"),
-    ("docs/clusters.md", "module use /apps/vgg11_dist/1.0.0/share/modulefiles", "needs a cluster and modules; app_slurm has the batch script"),
-    ("docs/install.md", "cmake -S . -B build -DVGG11_TESTS=OFF && cmake --build build --parallel && cmake --install build --prefix ~/.local",
+    ("docs/clusters.md", "module use /apps/vgg11_dist/1.0.0/share/modulefiles",
+     "needs a cluster and modules; app_slurm has the batch script"),
+    ("docs/install.md",
+     "cmake -S . -B build -DVGG11_TESTS=OFF && cmake --build build --parallel && cmake --install build --prefix ~/.local",
      "builds and installs; install_Prefix does"),
     ("docs/install.md", "cd build && cpack -G DEB && sudo apt-get install ./vgg11-dist_1.0.0_amd64.deb",
      "installs on this machine; install_Package unpacks it"),
     ("docs/reliability.md", "ctest --preset all -L fault --output-junit faults.xml", "runs the tests of all faults"),
-    ("docs/why-10-percent.md", "bench/why_10_percent.py --into docs/why-10-percent.md", "trains for ten minutes, and rewrites the page"),
+    ("docs/why-10-percent.md", "bench/why_10_percent.py --into docs/why-10-percent.md",
+     "trains for ten minutes, and rewrites the page"),
 ]
 
-# What is found before the programs of these names. The one of vgg11_dist makes runs short: options of a command that are not given.
+# What is found before the programs of these names. That for vgg11_dist makes runs short: it adds options where they are not given.
 STAND_INS = {
     "vgg11_dist": r'''
         add() { case " ${words[*]} " in *" $1 "*) ;; *) words+=("$@") ;; esac; }
@@ -56,8 +60,9 @@ STAND_INS = {
 STATUS = {"doctor": 10}  # of commands that end with another one than 0: it finds what the page says
 
 # In a sample and in what came, each of these is the same whatever the machine.
-MASKS = [(r"\d+(?:[.,:]\d+)*(?:e-?\d+)?", "#"), (r"\b(node|overlap|allreduce)\b", "EXCHANGE"), (r" \(best\)", ""), (r"\bthreads\b", "thread")]
-# Lines that come or not, as the machine is slow, new to the program, or small; a sample may have them, in the form in which they come.
+MASKS = [(r"\d+(?:[.,:]\d+)*(?:e-?\d+)?", "#"),
+         (r"\b(node|overlap|allreduce)\b", "EXCHANGE"), (r" \(best\)", ""), (r"\bthreads\b", "thread")]
+# Lines that come or not, as the machine is slow, new to the program, or small; a sample may have them, in their right form.
 OCCASIONAL = r"epoch #/#  step #/#  |timing the algorithms for this machine; |vgg11_dist: warning: "
 
 
@@ -113,6 +118,14 @@ def options_of(*command):
     return frozenset(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
 
 
+def options_in_source(path):
+    """Of a script and the modules beside it that it imports: some need packages to be started at all."""
+    text, folder = read(path), os.path.dirname(path)
+    beside = [f"{folder}/{name}.py" for name in re.findall(r"(?m)^(?:import|from) (\w+)", text)]
+    texts = [text] + [read(module) for module in beside if os.path.exists(os.path.join(ROOT, module))]
+    return {option for text in texts for option in re.findall(r'add_argument\((?:"-\w", )?"(--[\w-]+)"', text)}
+
+
 @functools.lru_cache(None)
 def presets(kind):
     return {preset["name"] for preset in json.loads(read("CMakePresets.json"))[kind]}
@@ -135,7 +148,7 @@ def program_options(word, following):
     if path.startswith("launch/"):
         return options_of(os.path.join(ROOT, path)) | options_of(cli.PROGRAM, "train")
     if path.endswith(".py"):
-        return options_of("python3", path) if any(word.startswith("--") for word in following) else set()
+        return options_in_source(path)
     return None
 
 
@@ -198,7 +211,8 @@ class Words(unittest.TestCase):
 
     def test_options_in_tables(self):
         """The first column of a table whose head says so."""
-        known = frozenset().union(*(options_of(cli.PROGRAM, command) for command in ["train", "eval", "export", "predict", "show", "bench"]))
+        commands = ["train", "eval", "export", "predict", "show", "bench"]
+        known = frozenset().union(*(options_of(cli.PROGRAM, command) for command in commands))
         named = re.findall(r"(?m)^\| `--.*?\|", read("README.md"))
         self.assertGreater(len(named), 20)
         for cell in named:
@@ -239,7 +253,8 @@ class Run(cli.Case):
     def run_line(self, line, place):
         outcome = self.run_command(["bash", "-uc", line])
         command = re.search(r"vgg11_dist (\w+)", line)
-        self.assertEqual(outcome.status, STATUS.get(command and command.group(1), 0), f"{place}: {line}\n{outcome.out}{outcome.err}")
+        expected = STATUS.get(command and command.group(1), 0)
+        self.assertEqual(outcome.status, expected, f"{place}: {line}\n{outcome.out}{outcome.err}")
         return outcome.out.splitlines() + outcome.err.splitlines()
 
     def compare(self, sample, came, place):

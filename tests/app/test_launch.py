@@ -130,9 +130,12 @@ class StandIns(cli.Case):
         outcome = self.scale("--shapes", "1x1 2x1")
         self.assertEqual(outcome.status, 0, outcome.err)
         self.assertEqual(self.table()[0], [
-            "mode,ranks,threads,nodes,batch,repeats,images_per_second,least,most,spread_percent,speedup,efficiency,exchange_ms,exchange_percent",
-            "strong,1,1,2,128,1,1.75,1.75,1.75,0.0,1.000,1.000,250.000,12.5", "strong,2,1,2,128,1,1.75,1.75,1.75,0.0,1.000,0.500,250.000,12.5",
-            "weak,1,1,2,32,1,1.75,1.75,1.75,0.0,1.000,1.000,250.000,12.5", "weak,2,1,2,64,1,1.75,1.75,1.75,0.0,1.000,0.500,250.000,12.5"])
+            "mode,ranks,threads,nodes,batch,repeats,images_per_second,least,most,spread_percent,speedup,efficiency,"
+            "exchange_ms,exchange_percent",
+            "strong,1,1,2,128,1,1.75,1.75,1.75,0.0,1.000,1.000,250.000,12.5",
+            "strong,2,1,2,128,1,1.75,1.75,1.75,0.0,1.000,0.500,250.000,12.5",
+            "weak,1,1,2,32,1,1.75,1.75,1.75,0.0,1.000,1.000,250.000,12.5",
+            "weak,2,1,2,64,1,1.75,1.75,1.75,0.0,1.000,0.500,250.000,12.5"])
         self.assertIn("# hosts: a, b", self.table()[1])
 
     def test_scaling_over_a_host_file(self):
@@ -201,7 +204,8 @@ class StandIns(cli.Case):
                             (["--ranks", "1 zwei"], "--ranks: expected a whole number from 1 on, not 'zwei'"),
                             (["--threads", "0"], "--threads: expected a whole number from 1 on, not '0'"),
                             (["--shapes", "2"], "scaling.sh: --shapes: expected RANKSxTHREADS, not '2'"),
-                            (["--shapes", "1x1", "--ranks", "1"], "scaling.sh: --shapes says ranks and threads itself: leave out --ranks and --threads"),
+                            (["--shapes", "1x1", "--ranks", "1"],
+                             "scaling.sh: --shapes says ranks and threads itself: leave out --ranks and --threads"),
                             (["--hostfile", "none"], "scaling.sh: --hostfile: 'none' cannot be read"),
                             (["--hostfile", "/dev/null"], "scaling.sh: --hostfile: there is no host in '/dev/null'"),
                             (["--simulate", "fast"], "scaling.sh: --simulate: expected Gb/s, not 'fast'"),
@@ -235,8 +239,9 @@ class Scaling(cli.Case):
         with open(self.path("out", "scaling.json"), encoding="utf-8") as file:
             result = json.load(file)
         runs = result["runs"]
+        shapes = [("strong", 1, 8), ("strong", 2, 8), ("weak", 1, 4), ("weak", 2, 8)]
         self.assertEqual([(run["repeat"], run["mode"], run["ranks"], run["batch"]) for run in runs],
-                         [(repeat, *shape) for repeat in [1, 2] for shape in [("strong", 1, 8), ("strong", 2, 8), ("weak", 1, 4), ("weak", 2, 8)]])
+                         [(repeat, *shape) for repeat in [1, 2] for shape in shapes])
         self.assertEqual([run["provenance"]["ranks"] for run in runs], 4 * [1, 2])
         self.assertEqual(sorted(run["provenance"]["time"] for run in runs), [run["provenance"]["time"] for run in runs])
         self.assertIn("scaling.sh --ranks", result["command"])
