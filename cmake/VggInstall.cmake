@@ -15,7 +15,7 @@ install(FILES ${CMAKE_BINARY_DIR}/help/vgg11_dist.1 DESTINATION ${CMAKE_INSTALL_
 install(FILES ${CMAKE_BINARY_DIR}/help/vgg11_dist.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vgg11_dist)
 
 install(PROGRAMS launch/local.sh launch/scaling.sh launch/vgg11.sbatch DESTINATION ${vgg_share}/launch)
-install(FILES launch/common.sh DESTINATION ${vgg_share}/launch)
+install(FILES launch/common.sh launch/scaling_results.sh DESTINATION ${vgg_share}/launch)
 install(DIRECTORY data/mnist/ DESTINATION ${vgg_share}/mnist FILES_MATCHING PATTERN "*.gz")
 
 install(FILES README.md DESIGN.md CONTRIBUTING.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

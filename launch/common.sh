@@ -59,6 +59,24 @@ positive() {
     printf '%s\n' "$1"
 }
 
+# Sets the array `launch` to what starts so many ranks with so many threads each in this Slurm allocation: by srun if it can start
+# Open MPI's processes, else by mpirun; $LAUNCHER decides by hand. slurm_launch <ranks> <threads> [word for srun...]
+slurm_launch() {
+    local ranks=$1 threads=$2 name=${LAUNCHER:-}
+    shift 2
+    if [ -z "$name" ]; then
+        if srun --mpi=list 2>&1 | grep -qw pmix; then name=srun; else name=mpirun; fi
+    fi
+    # Ranks that outlive another by half a minute are ended; at once (--kill-on-bad-exit) would hit those that are about to
+    # end with the same status, and hide it.
+    # shellcheck disable=SC2034 # the caller's
+    case $name in
+        srun) launch=(srun --mpi=pmix --wait=30 --cpus-per-task="$threads" "$@") ;;
+        mpirun) launch=(env "--block-signal=TERM,INT,HUP" mpirun -np "$ranks" --map-by "slot:PE=$threads" --bind-to core) ;;
+        *) echo "LAUNCHER: expected srun or mpirun, not '$name'" >&2; return 2 ;;
+    esac
+}
+
 # Sends a signal to the launcher, once it handles what it is to pass on (a bit for each signal, SIGUSR1 is the tenth): in its
 # first moments it would die of it.
 signal_launcher() {
