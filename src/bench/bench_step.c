@@ -114,9 +114,7 @@ _Static_assert(STEP_WHOLE == STEP_PARTS - 1, "combine_ranks() takes the whole st
 static void count_tile_products(const session *s, int layer, conv_pass pass, bench_result *result)
 {
     const conv_algorithm *row = conv_algorithm_find(network_algorithm(s->step.net, layer, pass));
-    const layer_row *shape = &model_layers[layer];
-    const conv_problem problem = {
-        .kernel = shape->kind == LAYER_CONV ? 3 : 1, .side = shape->side, .in = shape->in, .out = shape->out};
+    const conv_problem problem = bench_problem(layer);
     if (!row || !row->tile_products) return;
     for (int i = 0; i < training_step_micro_batches(&s->step); i++) {
         int images = (int)training_step_images(&s->step, i).count;

@@ -44,6 +44,11 @@ static void put_measurement(json_t *object, const measurement *m)
         put_real(object, "limit_s", m->limit_s);
         put_real(object, "fraction", measurement_fraction(m));
     }
+    if (m->bound_s > 0) {
+        if (m->algorithm_flops > 0) put_real(object, "algorithm_flops", m->algorithm_flops);
+        put_real(object, "bound_s", m->bound_s);
+        put_real(object, "fraction_of_bound", m->bound_s / m->median_s);
+    }
 }
 
 static json_t *layers_array(const bench_result *result)

@@ -14,7 +14,9 @@ typedef struct {
     double least_s;
     double most_s;
     op_count ops;
-    double limit_s; /* by the roofline model; 0 where none is known */
+    double limit_s;         /* by the roofline model; 0 where none is known */
+    double algorithm_flops; /* operations that the algorithms in use make: of Winograd's fewer, of tiles that are not full more */
+    double bound_s;         /* limit_s with these instead of `ops`'; 0 where none is known */
 } measurement;
 
 typedef enum {
@@ -72,7 +74,10 @@ void measurement_take(measurement *m, double *samples, uint32_t count);
 vgg_status bench_measure_step(comm *c, const bench_config *config, bench_result *result);
 vgg_status bench_measure_exchanges(comm *c, const bench_config *config, bench_result *result);
 
-/* Sets the operations and the limit of every measurement, from result->peaks. */
+/* A layer as a problem of conv.h, without what does not change how many products there are. */
+conv_problem bench_problem(int layer);
+
+/* Sets the operations and the limits of every measurement, from result->peaks. */
 void bench_set_limits(const bench_config *config, bench_result *result);
 
 /* Parts of bench_run() on rank 0. */

@@ -33,7 +33,8 @@ static void print_legend(void)
     fputs("\nGFLOP: products of the direct convolution that meet a pixel, none with the padding. MB: every operand "
           "once,\n"
           "weights once a rank. limit: the larger of both at the rates above. Winograd, which needs fewer products, and\n"
-          "operands that stay in a cache can pass 100 %.\n",
+          "operands that stay in a cache can pass 100 %. bound: the same with the products that the algorithm in use\n"
+          "makes; its transforms do not count.\n",
           stdout);
 }
 
@@ -49,16 +50,15 @@ static void print_measurement(const measurement *m)
         printf(" %8.1f %7.1f", op_count_bytes(m->ops) * MEGA, op_count_bytes(m->ops) * GIGA / m->median_s);
     else
         printf(" %8s %7s", "", "");
-    if (m->limit_s > 0)
-        printf(" %9.3f %7.1f %%\n", m->limit_s * MILLI, 100 * measurement_fraction(m));
-    else
-        printf("\n");
+    if (m->limit_s > 0) printf(" %9.3f %7.1f %%", m->limit_s * MILLI, 100 * measurement_fraction(m));
+    if (m->bound_s > 0) printf(" %9.3f %7.1f %%", m->bound_s * MILLI, 100 * m->bound_s / m->median_s);
+    putchar('\n');
 }
 
 static void print_columns(const char *first, const char *second, const char *third)
 {
-    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s\n", first, second, third, "median ms", "least ms", "GFLOP",
-           "GFLOP/s", "MB", "GB/s", "limit ms", "of limit");
+    printf("\n%-6s %-18s %-16s %9s %9s %8s %8s %8s %7s %9s %9s %9s %9s\n", first, second, third, "median ms", "least ms", "GFLOP",
+           "GFLOP/s", "MB", "GB/s", "limit ms", "of limit", "bound ms", "of bound");
 }
 
 static void print_layers(const bench_result *result)

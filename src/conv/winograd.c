@@ -27,6 +27,25 @@ static vgg_status plan_4x4(conv_plan *plan, const winograd_transforms *transform
     return VGG_OK;
 }
 
+/* Those of whole tiles, also where the map's edge cuts them; the transforms' own do not count. */
+static double multiply_adds(const conv_problem *problem, const winograd_transforms *transforms, int images)
+{
+    double tiles = int_divide_up(problem->side, transforms->tile);
+    return images * tiles * tiles * transforms->elements * problem->in * problem->out;
+}
+
+static double multiply_adds_4x4(const conv_problem *problem, conv_pass pass, int images)
+{
+    (void)pass;
+    return multiply_adds(problem, &simd_kernels_select()->winograd, images);
+}
+
+static double multiply_adds_2x2(const conv_problem *problem, conv_pass pass, int images)
+{
+    (void)pass;
+    return multiply_adds(problem, &simd_kernels_select()->winograd_2x2, images);
+}
+
 static vgg_status plan_fp32(conv_plan *plan) { return plan_4x4(plan, &simd_kernels_select()->winograd); }
 
 static vgg_status plan_bf16(conv_plan *plan)
@@ -42,6 +61,7 @@ const conv_algorithm conv_winograd = {
     .transforms_operands = true,
     .tolerance = {1e-5f, 1e-5f, 1e-5f}, /* largest errors seen on VGG11's shapes: 3.7e-6, 4.8e-6, 7.0e-6 */
     .plan = plan_fp32,
+    .multiply_adds = multiply_adds_4x4,
 };
 
 /* Where a map has a whole tile or more, and so many channels that the products outweigh the transforms, this row was two to three
@@ -62,6 +82,7 @@ const conv_algorithm conv_winograd_bf16 = {
     .tolerance = {6e-2f, 6e-2f, 6e-2f}, /* largest error of a result seen: 5.5e-2, behind a ReLU; root mean square 1 % */
     .expected = is_expected,
     .plan = plan_bf16,
+    .multiply_adds = multiply_adds_4x4,
 };
 
 /* On maps of 2x2 pixels most taps meet padding. What is left is a product with a 2x2 Toeplitz matrix of 2x2 Toeplitz matrices,
@@ -83,4 +104,5 @@ const conv_algorithm conv_winograd_2x2 = {
     .transforms_operands = true,
     .tolerance = {1e-5f, 1e-5f, 1e-5f},
     .plan = plan_2x2,
+    .multiply_adds = multiply_adds_2x2,
 };

@@ -54,6 +54,17 @@ static void check_limits(const json_t *result)
     ck_assert_double_gt(number(limits, "update_bytes_per_s"), 0);
 }
 
+/* Of the rows by which these tests compute, im2col multiplies with the padding, Winograd's make fewer products, and the others make those
+ * of the direct convolution. */
+static void check_bound(const json_t *line)
+{
+    const char *row = json_string_value(json_object_get(line, "algorithm"));
+    double ratio = number(line, "algorithm_flops") / number(line, "flops");
+    bool fewer = strncmp(row, "winograd", 8) == 0, padded = strcmp(row, "im2col") == 0;
+    ck_assert_msg(fewer ? ratio < 0.6 : padded ? ratio > 1 : fabs(ratio - 1) < 1e-9, "%s: %g", row, ratio);
+    ck_assert_double_eq_tol(number(line, "fraction_of_bound") * number(line, "median_s"), number(line, "bound_s"), 1e-9);
+}
+
 static void check_layers(const json_t *result, bool factors)
 {
     const json_t *layers = json_object_get(result, "layers");
@@ -64,6 +75,7 @@ static void check_layers(const json_t *result, bool factors)
         json_t *line = json_array_get(layers, i);
         check_numbers(line, "");
         ck_assert_double_gt(number(line, "fraction"), 0);
+        check_bound(line);
         ck_assert_double_le(number(line, "least_s"), number(line, "median_s"));
         ck_assert_uint_gt(strlen(json_string_value(json_object_get(line, "algorithm"))), 0);
     }

@@ -88,6 +88,9 @@ typedef struct {
      * plan->close frees; after a failure neither is left. plan->run applies problem.relu always; pooling, the ReLU's gradient and
      * bfloat16 maps only if plan->flags say so. */
     vgg_status (*plan)(conv_plan *plan);
+    /* Multiply-adds of a pass over `images` images, where the row makes more or fewer of them than the direct convolution without products
+     * with the padding; else NULL. */
+    double (*multiply_adds)(const conv_problem *problem, conv_pass pass, int images);
     /* For a row on matrix tiles, else NULL: how many products of 16 x 16 sums, 32 deep, a pass over `images` images makes. */
     double (*tile_products)(const conv_problem *problem, conv_pass pass, int images);
 } conv_algorithm;
