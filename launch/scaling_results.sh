@@ -107,7 +107,7 @@ simulate() {
         mv "$scratch/simulated.csv" "$output/simulated.csv"
         simulated=$output/simulated.csv
     else
-        echo "no simulated curve: $(tail -n 1 "$scratch/simulation")"
+        echo "no simulated curve: $(grep . "$scratch/simulation" | tail -n 1)"
     fi
 }
 

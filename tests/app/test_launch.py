@@ -57,7 +57,7 @@ class Launch(cli.Case):
             os.symlink(shutil.which(name), os.path.join(tools, name))
         outcome = self.run_command([os.path.join(tools, "bash"), "-c", f'PATH="{tools}"; . "{LAUNCH}/setup.sh"', f"{LAUNCH}/setup.sh"])
         self.assertEqual((outcome.status, outcome.out), (1, ""))
-        self.assertRegex(outcome.err, "^setup.sh: there is no apt-get here: .*Open MPI, OpenBLAS, zlib and jansson.*cmake -S . -B build.*\n$")
+        self.assertRegex(outcome.err, "^setup.sh: there is no apt-get here: .*Open MPI, OpenBLAS, zlib, jansson and xxHash.*cmake -S . -B build.*\n$")
 
     def test_mask(self):
         """mpirun would bind to the machine's first cores."""
@@ -184,6 +184,16 @@ class StandIns(cli.Case):
                              [2, 2, 1])
         with open(self.path("words"), encoding="utf-8") as file:
             self.assertRegex(file.read(), "--ranks 1,2 --ranks-per-node 2 --links 10 --strategies node --batch 32 --compute-ms 1000 ")
+
+    def test_a_simulator_that_fails(self):
+        """Its last words are told, and the measurements are kept."""
+        for name in ["smpicc", "smpirun"]:
+            self.stand_in(name, "exit 1")
+        self.stand_in("python3", "printf 'compiling\\nit is broken\\n\\n'; exit 1")
+        outcome = self.scale("--ranks", "1", "--simulate", "10")
+        self.assertEqual(outcome.status, 0, outcome.err)
+        self.assertIn("no simulated curve: it is broken\n", outcome.out)
+        self.assertEqual(len(self.table()[0]), 3)
 
     def test_without_gnuplot_and_simgrid(self):
         tools = self.path("tools")
