@@ -26,6 +26,15 @@ typedef struct {
     const char *augment; /* name of a row of augment.h's table; NULL for "none" */
 } data_config;
 
+enum { TRACE_STEPS_DEFAULT = 20, TRACE_STEPS_MAX = 1000 };
+
+/* What the observers' `spans` are told of. */
+typedef struct {
+    bool on;
+    uint64_t first; /* step, 1 for the first of the run; 0: the first TRACE_STEPS_DEFAULT that this process takes */
+    uint64_t last;  /* at most TRACE_STEPS_MAX in all */
+} trace_config;
+
 typedef struct {
     data_config data;
     const char *init;
@@ -41,18 +50,19 @@ typedef struct {
     uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;   /* or SCHEDULE_WARMUP_AUTO */
     bool shuffle;
-    uint64_t eval_every;           /* steps between evaluations, besides those that end an epoch; 0: none */
-    double target_accuracy;        /* 0..1: the run ends when an evaluation reaches it; 0: none */
-    uint64_t skip_bad_steps;       /* steps in a row that may change nothing because a number in them is not finite; 0: none */
-    uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
-    uint64_t replay_every;         /* steps between those in which each rank computes a micro-batch twice and compares; 0: none */
-    const char *output;            /* run folder, which exists; NULL: write nothing */
-    uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
-    uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
-    bool background_saves;         /* save beside the training where memory allows for a copy, all but the last */
-    uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
-    checkpoint_steps spared;       /* checkpoints in `output` that are never removed */
-    const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
+    uint64_t eval_every;       /* steps between evaluations, besides those that end an epoch; 0: none */
+    double target_accuracy;    /* 0..1: the run ends when an evaluation reaches it; 0: none */
+    uint64_t skip_bad_steps;   /* steps in a row that may change nothing because a number in them is not finite; 0: none */
+    uint64_t check_every;      /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
+    uint64_t replay_every;     /* steps between those in which each rank computes a micro-batch twice and compares; 0: none */
+    const char *output;        /* run folder, which exists; NULL: write nothing */
+    uint32_t checkpoint_every; /* epochs between checkpoints; 0 for none */
+    uint64_t checkpoint_steps; /* steps between checkpoints; 0 for none */
+    bool background_saves;     /* save beside the training where memory allows for a copy, all but the last */
+    uint32_t keep;             /* checkpoints that are kept, besides the best; 0 for all */
+    checkpoint_steps spared;   /* checkpoints in `output` that are never removed */
+    const char *resume;        /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
+    trace_config trace;
     const char *config_json;       /* stored in checkpoints; belongs to the caller */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
