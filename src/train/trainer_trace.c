@@ -1,5 +1,6 @@
 /* The trace: which steps are traced, and how what the ranks did in them comes to rank 0. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "train/trainer_impl.h"
@@ -34,6 +35,7 @@ vgg_status trainer_trace_open(trainer *t)
 {
     if (!t->config->trace.on) return VGG_OK;
     uint64_t steps = find_window(t);
+    if (t->position.step >= t->steps_total) return VGG_OK; /* there is nothing to do, or to evaluate alone */
     if (steps == 0) {
         vgg_log(VGG_LOG_WARNING,
                 "--trace-steps %" PRIu64 ":%" PRIu64 ": this run takes steps %" PRIu64 " to %" PRIu64
@@ -112,7 +114,8 @@ void trainer_trace_end(trainer *t)
         own->start_s = first_ranks_time(&t->trace.begun, &ended, own->start_s);
         own->end_s = first_ranks_time(&t->trace.begun, &ended, own->end_s);
     }
-    trace_header header = {.count = log->count, .lost = log->lost, .round_trip_s = ended.round_trip_s};
+    trace_header header = {
+        .count = log->count, .lost = log->lost, .round_trip_s = fmax(t->trace.begun.round_trip_s, ended.round_trip_s)};
     snprintf(header.host, sizeof header.host, "%s", comm_host(t->c));
     gather(t, &header);
     trainer_trace_close(t);

@@ -87,6 +87,15 @@ class TraceFile:
                 if "gflop" in span["args"]:
                     self.case.assertAlmostEqual(span["args"]["gflop"] * 1e6 / span["dur"] / span["args"]["gflop_per_s"], 1, delta=1e-3)
 
+    def check_clocks(self, steps):
+        """The ranks agree on each step: none knows of the others before all have begun to. Half a round trip is what a clock may be off."""
+        ranks = len(self.names())
+        off = sum(float(said["process_labels"]["labels"].split("+-")[1].split()[0]) for said in self.said.values() if "process_labels" in said)
+        for step in steps:
+            agreements = [span for span in self.spans if span["name"] == "agree on step" and span["args"]["step"] == step]
+            self.case.assertEqual(len(agreements), ranks)
+            self.case.assertLessEqual(max(one["ts"] for one in agreements), min(one["ts"] + one["dur"] for one in agreements) + off + ROUNDING_US)
+
     def covered(self, rank):
         """The least share of a step's time that spans tell of which only its parts have."""
         shares = []
@@ -103,6 +112,7 @@ class TraceFile:
         """What holds of every run in which all ranks have micro-batches of so many images."""
         self.case.assertEqual(self.names(), names)
         self.check_lines()
+        self.check_clocks(steps)
         for rank in range(len(names)):
             self.case.assertEqual(sorted(self.steps(rank)), steps)
             self.case.assertEqual({span["args"]["step"] for span in self.of(rank)}, set(steps))

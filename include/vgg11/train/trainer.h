@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     data_config data;
+    trace_config trace;
     const char *init;
     const char *init_from; /* a file whose weights are the initial ones, see weight_file.h; NULL: those of `init` */
     uint64_t seed;
@@ -50,19 +51,18 @@ typedef struct {
     uint64_t schedule_steps; /* length of the schedule, warm-up included; 0: that of all epochs */
     uint64_t warmup_steps;   /* or SCHEDULE_WARMUP_AUTO */
     bool shuffle;
-    uint64_t eval_every;       /* steps between evaluations, besides those that end an epoch; 0: none */
-    double target_accuracy;    /* 0..1: the run ends when an evaluation reaches it; 0: none */
-    uint64_t skip_bad_steps;   /* steps in a row that may change nothing because a number in them is not finite; 0: none */
-    uint64_t check_every;      /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
-    uint64_t replay_every;     /* steps between those in which each rank computes a micro-batch twice and compares; 0: none */
-    const char *output;        /* run folder, which exists; NULL: write nothing */
-    uint32_t checkpoint_every; /* epochs between checkpoints; 0 for none */
-    uint64_t checkpoint_steps; /* steps between checkpoints; 0 for none */
-    bool background_saves;     /* save beside the training where memory allows for a copy, all but the last */
-    uint32_t keep;             /* checkpoints that are kept, besides the best; 0 for all */
-    checkpoint_steps spared;   /* checkpoints in `output` that are never removed */
-    const char *resume;        /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
-    trace_config trace;
+    uint64_t eval_every;           /* steps between evaluations, besides those that end an epoch; 0: none */
+    double target_accuracy;        /* 0..1: the run ends when an evaluation reaches it; 0: none */
+    uint64_t skip_bad_steps;       /* steps in a row that may change nothing because a number in them is not finite; 0: none */
+    uint64_t check_every;          /* steps between checks of the ranks' copies; 0: only before evaluations and checkpoints */
+    uint64_t replay_every;         /* steps between those in which each rank computes a micro-batch twice and compares; 0: none */
+    const char *output;            /* run folder, which exists; NULL: write nothing */
+    uint32_t checkpoint_every;     /* epochs between checkpoints; 0 for none */
+    uint64_t checkpoint_steps;     /* steps between checkpoints; 0 for none */
+    bool background_saves;         /* save beside the training where memory allows for a copy, all but the last */
+    uint32_t keep;                 /* checkpoints that are kept, besides the best; 0 for all */
+    checkpoint_steps spared;       /* checkpoints in `output` that are never removed */
+    const char *resume;            /* a checkpoint file, or a folder, whose newest valid checkpoint is taken; NULL: start afresh */
     const char *config_json;       /* stored in checkpoints; belongs to the caller */
     const run_observer *observers; /* [observer_count] */
     int observer_count;
