@@ -116,8 +116,10 @@ static vgg_status check_step(trainer *t)
 /* The step counts, and its images do not. The factors of clipping may well differ: none was used. */
 static vgg_status skip_step(trainer *t, const step_report *report)
 {
-    double loss = report->loss_sum / (double)t->step.images;
-    VGG_TRY(trainer_skip_step(t, loss));
+    double loss = report->loss_sum / (double)t->step.images, start = span_start(t->step.spans);
+    vgg_status status = trainer_skip_step(t, loss);
+    span_end(t->step.spans, start, "skip");
+    if (status != VGG_OK) return status;
     count_step(t, &(step_report){0}, 0);
     add_times(t, &t->step.times);
     t->skipped++;

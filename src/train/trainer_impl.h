@@ -29,7 +29,7 @@ typedef struct {
     span_log *log; /* NULL: none, or they are over */
     uint64_t first;
     uint64_t last;
-    comm_clock begun; /* when the trace began */
+    comm_clock begun; /* when the trace began; all zero before */
 } trainer_trace;
 
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */

@@ -62,9 +62,9 @@ void trainer_trace_step(trainer *t)
         trainer_trace_end(t);
         return;
     }
-    if (step < trace->first) return;
-    if (!t->step.spans) trace->begun = comm_compare_clocks(t->c);
-    training_step_trace(&t->step, trace->log);
+    bool within = step >= trace->first; /* a run that goes back leaves it, and comes again */
+    if (within && trace->begun.at_s == 0) trace->begun = comm_compare_clocks(t->c);
+    training_step_trace(&t->step, within ? trace->log : NULL);
     trace->log->step = step;
 }
 

@@ -44,6 +44,7 @@ class Trace(cli.Case):
             for name in ["evaluation", "checkpoint"]:
                 self.assertEqual(told.count(name), 1, name)
             self.assertEqual(told.count("report"), STEPS)
+            self.assertEqual(told.count("conv1 forward"), STEPS)  # and none for each batch of the evaluation
             self.assertGreaterEqual(told.count("check copies"), 2)
             self.assertEqual(len(trace.of(rank, 1)), 1 if rank == 0 else 0)  # the writing of the checkpoint
 

@@ -1,12 +1,14 @@
 """Reads a file of `train --trace`, and checks what holds of each."""
 import collections
 import json
+import statistics
 
 LAYERS = [f"conv{i}" for i in range(1, 9)] + [f"fc{i}" for i in range(1, 5)]
 WITHOUT_INPUT_GRADIENT = LAYERS[0]
 AROUND = {"step", "forward", "backward"}  # hold others, which must fill them
 ROUNDING_US = 0.01  # times are printed to a nanosecond
-COVERED_LEAST = 0.9  # of a step's time, on a machine that other tests load
+COVERED_LEAST = 0.9  # of a step's time, if a rank loses its processor between two spans
+COVERED_MOSTLY = 0.98  # the median over steps
 
 # Operations of one pass for one image: two for each product whose input lies inside the map.
 SIDES = [32, 16, 8, 8, 4, 4, 2, 2, 1, 1, 1, 1]
@@ -97,7 +99,7 @@ class TraceFile:
             self.case.assertLessEqual(max(one["ts"] for one in agreements), min(one["ts"] + one["dur"] for one in agreements) + off + ROUNDING_US)
 
     def covered(self, rank):
-        """The least share of a step's time that spans tell of which only its parts have."""
+        """The share of each step's time that spans of its parts tell of."""
         shares = []
         for whole, inside in self.steps(rank).values():
             at, told = whole["ts"], 0.0
@@ -106,17 +108,20 @@ class TraceFile:
                 told += max(0.0, end - max(at, span["ts"]))
                 at = max(at, end)
             shares.append(told / whole["dur"])
-        return min(shares)
+        return shares
 
     def check(self, names, steps, images):
         """What holds of every run in which all ranks have micro-batches of so many images."""
         self.case.assertEqual(self.names(), names)
         self.check_lines()
         self.check_clocks(steps)
+        shares = []
         for rank in range(len(names)):
             self.case.assertEqual(sorted(self.steps(rank)), steps)
             self.case.assertEqual({span["args"]["step"] for span in self.of(rank)}, set(steps))
             self.check_layers(rank, images)
-            share = self.covered(rank)
-            print(f"rank {rank} of {len(names)}: spans tell of {100 * share:.2f} % of each step at least", flush=True)
-            self.case.assertGreaterEqual(share, COVERED_LEAST)
+            shares += self.covered(rank)
+        least, median = min(shares), statistics.median(shares)
+        print(f"{len(names)} ranks: spans tell of {100 * median:.2f} % of a step, at least {100 * least:.2f} %", flush=True)
+        self.case.assertGreaterEqual(least, COVERED_LEAST)
+        self.case.assertGreaterEqual(median, COVERED_MOSTLY)
