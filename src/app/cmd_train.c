@@ -50,7 +50,10 @@ static vgg_status complete_options(comm *c, const options *o, const run_folder *
 
 static train_config make_config(const options *o, const run_folder *folder, int threads, const char *plan_cache)
 {
+    trace_config traced = {.on = o->trace != NULL};
+    options_trace_steps(o, &traced.first, &traced.last); /* which was checked when the options were read */
     return (train_config){
+        .trace = traced,
         .data = {.directory = o->data,
                  .train_samples = (uint32_t)o->train_samples,
                  .test_samples = (uint32_t)o->test_samples,

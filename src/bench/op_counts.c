@@ -4,14 +4,6 @@
 
 #include "vgg11/nn/model.h"
 
-/* Pairs of an output pixel and a tap whose input lies inside the map: along one axis each of `side` pixels has three, except the
- * two at the borders, which have one less. */
-static double taps(const layer_row *row)
-{
-    double along = 3.0 * row->side - 2.0;
-    return row->kind == LAYER_CONV ? along * along : 1.0;
-}
-
 static double map_elements(int side, int channels) { return (double)side * side * channels; }
 
 static double output_elements(const layer_row *row) { return map_elements(row->pool ? row->side / 2 : row->side, row->out); }
@@ -23,7 +15,7 @@ op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, 
     double weights = ranks * (double)model_tensors()[2 * layer].count;
     double input = images * map_elements(row->side, row->in) * element;
     double output = images * output_elements(row) * element;
-    op_count ops = {.flops = 2.0 * images * taps(row) * row->in * row->out};
+    op_count ops = {.flops = images * model_layer_flops(layer)};
     switch (pass) {
     case CONV_FORWARD:
         ops.bytes_read = input + weights * element;

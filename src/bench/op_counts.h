@@ -14,9 +14,8 @@ typedef struct {
     double bytes_written;
 } op_count;
 
-/* One layer in one pass for `images` images on `ranks` ranks. Operations: two for each product of the direct convolution whose
- * input lies inside the map; products with the padding, bias and ReLU do not count. An algorithm that needs fewer products
- * (Winograd) can exceed 100 % of the limit. Traffic: each operand is read from or written to memory once: activations after pooling
+/* One layer in one pass for `images` images on `ranks` ranks. Operations: those of model_layer_flops(). An algorithm
+ * that needs fewer products (Winograd) can exceed 100 % of the limit. Traffic: each operand is read from or written to memory once: activations after pooling
  * (2 bytes each in bf16), the weights once for each rank (2 bytes in bf16), weight gradients (4 bytes). A layer whose operands stay
  * in a cache can exceed 100 % of the limit. */
 op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, vgg_precision precision);

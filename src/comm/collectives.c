@@ -78,5 +78,15 @@ static void gather_all(MPI_Comm ranks, const void *mine, size_t bytes, void *all
 void comm_gather_all(comm *c, const void *mine, size_t bytes, void *all) { gather_all(c->world, mine, bytes, all); }
 void comm_node_gather_all(comm *c, const void *mine, size_t bytes, void *all) { gather_all(c->node, mine, bytes, all); }
 
+void comm_send_to_first(comm *c, int from, const void *mine, void *received, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        int chunk = mpi_chunk(bytes, done);
+        if (c->rank == 0) MPI_CALL(MPI_Recv, (char *)received + done, chunk, MPI_BYTE, from, COMM_TAG, c->world, MPI_STATUS_IGNORE);
+        if (c->rank == from) MPI_CALL(MPI_Send, (const char *)mine + done, chunk, MPI_BYTE, 0, COMM_TAG, c->world);
+        done += (size_t)chunk;
+    }
+}
+
 void comm_barrier(comm *c) { MPI_CALL(MPI_Barrier, c->world); }
 void comm_node_barrier(comm *c) { MPI_CALL(MPI_Barrier, c->node); }

@@ -6,6 +6,7 @@
 #include "vgg11/comm/comm.h"
 
 enum { COMM_SUM_BATCH = 64 };
+enum { COMM_TAG = 1 }; /* of messages of this room; exchanges have those from 2 on */
 
 struct comm {
     MPI_Comm world; /* a duplicate of MPI_COMM_WORLD, so that nobody else's messages mix with ours */

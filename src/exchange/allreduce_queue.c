@@ -12,10 +12,12 @@
 enum { TAG_FIRST = 2, PART_FLOATS_LEAST = 1 << 14, MESSAGES = 16, UNDER_WAY_LEAST = 2 };
 
 struct allreduce_queue {
+    const exchange *ex; /* whose trace it is */
     allreduce_queue_plan plan;
     pairwise_group group;
     size_t under_way;         /* most sums under way */
     pairwise_allreduce *jobs; /* [under_way]: sum i is job i % under_way */
+    double begun_s[MESSAGES]; /* by job, where there is a trace */
     MPI_Request *requests;    /* [under_way][PAIRWISE_REQUESTS] */
     size_t started;           /* sums started so far */
     size_t ended;             /* sums ended so far: 0 .. ended - 1 */
@@ -60,6 +62,7 @@ vgg_status allreduce_queue_open(const exchange *ex, const allreduce_queue_plan *
     allreduce_queue *sum = calloc(1, sizeof *sum);
     if (!sum) return vgg_fail(VGG_UNAVAILABLE, "no memory for sums over ranks");
     *out = sum;
+    sum->ex = ex;
     sum->plan = *plan;
     sum->group = (pairwise_group){.ranks = plan->ranks, .threads = ex->config.threads, .bf16 = exchange_wire_is_bf16(ex)};
     MPI_CALL(MPI_Comm_rank, plan->ranks, &sum->group.rank);
@@ -103,12 +106,21 @@ static pairwise_memory memory_of(const allreduce_queue *sum, size_t job, size_t 
 void allreduce_queue_start(allreduce_queue *sum, float *data, size_t at, size_t count)
 {
     size_t job = sum->started++ % sum->under_way;
+    sum->begun_s[job] = span_start(sum->ex->spans);
     pairwise_allreduce_start(&sum->jobs[job], &sum->group, memory_of(sum, job, at), data, count, TAG_FIRST + (int)job);
+}
+
+static void test_job(allreduce_queue *sum, size_t job)
+{
+    bool before = sum->jobs[job].done;
+    bool ended = pairwise_allreduce_test(&sum->jobs[job]);
+    if (!before && ended && sum->ex->spans)
+        span_add(sum->ex->spans, SPAN_MESSAGES + (uint32_t)job, "bucket", NULL, sum->begun_s[job], clock_now_s(), 0);
 }
 
 size_t allreduce_queue_test(allreduce_queue *sum)
 {
-    for (size_t i = sum->ended; i < sum->started; i++) pairwise_allreduce_test(job_of(sum, i));
+    for (size_t i = sum->ended; i < sum->started; i++) test_job(sum, i % sum->under_way);
     while (sum->ended < sum->started && job_of(sum, sum->ended)->done) sum->ended++;
     return sum->ended;
 }

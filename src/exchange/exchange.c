@@ -13,6 +13,8 @@ vgg_range exchange_owned(const exchange *ex) { return ex->owned; }
 exchange_costs exchange_cost(const exchange *ex) { return ex->cost; }
 double exchange_exposed_s(const exchange *ex) { return ex->exposed_s; }
 
+void exchange_trace(exchange *ex, span_log *log) { ex->spans = log; }
+
 void exchange_begin(exchange *ex)
 {
     ex->exposed_s = 0;
@@ -25,6 +27,7 @@ void exchange_range_final(exchange *ex, size_t first, size_t count)
     double start = clock_now_s();
     ex->row->functions->range_final(ex, first, count);
     ex->exposed_s += clock_now_s() - start;
+    span_end_if_long(ex->spans, start, "exchange: next range", EXCHANGE_TOLD_S);
 }
 
 void exchange_poll(exchange *ex)
@@ -33,6 +36,7 @@ void exchange_poll(exchange *ex)
     double start = clock_now_s();
     ex->row->functions->poll(ex);
     ex->exposed_s += clock_now_s() - start;
+    span_end_if_long(ex->spans, start, "exchange: poll", EXCHANGE_TOLD_S);
 }
 
 void exchange_finish(exchange *ex)

@@ -60,11 +60,15 @@ struct exchange {
     comm_shared *node_scratch; /* config.node_scratch_bytes, or NULL */
     void *state;               /* the strategy's own */
     double exposed_s;
+    span_log *spans;                   /* NULL: no trace */
     uint64_t hashes[EXCHANGE_CHECKED]; /* if `known`, those of the last check */
     bool known;                        /* the buffers must still be what the last check found */
     size_t checks;                     /* so far */
     char reason[512];                  /* for exchange_reason() */
 };
+
+/* Spans of what often finds nothing to do are told from here on. */
+#define EXCHANGE_TOLD_S 20e-6
 
 /* One set of the three buffers for this rank, which owns all of it: for strategies without shared memory. */
 vgg_status replicated_buffers_open(exchange *ex);

@@ -27,9 +27,11 @@ static void node_sync(exchange *ex)
 {
     node_state *node = ex->state;
     comm_shared *blocks[] = {node->gradients, node->weights, node->velocity, node->sums, ex->node_scratch};
+    double start = span_start(ex->spans);
     for (size_t i = 0; i < 4 + (ex->node_scratch != NULL); i++) shared_fence(blocks[i]);
     comm_node_barrier(ex->c);
     for (size_t i = 0; i < 4 + (ex->node_scratch != NULL); i++) shared_fence(blocks[i]);
+    span_end(ex->spans, start, "wait for node's ranks");
 }
 
 static vgg_status open_memory(exchange *ex, node_state *node)
@@ -97,7 +99,7 @@ static void node_close(exchange *ex)
 static void add_own_shard(exchange *ex)
 {
     node_state *node = ex->state;
-    double *sums = block_sums(node);
+    double *sums = block_sums(node), start = span_start(ex->spans);
 #pragma omp parallel for schedule(static) num_threads(ex->config.threads)
     for (size_t i = node->shard.first; i < node->shard.first + node->shard.count; i++) {
         const float_block *block = &ex->blocks.blocks[i];
@@ -107,16 +109,23 @@ static void add_own_shard(exchange *ex)
         sum_tree(sum, node->sources, ex->c->node_size, block->first, block[1].first - block->first);
         sums[i] = square_sum(sum, block->count);
     }
+    span_end(ex->spans, start, "sum over node");
 }
 
 static void finish_lanes(exchange *ex, internode *between)
 {
     node_state *node = ex->state;
+    double start = span_start(ex->spans);
     internode_add_rest(between);
+    span_end(ex->spans, start, "sum over node");
     if (!internode_lanes_are_shards(between)) node_sync(ex);
+    start = span_start(ex->spans);
     internode_wait(between);
+    span_end(ex->spans, start, "wait for messages");
     if (!internode_lanes_are_shards(between)) node_sync(ex);
+    start = span_start(ex->spans);
     blocks_square_sums(&ex->blocks, ex->gradient, node->shard, ex->config.threads, block_sums(node));
+    span_end(ex->spans, start, "squares");
 }
 
 static void node_begin(exchange *ex)

@@ -153,9 +153,11 @@ static void overlap_begin(exchange *ex)
 
 static void sum_squares(exchange *ex, overlap_state *overlap, size_t done)
 {
+    double start = span_start(ex->spans);
     for (; overlap->summed < done; overlap->summed++)
         blocks_square_sums(&ex->blocks, ex->gradient, overlap->buckets[overlap->summed].blocks, ex->config.threads,
                            ex->blocks.sums);
+    span_end_if_long(ex->spans, start, "squares", EXCHANGE_TOLD_S);
 }
 
 /* Begins the sums of buckets that are final, while there is room, and sums the squares of those that are done. */
@@ -185,10 +187,12 @@ static void overlap_finish(exchange *ex)
     for (size_t i = overlap->started; i < overlap->count; i++) overlap->buckets[i].missing = 0;
     while (overlap->summed < overlap->count) {
         overlap_poll(ex);
+        double start = span_start(ex->spans);
         if (overlap->started < overlap->count)
             allreduce_queue_wait_for_room(overlap->sum);
         else
             allreduce_queue_wait(overlap->sum);
+        span_end_if_long(ex->spans, start, "wait for messages", EXCHANGE_TOLD_S);
     }
 }
 

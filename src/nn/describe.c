@@ -4,7 +4,7 @@
 
 #include "nn/network_impl.h"
 
-static const char *const pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
+const char *const network_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
 
 static const conv_choice *choice_at(const network *net, int place)
 {
@@ -14,8 +14,8 @@ static const conv_choice *choice_at(const network *net, int place)
 static void describe_choice(const network *net, int place, char *text, size_t bytes)
 {
     const conv_plan *plan = &choice_at(net, place)->plan;
-    int used = snprintf(text, bytes, "%-5s %-15s %s", net->layers[place / CONV_PASSES].row->name, pass_names[place % CONV_PASSES],
-                        plan->algorithm->name);
+    int used = snprintf(text, bytes, "%-5s %-15s %s", net->layers[place / CONV_PASSES].row->name,
+                        network_pass_names[place % CONV_PASSES], plan->algorithm->name);
     if (plan->seconds > 0 && used < (int)bytes) snprintf(text + used, bytes - (size_t)used, " %.3f ms", 1e3 * plan->seconds);
 }
 
@@ -46,7 +46,7 @@ static void describe_refusals(const network *net, int place, void (*line)(void *
         if (count_from(net, 0, refusal) > times) continue;
         if (times > 1) snprintf(others, sizeof others, " and %d more", times - 1);
         snprintf(text, sizeof text, "%s declined %s %s%s: %s", refusal->algorithm->name, net->layers[place / CONV_PASSES].row->name,
-                 pass_names[place % CONV_PASSES], others, refusal->reason);
+                 network_pass_names[place % CONV_PASSES], others, refusal->reason);
         line(context, text);
     }
 }

@@ -38,13 +38,22 @@ const char *network_check(network *net, const float *weights)
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
 
+/* Ends a span of a layer, in which so many passes were computed. */
+static void end_span(const network *net, int i, double start, const char *part, int passes)
+{
+    if (!net->spans) return;
+    double flops = passes * net->n * model_layer_flops(i);
+    span_add(net->spans, SPAN_TRAINING, net->layers[i].row->name, part, start, clock_now_s(), flops);
+}
+
 static void run_pass(network *net, int i, conv_pass pass, conv_arguments arguments)
 {
-    double start = now(net);
+    double start = now(net), traced = span_start(net->spans);
     arguments.n = net->n;
     arguments.workspace = net->workspace;
     conv_plan_run(&net->choices[i][pass].plan, &arguments);
     net->layers[i].seconds[pass] += now(net) - start;
+    end_span(net, i, traced, network_pass_names[pass], 1);
 }
 
 static void forward_layer(network *net, int i, const float *weights, const void *x)
@@ -95,11 +104,13 @@ static void sum_bias_gradient(const network *net, int i, const void *dy, float *
         conv_sum_rows(dy, out, n, all, db);
 }
 
+static bool is_in_factors(int i, const factor_batch *factors) { return factors && factors_hold(factors->f, i); }
+
 static void weight_gradient(network *net, int i, const void *x, const void *dy, float *gradient, const factor_batch *factors)
 {
     const network_layer *layer = &net->layers[i];
     float *dw = gradient + layer->kernel->offset, *db = gradient + layer->bias->offset;
-    if (factors && factors_hold(factors->f, i)) {
+    if (is_in_factors(i, factors)) {
         factors_write(factors, i, x, dy);
         sum_bias_gradient(net, i, dy, db);
     } else {
@@ -116,20 +127,27 @@ static void backward_layer(network *net, int i, const float *weights, const void
 {
     const network_layer *layer = &net->layers[i];
     const void *x = i > 0 ? net->layers[i - 1].output : net->input;
+    double start = span_start(net->spans);
     weight_gradient(net, i, x, dy, gradient, factors);
     report(layer, hooks);
-    if (i == 0) return;
-    run_pass(
-        net, i, CONV_INPUT_GRAD,
-        (conv_arguments){
-            .x = x, .w = weights + layer->kernel->offset, .dy = dy, .pool_argmax = layer->pool_argmax, .dx = net->gradient[i % 2]});
-    if (hooks && hooks->poll) hooks->poll(hooks->context);
+    if (i > 0) {
+        run_pass(net, i, CONV_INPUT_GRAD,
+                 (conv_arguments){.x = x,
+                                  .w = weights + layer->kernel->offset,
+                                  .dy = dy,
+                                  .pool_argmax = layer->pool_argmax,
+                                  .dx = net->gradient[i % 2]});
+        if (hooks && hooks->poll) hooks->poll(hooks->context);
+    }
+    end_span(net, i, start, "backward", !is_in_factors(i, factors) + (i > 0));
 }
 
 static void zero_gradient(network *net, float *gradient, const network_hooks *hooks)
 {
+    double start = span_start(net->spans);
     memset(gradient, 0, model_flat_count() * sizeof *gradient);
     for (int i = MODEL_LAYERS - 1; i >= 0; i--) report(&net->layers[i], hooks);
+    span_end(net->spans, start, "gradient of no images");
 }
 
 void network_backward(network *net, const float *weights, const float *dlogits, float *gradient, const factor_batch *factors,

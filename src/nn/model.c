@@ -58,6 +58,15 @@ static void build_tensors(void)
     }
 }
 
+/* Along one axis, each of `side` pixels has three taps whose input lies inside the map, except the two at the borders, which have one
+ * less. */
+double model_layer_flops(int layer)
+{
+    const layer_row *row = &model_layers[layer];
+    double along = row->kind == LAYER_CONV ? 3.0 * row->side - 2.0 : 1.0;
+    return 2.0 * along * along * row->in * row->out;
+}
+
 const tensor_view *model_tensors(void)
 {
     pthread_once(&tensors_once, build_tensors);

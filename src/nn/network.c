@@ -180,6 +180,8 @@ void network_timing(network *net, bool enable)
     }
 }
 
+void network_trace(network *net, span_log *log) { net->spans = log; }
+
 double network_seconds(const network *net, int layer, conv_pass pass) { return net->layers[layer].seconds[pass]; }
 
 float *network_input(network *net) { return net->input; }

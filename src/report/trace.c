@@ -5,15 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vgg11/base/clock.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
 struct trace {
     FILE *file;
     char *path;
-    double origin_s;
     bool written; /* any event, so that the next needs a comma */
+    bool complete;
 };
 
 /* Emptied only once it is known what it is. */
@@ -42,62 +41,94 @@ vgg_status trace_open(const char *path, trace **out)
         free(t);
         return status;
     }
-    t->origin_s = clock_now_s();
     fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", t->file);
     *out = t;
     return VGG_OK;
 }
 
-/* What goes on beside the training, a timeline shows in a line of its own. */
-enum { TRAINING, SAVING };
-
-/* A span of `seconds` that starts `start_s` after the trace began; the step goes into its details. */
-static void span(trace *t, int line, const char *name, double start_s, double seconds, uint64_t step)
+static void separate(trace *t)
 {
-    fprintf(t->file, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":%d,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f,\"args\":{\"step\":%llu}}",
-            t->written ? "," : "", line, name, start_s * 1e6, seconds * 1e6, (unsigned long long)step);
+    fputs(t->written ? ",\n" : "\n", t->file);
     t->written = true;
 }
 
-/* The event comes at the end of a step, and a step's parts follow each other. */
-static void on_step(void *context, const run_step_event *event)
+/* Names of hosts are the system's: what JSON would have to escape is shown as '?'. */
+static void write_text(trace *t, const char *text)
 {
-    trace *t = context;
-    double start_s = clock_now_s() - t->origin_s - event->step_s;
-    span(t, TRAINING, "step", start_s, event->step_s, event->step);
-    span(t, TRAINING, "compute", start_s, event->compute_s, event->step);
-    span(t, TRAINING, "exchange (not hidden)", start_s + event->compute_s, event->exchange_s, event->step);
-    span(t, TRAINING, "update", start_s + event->compute_s + event->exchange_s, event->update_s, event->step);
+    for (; *text; text++) fputc(*text < ' ' || *text > '~' || *text == '"' || *text == '\\' ? '?' : *text, t->file);
 }
 
-static void on_skip(void *context, const run_skip_event *event)
+static void write_process(trace *t, const run_spans_event *event)
 {
-    trace *t = context;
-    span(t, TRAINING, "step that changed nothing", clock_now_s() - t->origin_s - event->step_s, event->step_s, event->step);
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_name\",\"args\":{\"name\":\"rank %d on ", event->rank,
+            event->rank);
+    write_text(t, event->host);
+    fputs("\"}}", t->file);
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", event->rank,
+            event->rank);
+    if (event->round_trip_s == 0) return;
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"clock +-%.1f us\"}}", event->rank,
+            event->round_trip_s / 2 * 1e6);
 }
 
-static void on_eval(void *context, const run_eval_event *event)
+static void write_line(trace *t, int rank, uint32_t line)
 {
-    trace *t = context;
-    span(t, TRAINING, "evaluation", clock_now_s() - t->origin_s - event->eval_s, event->eval_s, event->step);
+    char name[32] = "training";
+    if (line == SPAN_SAVING) snprintf(name, sizeof name, "writing of checkpoints");
+    if (line >= SPAN_MESSAGES) snprintf(name, sizeof name, "messages %u", (unsigned)(line - SPAN_MESSAGES + 1));
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%u,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}", rank,
+            (unsigned)line, name);
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%u,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%u}}", rank,
+            (unsigned)line, (unsigned)line);
 }
 
-static void on_checkpoint(void *context, const run_checkpoint_event *event)
+static void write_lines(trace *t, const run_spans_event *event)
 {
-    trace *t = context;
-    double end_s = clock_now_s() - t->origin_s - event->since_s;
-    span(t, SAVING, "checkpoint", end_s - event->save_s, event->save_s, event->step);
+    uint32_t lines = 0;
+    for (size_t i = 0; i < event->count; i++)
+        if (event->spans[i].line >= lines) lines = event->spans[i].line + 1;
+    for (uint32_t line = 0; line < lines; line++) write_line(t, event->rank, line);
 }
 
-run_observer trace_observer(trace *t)
+static void write_span(trace *t, const run_spans_event *event, const span *one)
 {
-    return (run_observer){.context = t, .step = on_step, .skip = on_skip, .eval = on_eval, .checkpoint = on_checkpoint};
+    double seconds = one->end_s - one->start_s;
+    separate(t);
+    fprintf(t->file, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%u,\"name\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"step\":%llu",
+            event->rank, (unsigned)one->line, one->name, (one->start_s - event->origin_s) * 1e6, seconds * 1e6,
+            (unsigned long long)one->step);
+    if (one->flops > 0) fprintf(t->file, ",\"gflop\":%.9g", one->flops * 1e-9);
+    if (one->flops > 0 && seconds > 0) fprintf(t->file, ",\"gflop_per_s\":%.6g", one->flops * 1e-9 / seconds);
+    fputs("}}", t->file);
 }
+
+static void complete(trace *t)
+{
+    if (!t->complete) fputs("\n]}\n", t->file);
+    t->complete = true;
+    fflush(t->file);
+}
+
+static void on_spans(void *context, const run_spans_event *event)
+{
+    trace *t = context;
+    write_process(t, event);
+    write_lines(t, event);
+    for (size_t i = 0; i < event->count; i++) write_span(t, event, &event->spans[i]);
+    if (event->rank + 1 == event->ranks) complete(t);
+}
+
+run_observer trace_observer(trace *t) { return (run_observer){.context = t, .spans = on_spans}; }
 
 void trace_close(trace *t)
 {
     if (!t) return;
-    fputs("\n]}\n", t->file);
+    complete(t);
     int failed = ferror(t->file);
     if (fclose(t->file) != 0 || failed) vgg_log(VGG_LOG_WARNING, "--trace %s: could not be written completely", t->path);
     free(t->path);

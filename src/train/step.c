@@ -150,6 +150,13 @@ void training_step_close(training_step *step)
     *step = (training_step){0};
 }
 
+void training_step_trace(training_step *step, span_log *log)
+{
+    step->spans = log;
+    network_trace(step->net, log);
+    exchange_trace(step->ex, log);
+}
+
 int training_step_micro_batches(const training_step *step) { return (int)exchange_micro_batches(step->ex).count; }
 
 vgg_range training_step_images(const training_step *step, int index)
@@ -203,12 +210,16 @@ static loss_result compute(micro_batch_pass *pass)
     int n = (int)training_step_images(step, pass->index).count;
     double start = clock_now_s(), exposed_s = exchange_exposed_s(step->ex);
     const float *logits = network_forward(step->net, weights, n);
+    span_end(step->spans, start, "forward");
     if (pass->digest) pass_digest_outputs(pass->digest, step->net);
     double forward = clock_now_s();
     loss_result loss = loss_softmax_cross_entropy(logits, step->labels, n, step->label_smoothing,
                                                   (float)(1.0 / (double)step->images), step->dlogits);
     if (pass->digest) pass_digest_loss(pass->digest, loss);
+    span_end(step->spans, forward, pass->digest ? "loss and hashes" : "loss");
+    double backward = span_start(step->spans);
     network_backward(step->net, weights, step->dlogits, pass->gradient, pass->factors, &hooks);
+    span_end(step->spans, backward, "backward");
     step->times.forward_s += forward - start;
     step->times.backward_s += clock_now_s() - forward - (exchange_exposed_s(step->ex) - exposed_s);
     return loss;
@@ -233,7 +244,9 @@ loss_result training_step_replay(training_step *step, int index, char differs[TR
     micro_batch_pass pass = exchanged_pass(step, index), again = {step, index, step->replayed, &factors, false, &digests[1]};
     pass.digest = &digests[0];
     loss_result loss = compute(&pass);
+    double start = span_start(step->spans);
     compute(&again);
+    span_end(step->spans, start, "replay");
     pass_digest_compare(&digests[0], &digests[1], differs, TRAINING_STEP_RESULT_BYTES);
     return loss;
 }
@@ -243,6 +256,7 @@ void training_step_allreduce(training_step *step)
     step->computed_s = clock_now_s();
     step->times.exchange_s = exchange_exposed_s(step->ex);
     exchange_finish(step->ex);
+    span_end(step->spans, step->computed_s, "exchange");
 }
 
 clip_result training_step_clip(training_step *step, const optimizer_config *optimizer)
@@ -254,6 +268,7 @@ clip_result training_step_clip(training_step *step, const optimizer_config *opti
     if (step->f) factors_read_square_sums(&step->factors, square_sums);
     optimizer_clip(optimizer, square_sums, &clip);
     step->clipped_s = clock_now_s();
+    span_end(step->spans, start, "norm and clip");
     step->times.exchange_s += start - step->computed_s;
     step->times.update_s = step->clipped_s - start;
     return clip;
@@ -277,8 +292,10 @@ void training_step_update(training_step *step, const optimizer_config *optimizer
     optimizer_update(optimizer, clip, (float)lr, exchange_owned(ex), &buffers);
     exchange_publish(ex);
     double updated = clock_now_s();
+    span_add(step->spans, SPAN_TRAINING, "update", NULL, start, updated, 0);
     if (step->net) network_prepare(step->net, exchange_weights(ex));
     end_step(step, start, updated);
+    span_end(step->spans, updated, "prepare weights");
 }
 
 void training_step_discard(training_step *step)

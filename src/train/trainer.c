@@ -16,11 +16,13 @@
 
 static void fill_micro_batch(trainer *t, vgg_range batch, int index)
 {
+    double start = span_start(t->step.spans);
     vgg_range images = training_step_images(&t->step, index);
     const uint32_t *order = t->order + batch.first + images.first;
     t->augment.epoch = t->position.epoch;
     batch_fill_augmented(&t->train_set, &t->pixels, &t->augment, order, (uint32_t)images.count, network_input(t->step.net),
                          t->step.labels);
+    span_end(t->step.spans, start, "input");
 }
 
 static void add_loss(step_report *report, loss_result loss)
@@ -33,6 +35,7 @@ static void add_loss(step_report *report, loss_result loss)
 static void share_reports(trainer *t, step_report *report)
 {
     const step_report *all = t->reports;
+    double start = span_start(t->step.spans);
     report->stop = stop_signal_seen();
     report->saved = saver_has_ended(&t->saver);
     comm_gather_all(t->c, report, sizeof *report, t->reports);
@@ -43,6 +46,7 @@ static void share_reports(trainer *t, step_report *report)
         if (report->stop == 0) report->stop = all[rank].stop;
         report->bad |= all[rank].bad;
     }
+    span_end(t->step.spans, start, "agree on step");
 }
 
 static void count_step(trainer *t, const step_report *report, uint32_t samples)
@@ -90,7 +94,9 @@ static void tell_step(trainer *t, const step_report *report)
                             .compute_s = times->step_s - times->exchange_s - update_s,
                             .exchange_s = times->exchange_s,
                             .update_s = update_s};
+    double start = span_start(t->step.spans);
     TRAINER_TELL(t, step, &event);
+    span_end(t->step.spans, start, "report");
 }
 
 /* A check is due after every so many steps, and once more before the next update: what the first check found must still be
@@ -101,15 +107,19 @@ static bool check_is_due(const trainer *t) { return t->config->check_every > 0 &
  * copies. So the factors are compared, too. */
 static vgg_status check_step(trainer *t)
 {
-    VGG_TRY(replica_check(t->c, "factors of clipping", t->clip.scale, MODEL_TENSORS, 1));
-    return trainer_check(t);
+    double start = span_start(t->step.spans);
+    vgg_status status = replica_check(t->c, "factors of clipping", t->clip.scale, MODEL_TENSORS, 1);
+    span_end(t->step.spans, start, "check factors");
+    return status == VGG_OK ? trainer_check(t) : status;
 }
 
 /* The step counts, and its images do not. The factors of clipping may well differ: none was used. */
 static vgg_status skip_step(trainer *t, const step_report *report)
 {
-    double loss = report->loss_sum / (double)t->step.images;
-    VGG_TRY(trainer_skip_step(t, loss));
+    double loss = report->loss_sum / (double)t->step.images, start = span_start(t->step.spans);
+    vgg_status status = trainer_skip_step(t, loss);
+    span_end(t->step.spans, start, "skip");
+    if (status != VGG_OK) return status;
     count_step(t, &(step_report){0}, 0);
     add_times(t, &t->step.times);
     t->skipped++;
@@ -169,6 +179,15 @@ static vgg_status train_step(trainer *t)
     return report.bad || !isfinite(report.loss_sum) ? skip_step(t, &report) : use_step(t, &report);
 }
 
+static vgg_status traced_step(trainer *t)
+{
+    trainer_trace_step(t);
+    double start = span_start(t->step.spans);
+    vgg_status status = train_step(t);
+    span_end(t->step.spans, start, "step");
+    return status;
+}
+
 static void tell_evaluation(const trainer *t, double eval_s, bool best)
 {
     if (comm_rank(t->c) != 0 || t->config->observer_count == 0) return;
@@ -211,13 +230,24 @@ static vgg_status evaluate(trainer *t, bool *best)
     return VGG_OK;
 }
 
+/* One span: that of each layer in each batch would be most of the trace. */
+static vgg_status evaluate_traced(trainer *t, bool *best)
+{
+    double start = span_start(t->step.spans);
+    network_trace(t->step.net, NULL);
+    vgg_status status = evaluate(t, best);
+    network_trace(t->step.net, t->step.spans);
+    span_end(t->step.spans, start, "evaluation");
+    return status;
+}
+
 /* A run that is told to stop gives the evaluation up within a batch; the resumed run makes up for it. */
 static vgg_status evaluate_unless_stopped(trainer *t, bool *best)
 {
     if (t->stop) return VGG_OK;
     watchdog_enter(WATCHDOG_EVALUATION);
     VGG_TRY(trainer_check(t));
-    vgg_status status = evaluate(t, best);
+    vgg_status status = evaluate_traced(t, best);
     if (status != VGG_STOPPED) return status;
     t->stop = stop_signal_agree(t->c);
     return VGG_OK;
@@ -291,7 +321,7 @@ static vgg_status train_epoch(trainer *t)
     uint32_t epoch = t->position.epoch;
     sampler_order(t->config->seed, epoch, t->config->shuffle, t->order, t->train_set.count);
     while (t->position.epoch == epoch && !is_over(t)) {
-        VGG_TRY(train_step(t));
+        VGG_TRY(traced_step(t));
         VGG_TRY(finish_step(t));
     }
     return VGG_OK;
@@ -326,6 +356,7 @@ static vgg_status tell_end(trainer *t, vgg_status status)
 {
     char message[VGG_MESSAGE_MAX];
     snprintf(message, sizeof message, "%s", status == VGG_OK ? "" : vgg_message());
+    trainer_trace_end(t);
     uint64_t peak = cpu_memory_peak_bytes();
     comm_max_u64(t->c, &peak, 1);
     double steps = t->steps > 0 ? (double)t->steps : 1;

@@ -107,7 +107,7 @@ vgg_status trainer_start_weights(trainer *t)
     return VGG_OK;
 }
 
-vgg_status trainer_check(trainer *t)
+static vgg_status check_copies(trainer *t)
 {
     VGG_TRY(exchange_check(t->step.ex));
     const char *layer = network_check(t->step.net, exchange_weights(t->step.ex));
@@ -118,6 +118,14 @@ vgg_status trainer_check(trainer *t)
                           "resume from the last checkpoint",
                           comm_rank(t->c), layer);
     return comm_agree(t->c, status);
+}
+
+vgg_status trainer_check(trainer *t)
+{
+    double start = span_start(t->step.spans);
+    vgg_status status = check_copies(t);
+    span_end(t->step.spans, start, "check copies");
+    return status;
 }
 
 /* The new checkpoint is there: what cannot be done about older ones is no reason to end. */
@@ -157,6 +165,7 @@ static vgg_status end_save(trainer *t)
                                       .save_s = job->ended_s - job->begun_s,
                                       .stall_s = t->saver.stall_s,
                                       .since_s = clock_now_s() - job->ended_s};
+        span_add(t->step.spans, SPAN_SAVING, "checkpoint", NULL, job->begun_s, job->ended_s, 0);
         TRAINER_TELL(t, checkpoint, &event);
         tell_pruning(t, job);
     }
@@ -176,19 +185,20 @@ static vgg_status go_on_unsaved(trainer *t, vgg_status status)
 /* Collective. Waits for the save under way, and reports how it went. */
 static vgg_status settle(trainer *t, bool last)
 {
+    double start = span_start(t->step.spans);
     t->saving = false;
     watchdog_enter(WATCHDOG_CHECKPOINT);
     vgg_status status = comm_rank(t->c) == 0 ? end_save(t) : VGG_OK;
     watchdog_enter(WATCHDOG_CHECKPOINT); /* the others are here before the rank that waits */
     status = comm_agree(t->c, status);
+    span_end(t->step.spans, start, "wait for checkpoint");
     return last ? status : go_on_unsaved(t, status);
 }
 
 vgg_status trainer_settle_save(trainer *t) { return t->saving ? settle(t, false) : VGG_OK; }
 
-vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
+static vgg_status save(trainer *t, bool periodic, bool best, bool last)
 {
-    if (!t->config->output || (!periodic && !best)) return VGG_OK;
     VGG_TRY(trainer_settle_save(t));
     watchdog_enter(WATCHDOG_CHECKPOINT);
     exchange_collect(t->step.ex, exchange_weights(t->step.ex));
@@ -199,4 +209,13 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
     t->saving = true;
     t->saving_best = best;
     return comm_any(t->c, beside) ? VGG_OK : settle(t, last);
+}
+
+vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last)
+{
+    if (!t->config->output || (!periodic && !best)) return VGG_OK;
+    double start = span_start(t->step.spans);
+    vgg_status status = save(t, periodic, best, last);
+    span_end(t->step.spans, start, "checkpoint");
+    return status;
 }

@@ -116,5 +116,8 @@ vgg_status trainer_check_replay(trainer *t, const char *differs)
             "rank %d (counted from 0) on %s computed %s of step %" PRIu64
             " twice, with other bits the second time; suspect processor or memory there, and resume from the last checkpoint",
             comm_rank(t->c), comm_host(t->c), differs, t->position.step + 1);
-    return comm_agree(t->c, mine);
+    double start = span_start(t->step.spans);
+    mine = comm_agree(t->c, mine);
+    span_end(t->step.spans, start, "agree on replay");
+    return mine;
 }

@@ -24,6 +24,14 @@ typedef struct {
     bool saved;   /* rank 0's: a save beside the training has come to its end */
 } step_report;
 
+/* The steps that are traced. */
+typedef struct {
+    span_log *log; /* NULL: none, or they are over */
+    uint64_t first;
+    uint64_t last;
+    comm_clock begun; /* when the trace began; all zero before */
+} trainer_trace;
+
 /* How the run of a checkpoint computed. It comes from a file: it is compared and looked up, never trusted. */
 typedef struct {
     char path[CHECKPOINT_PATH_MAX];
@@ -75,6 +83,7 @@ typedef struct {
     bool save_ended;     /* as all ranks know since the last step */
     size_t room_bytes;   /* memory that this run leaves on its node, at most; SIZE_MAX: unknown */
     size_t passed_over;  /* files that are only named like checkpoints, as far as told */
+    trainer_trace trace;
     double started_s;
     double train_s;
     double exchange_s; /* the exposed exchange of all steps */
@@ -134,6 +143,16 @@ vgg_status trainer_save(trainer *t, bool periodic, bool best, bool last);
 
 /* Collective. Waits for a save that is under way beside the training, tells of it and returns its status; VGG_OK if there is none. */
 vgg_status trainer_settle_save(trainer *t);
+
+/* Collective. Memory for the trace of the steps that config->trace names; the position is known. */
+vgg_status trainer_trace_open(trainer *t);
+void trainer_trace_close(trainer *t);
+
+/* Collective where the trace begins or ends: before the coming step. */
+void trainer_trace_step(trainer *t);
+
+/* Collective. Gathers the trace of all ranks and tells of it, unless that was done. */
+void trainer_trace_end(trainer *t);
 
 /* Calls one member of all observers, on rank 0. */
 #define TRAINER_TELL(t, member, event)                                                                   \

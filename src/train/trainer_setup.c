@@ -178,6 +178,7 @@ vgg_status trainer_open(trainer *t)
     VGG_TRY(comm_agree(t->c, open_buffers(t)));
     VGG_TRY(trainer_start_weights(t));
     network_prepare(t->step.net, exchange_weights(t->step.ex));
+    VGG_TRY(trainer_trace_open(t));
     bool saves = t->config->output && (t->config->checkpoint_every > 0 || t->config->checkpoint_steps > 0);
     if (saves && t->config->background_saves && comm_rank(t->c) == 0) saver_open(&t->saver, t->room_bytes);
     return VGG_OK;
@@ -186,6 +187,7 @@ vgg_status trainer_open(trainer *t)
 void trainer_close(trainer *t)
 {
     saver_close(&t->saver);
+    trainer_trace_close(t);
     free(t->places);
     free(t->order);
     free(t->reports);

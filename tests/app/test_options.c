@@ -409,17 +409,22 @@ START_TEST(json_says_not_where_files_are)
     options o;
     accept(&o,
            WORDS("--config", write_config("{\"options\": {\"trace\": \"t\", \"lr\": 0.5, \"output\": \"o\", \"plan-cache\": \"p\", "
-                                          "\"resume\": \"r\", \"data\": \"d\"}}")));
+                                          "\"resume\": \"r\", \"trace-steps\": \"1:2\", \"data\": \"d\"}}")));
     ck_assert_ptr_null(o.trace);
+    ck_assert_ptr_null(o.trace_steps);
     ck_assert_ptr_null(o.output);
     ck_assert_ptr_null(o.plan_cache);
     ck_assert_ptr_null(o.resume);
     ck_assert_str_eq(o.data, "d");
     ck_assert_double_eq(o.lr, 0.5);
-    ck_assert_str_eq(o.passed_over, "trace, output, plan-cache, resume");
+    ck_assert_str_eq(o.passed_over, "trace, output, plan-cache, resume, trace-steps");
     options_clear(&o);
-    accept(&o, WORDS("--config", write_config("trace = t\noutput = o\nplan-cache = p\n")));
+    accept(&o, WORDS("--config", write_config("trace = t\ntrace-steps = 3:5\noutput = o\nplan-cache = p\n")));
     ck_assert_str_eq(o.trace, "t");
+    uint64_t first, last;
+    ck_assert_int_eq(options_trace_steps(&o, &first, &last), VGG_OK);
+    ck_assert_uint_eq(first, 3);
+    ck_assert_uint_eq(last, 5);
     ck_assert_str_eq(o.output, "o");
     ck_assert_str_eq(o.plan_cache, "p");
     ck_assert_str_eq(o.passed_over, "");

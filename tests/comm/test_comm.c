@@ -1,9 +1,12 @@
 /* comm.h over real ranks. */
 #include "support/ranks.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "vgg11/base/clock.h"
 
 static int me(void) { return comm_rank(ranks); }
 static int all(void) { return comm_size(ranks); }
@@ -191,6 +194,39 @@ START_TEST(shared_memory_that_cannot_be_had_is_a_status)
 }
 END_TEST
 
+/* Clocks that stand apart, as those of machines do: the ranks of a node have one. */
+double __real_clock_now_s(void);
+double __wrap_clock_now_s(void);
+static double ahead_s;
+double __wrap_clock_now_s(void) { return __real_clock_now_s() + ahead_s; }
+
+START_TEST(compares_clocks)
+{
+    ahead_s = 1000.0 * comm_node_index(ranks);
+    double before = __wrap_clock_now_s();
+    comm_clock clock = comm_compare_clocks(ranks);
+    double after = __wrap_clock_now_s();
+    ranks_assert(before <= clock.at_s && clock.at_s <= after, "measured meanwhile, by the rank's own clock");
+    ranks_assert(fabs(clock.offset_s + ahead_s) <= clock.round_trip_s / 2, "off by half of the round trip at most");
+    ranks_assert((clock.round_trip_s > 0) == (comm_node_index(ranks) > 0), "asked between nodes only");
+    ahead_s = 0;
+}
+END_TEST
+
+START_TEST(sends_to_the_first)
+{
+    char got[40] = "";
+    for (int from = 1; from < all(); from++) {
+        char mine[sizeof got];
+        snprintf(mine, sizeof mine, "from rank %d", me());
+        comm_send_to_first(ranks, from, mine, got, sizeof got);
+        char expected[sizeof got];
+        snprintf(expected, sizeof expected, "from rank %d", from);
+        ranks_assert(strcmp(got, me() == 0 ? expected : "") == 0, "rank 0 alone has it");
+    }
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("comm");
@@ -207,6 +243,8 @@ static Suite *make_suite(void)
     tcase_add_test(tests, any_and_max);
     tcase_add_test(tests, sums_are_exact_and_ordered);
     tcase_add_test(tests, broadcasts_and_gathers);
+    tcase_add_test(tests, compares_clocks);
+    tcase_add_test(tests, sends_to_the_first);
     tcase_add_test(tests, shares_memory_on_a_node);
     tcase_add_test(tests, shared_memory_that_cannot_be_had_is_a_status);
     suite_add_tcase(suite, tests);

@@ -7,6 +7,7 @@ import sys
 import unittest
 
 import cli
+from trace_file import TraceFile
 
 WITH_HOSTS = str(pathlib.Path(__file__).with_name("with_hosts.sh"))
 STEPS = 3
@@ -72,6 +73,24 @@ class Hosts(cli.Case):
         self.succeed(self.over_hosts("1,1", *sliced, "--max-steps", "1", "--output", "parts"))
         self.succeed(self.run_command(cli.launch([*sliced, "--resume", "--output", "parts"], ranks=2)))
         self.assertEqual(self.last_tensors("parts"), self.last_tensors("whole"))
+
+    def test_a_trace_has_all_hosts_by_one_clock(self):
+        """The second host was started 1000 s before, where the system lets that be said."""
+        earlier = ["unshare", "--time", "--monotonic", "1000", "--fork"]
+        apart = subprocess.run([*earlier, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+        start = 'case $(hostname) in vgghost1) exec %s "$@";; *) exec "$@";; esac' % (" ".join(earlier) if apart else "")
+        names = [f"rank {rank} on vgghost{rank // 2}" for rank in range(4)]
+        for exchange in ["node", "overlap"]:
+            with self.subTest(exchange=exchange):
+                path = self.path(exchange + ".json")
+                self.succeed(self.run_command([WITH_HOSTS, "2,2", "sh", "-c", start, "sh", cli.PROGRAM, *SHORT, "--exchange", exchange,
+                                               "--output", exchange, "--trace", path]))
+                trace = TraceFile(self, path)
+                trace.check(names, [1, 2, 3], [4])
+                self.assertEqual([(rank, None) for rank in [2, 3]], [key for key, said in trace.said.items() if "process_labels" in said])
+                for rank in range(4):
+                    self.assertIn("wait for messages", {span["name"] for span in trace.of(rank)})
+                    self.assertIn("bucket", {span["name"] for span in trace.of(rank, 2)})
 
     def test_an_error_ends_all_hosts(self):
         outcome = self.over_hosts("2,1", "train", "--data", self.path("nowhere"))

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vgg11/base/spans.h"
+
 typedef struct {
     uint64_t step;        /* of the first step to come, 0 unless resumed */
     uint32_t epoch;       /* epochs done, 0 unless resumed */
@@ -113,6 +115,18 @@ typedef struct {
     uint64_t memory_peak_bytes; /* largest of any rank */
 } run_end_event;
 
+/* The trace of one rank. There is one for each rank, in the order of ranks, once, when the steps that are traced or the run are over. */
+typedef struct {
+    int rank;
+    int ranks;
+    const char *host;
+    double round_trip_s; /* half of which its clock may be off rank 0's; 0: it is the same */
+    double origin_s;     /* when the trace began */
+    const span *spans;   /* [count], by rank 0's clock; lasts as long as the call */
+    size_t count;
+    size_t lost; /* for which there was no room */
+} run_spans_event;
+
 /* Any function may be NULL. They are called on rank 0 only, never from two threads at a time, and must not fail the run. */
 typedef struct {
     void *context;
@@ -123,6 +137,7 @@ typedef struct {
     void (*end)(void *context, const run_end_event *event);
     void (*skip)(void *context, const run_skip_event *event); /* instead of step */
     void (*rollback)(void *context, const run_rollback_event *event);
+    void (*spans)(void *context, const run_spans_event *event);
 } run_observer;
 
 #endif

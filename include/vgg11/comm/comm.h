@@ -59,11 +59,25 @@ void comm_sum_in_rank_order(comm *c, double *values, size_t count); /* in place;
 void comm_broadcast(comm *c, void *data, size_t bytes, int root);
 /* all[size][bytes]: each rank's block, in rank order, on every rank. */
 void comm_gather_all(comm *c, const void *mine, size_t bytes, void *all);
+/* What rank `from`, another than 0, has in `mine`, rank 0 gets in `received`. On all other ranks it returns at once. */
+void comm_send_to_first(comm *c, int from, const void *mine, void *received, size_t bytes);
 void comm_barrier(comm *c);
 void comm_node_barrier(comm *c);
 /* Over the ranks of this node only. */
 void comm_node_sum_u64(comm *c, uint64_t *values, size_t count);
 void comm_node_gather_all(comm *c, const void *mine, size_t bytes, void *all);
+
+/* How this rank's clock_now_s() stands to rank 0's. */
+typedef struct {
+    double at_s;         /* when that was measured, by this rank's clock */
+    double offset_s;     /* to be added to this rank's clock for rank 0's */
+    double round_trip_s; /* half of which the offset errs by at most */
+} comm_clock;
+
+/* Collective. The ranks of a node have one clock: an offset of 0. A rank of another asks rank 0 for its time some rounds long and takes
+ * the one in which question and answer took the least time: rank 0 read its clock between them, halfway as far as anyone knows
+ * (Cristian, "Probabilistic clock synchronization", Distributed Computing 3, 1989). */
+comm_clock comm_compare_clocks(comm *c);
 
 /* Memory that the ranks of a node share: zeroed, 64-byte aligned, one block a node. */
 typedef struct comm_shared comm_shared;

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "vgg11/base/range.h"
+#include "vgg11/base/spans.h"
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 
@@ -124,6 +125,10 @@ exchange_costs exchange_cost(const exchange *ex);
 /* Seconds that this rank has spent in exchange_range_final(), exchange_poll() and exchange_finish() since exchange_begin(): the
  * exposed part of the exchange, which the backward pass does not hide. */
 double exchange_exposed_s(const exchange *ex);
+
+/* From now on what this rank does in the exchange goes into `log`, which must outlive that: sums, waiting for other ranks, polls that take
+ * longer than 20 us, and in lines of their own the buckets that are under way between ranks. NULL: no more. */
+void exchange_trace(exchange *ex, span_log *log);
 
 /* The table of strategies, for --help and tests: exchange_entries() returns how many there are. */
 typedef struct {

@@ -24,6 +24,10 @@ typedef struct {
 
 extern const layer_row model_layers[MODEL_LAYERS];
 
+/* Floating-point operations of one pass of a layer, forward or of either gradient, for one image: two for each product of the direct
+ * convolution whose input lies inside the map. Products with the padding, bias and ReLU do not count. */
+double model_layer_flops(int layer);
+
 /* A view into the flat buffer. Tensor 2*i is the kernel of layer i, (3,3,in,out) or (in,out); tensor 2*i+1 is its bias, (out). */
 typedef struct {
     char name[16]; /* "conv1.kernel" */

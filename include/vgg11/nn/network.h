@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "vgg11/base/precision.h"
+#include "vgg11/base/spans.h"
 #include "vgg11/base/status.h"
 #include "vgg11/conv/autotune.h"
 
@@ -107,5 +108,9 @@ network_activity network_layer_activity(const network *net, int layer);
  * spent in a layer's pass since then. */
 void network_timing(network *net, bool enable);
 double network_seconds(const network *net, int layer, conv_pass pass);
+
+/* From now on the passes of each layer go into `log`, which must outlive that, each with its operations: "conv2 forward", and "conv2
+ * backward" with "conv2 weight gradient" and "conv2 input gradient" in it. NULL: no more. */
+void network_trace(network *net, span_log *log);
 
 #endif

@@ -52,6 +52,7 @@ typedef struct {
     void *replayed_factors; /* factors_bytes(): its factors, if there are any */
     double label_smoothing;
     training_step_times times; /* of the last step */
+    span_log *spans;           /* NULL: no trace */
     /* Of the step under way. */
     size_t images;
     factor_batch factors;
@@ -70,6 +71,9 @@ void training_step_close(training_step *step);
 
 /* Collective. Opens a step without a network, for training_step_allreduce() and what follows it alone. */
 vgg_status training_step_open_exchange(comm *c, const training_step_config *config, training_step *step);
+
+/* From now on what this rank does in a step goes into `log`, which must outlive that; NULL: no more. */
+void training_step_trace(training_step *step, span_log *log);
 
 /* How many micro-batches this rank has, and the images of one of them within the batch, of which there may be none. */
 int training_step_micro_batches(const training_step *step);

@@ -26,8 +26,18 @@ typedef struct {
     const char *augment; /* name of a row of augment.h's table; NULL for "none" */
 } data_config;
 
+enum { TRACE_STEPS_DEFAULT = 20, TRACE_STEPS_MAX = 1000 };
+
+/* What the observers' `spans` are told of. */
+typedef struct {
+    bool on;
+    uint64_t first; /* step, 1 for the first of the run; 0: the first TRACE_STEPS_DEFAULT that this process takes */
+    uint64_t last;  /* at most TRACE_STEPS_MAX in all */
+} trace_config;
+
 typedef struct {
     data_config data;
+    trace_config trace;
     const char *init;
     const char *init_from; /* a file whose weights are the initial ones, see weight_file.h; NULL: those of `init` */
     uint64_t seed;

@@ -82,6 +82,7 @@ typedef struct {
     char *resume;
     char *progress;
     char *trace;
+    char *trace_steps;
     char *tensorboard;
     char *checkpoint;
     char *format;
@@ -151,6 +152,10 @@ void options_clear(options *o);
  * those of SCOPE_TRAINING that `o` was not given come from there, and of those that it was, one line says what they were.
  * VGG_BAD_CHECKPOINT if a value is none of its option's. `resumed` is cleared in any case, and must not outlive `o`. */
 vgg_status options_resume(const options *o, const char *path, const char *config_json, options *resumed);
+
+/* The steps A to B, both included, that --trace-steps A:B names; 0 and 0 where it was not given. VGG_BAD_OPTION for what is none, or for more
+ * of them than the trainer traces. */
+vgg_status options_trace_steps(const options *o, uint64_t *first, uint64_t *last);
 
 /* Says what of a configuration file was passed over. */
 void options_tell(const options *o);

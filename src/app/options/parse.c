@@ -215,7 +215,7 @@ static vgg_status apply_all(options *o, const assignment_list *line, assignment_
     option_derive_rate(o);
     if (o->retune && o->no_tune)
         return vgg_fail(VGG_BAD_OPTION, "--retune: nothing is timed with --no-tune; leave out one of them");
-    return VGG_OK;
+    return options_trace_steps(o, &(uint64_t){0}, &(uint64_t){0});
 }
 
 vgg_status options_parse(int argc, char **argv, options *o)

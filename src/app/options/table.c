@@ -263,7 +263,13 @@ const option_row option_table[] = {
     {CHOICE("progress", progress, walk_progress), .fallback = "auto", IN(OUTPUT, TRAIN), .scope = SCOPE_RUN,
      .help = "on standard error"},
     {TEXT("trace", trace, "FILE"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
-     .help = "timeline of the run, for Perfetto or chrome://tracing"},
+     .help =
+         "timeline of some steps on all ranks, for ui.perfetto.dev or chrome://tracing: input, each layer's passes with their GFLOP and "
+         "GFLOP/s, exchange with its waits and messages, update, evaluations, checkpoints"},
+    {TEXT("trace-steps", trace_steps, "A:B"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
+     .help =
+         "the steps that --trace shows, from A to B, at most 1000 of them; otherwise the first 20 that are taken. The others cost "
+         "nothing"},
     {TEXT("tensorboard", tensorboard, "DIR"), IN(OUTPUT, TRAIN), .scope = SCOPE_CALL,
      .help = "curves of the run for TensorBoard, in a new file of the folder DIR, as they come"},
     {TEXT("checkpoint", checkpoint, "FILE"), IN(OUTPUT, EVAL | PREDICT | EXPORT), .scope = SCOPE_CALL,
