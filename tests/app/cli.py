@@ -113,9 +113,9 @@ class Case(unittest.TestCase):
         self.assertEqual(outcome.status, 0, outcome.err)
         return outcome
 
-    def assert_refused(self, status, pattern, *arguments):
+    def assert_refused(self, status, pattern, *arguments, ranks=RANKS):
         """Exactly one line, on one rank's standard error, and the same status from all."""
-        outcome = self.run_program(*arguments)
+        outcome = self.run_command(launch(list(arguments), ranks))
         self.assertEqual(outcome.status, status, outcome.err)
         self.assertEqual(len(outcome.errors()), 1, outcome.err)
         self.assertRegex(outcome.errors()[0], "^vgg11_dist: .*" + pattern)

@@ -51,18 +51,19 @@ class Options(cli.Case):
                                     "--quiet", "--precision", "bf16", "--conv", "reference", "--output", "run")
         self.assert_refused(9, "emulated-bf16: computes in bf16, fp32 is asked for", *cli.TINY, "--quiet", "--conv", "emulated-bf16")
 
-    @unittest.skipIf(cli.RANKS > 1, "tasks that MPI takes for one each")
     def test_launchers_that_mpi_does_not_understand(self):
+        """One process each, as MPI sees them."""
         for variable, said in [("SLURM_STEP_NUM_TASKS", "srun started 2 tasks"), ("PMI_SIZE", "another MPI started 2 tasks"),
                                ("MPI_LOCALNRANKS", "another MPI started 2 tasks")]:
             with self.subTest(variable=variable):
                 self.environment[variable] = "2"
-                self.assert_refused(9, said, *cli.TINY, "--output", "run")
+                self.assert_refused(9, said, *cli.TINY, "--output", "run", ranks=1)
                 self.assertFalse(os.path.exists(self.path("run")))
                 for words in [["--help"], ["--version"], ["info"]]:
-                    self.assertEqual(self.run_program(*words).status, 0)
+                    self.assertEqual(self.run_command(cli.launch(words, 1)).status, 0)
                 self.environment[variable] = "1"
-                self.assertEqual(self.run_program("train", *cli.TINY, "--max-steps", "1", "--output", variable).status, 0)
+                outcome = self.run_command(cli.launch(["train", *cli.TINY, "--max-steps", "1", "--output", variable], 1))
+                self.assertEqual(outcome.status, 0, outcome.err)
                 del self.environment[variable]
 
     @unittest.skipIf(cli.RANKS == 1, "needs ranks")
