@@ -123,7 +123,8 @@ set(vgg_thread_tests "^(support_thread_sanitizer|conv_threads|test_watchdog)$")
 
 # The environment of every test: mpirun as root allowed (containers), leaks inside Open MPI not ours. Ranks that wait leave the
 # processor to those that work, and none is bound to a core: by default every mpirun of one or two ranks takes the same
-# cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time.
+# cores, and tests that run at the same time would crowd there. The sanitizers stretch every limit on time, and what cannot be allocated
+# is for the program to tell, as without them.
 function(vgg_set_test_properties test ranks timeout labels)
   set(slowness 1)
   if(VGG11_SANITIZE)
@@ -135,7 +136,7 @@ function(vgg_set_test_properties test ranks timeout labels)
   set(environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
       OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMP_WAIT_POLICY=passive
       VGG11_TEST_LIMIT_S=${limit} VGG11_TEST_SLOWNESS=${slowness}
-      "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1"
+      "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:allocator_may_return_null=1"
       "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0:fast_unwind_on_malloc=0"
       UBSAN_OPTIONS=print_stacktrace=1)
   if(VGG11_SANITIZE_THREADS)
