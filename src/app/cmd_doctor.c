@@ -8,6 +8,7 @@
 #include "app/json_output.h"
 #include "app/step_config.h"
 #include "app/threads.h"
+#include "report/json_list.h"
 #include "report/metrics_file.h"
 #include "vgg11/base/log.h"
 #include "vgg11/doctor/data.h"
@@ -99,28 +100,19 @@ static void print_text(const doctor_findings *findings)
 static json_t *findings_json(const doctor_findings *findings)
 {
     json_t *list = json_array();
-    bool whole = list != NULL;
-    for (int i = 0; whole && i < findings->count; i++) {
+    for (int i = 0; i < findings->count; i++) {
         const doctor_finding *found = &findings->list[i];
-        json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", found->name, "sureness",
-                                doctor_sureness_names[found->sureness], "what", found->what, "seen", found->seen, "change",
-                                found->change);
-        whole = json_array_append_new(list, one) == 0;
+        json_list_add(&list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", found->name, "sureness",
+                                       doctor_sureness_names[found->sureness], "what", found->what, "seen", found->seen, "change",
+                                       found->change));
     }
-    if (whole) return list;
-    json_decref(list);
-    return NULL;
+    return list;
 }
 
-/* NULL without memory. */
 static json_t *numbers_json(const double *values, int count)
 {
     json_t *list = json_array();
-    for (int i = 0; list && i < count; i++) {
-        if (json_array_append_new(list, metrics_real(values[i])) == 0) continue;
-        json_decref(list);
-        list = NULL;
-    }
+    for (int i = 0; i < count; i++) json_list_add(&list, metrics_real(values[i]));
     return list;
 }
 
@@ -134,11 +126,7 @@ static json_t *trial_json(const doctor_trial *trial)
 static json_t *rates_json(const doctor_measures *measures)
 {
     json_t *list = json_array();
-    for (int i = 0; list && i < DOCTOR_RATES; i++) {
-        if (json_array_append_new(list, trial_json(&measures->rates[i])) == 0) continue;
-        json_decref(list);
-        list = NULL;
-    }
+    for (int i = 0; i < DOCTOR_RATES; i++) json_list_add(&list, trial_json(&measures->rates[i]));
     return list;
 }
 

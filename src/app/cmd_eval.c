@@ -73,10 +73,7 @@ static void print_mistakes(const evaluation_mistakes *mistakes)
 static json_t *mistakes_json(const evaluation_mistakes *mistakes)
 {
     run_mistake told[EVALUATION_MISTAKES];
-    for (uint32_t i = 0; i < mistakes->count; i++) {
-        const evaluation_mistake *m = &mistakes->list[i];
-        told[i] = (run_mistake){.image = m->image, .label = m->label, .answer = m->answer, .probability = m->probability};
-    }
+    for (uint32_t i = 0; i < mistakes->count; i++) told[i] = evaluation_tell_mistake(&mistakes->list[i]);
     return mistake_list_json(told, (int)mistakes->count);
 }
 

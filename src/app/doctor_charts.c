@@ -2,14 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "vgg11/base/log.h"
 #include "vgg11/report/gnuplot.h"
 
 enum { BAR_COLUMNS = 24 };
-
-static double last_loss(const doctor_trial *trial) { return trial->losses[trial->steps - 1]; }
 
 static void print_bar(double share)
 {
@@ -59,7 +55,7 @@ static void print_trial(const char *name, const doctor_trial *trial)
     if (doctor_ran_away(trial))
         printf("ran away in step %d\n", trial->steps);
     else {
-        printf("%-8.4f ", last_loss(trial));
+        printf("%-8.4f ", doctor_last_loss(trial));
         print_bar(doctor_progress(trial));
         putchar('\n');
     }
@@ -94,15 +90,16 @@ static void print_rate_data(FILE *script, const doctor_measures *measures)
     fputs("$rates << END\n", script);
     for (int i = 0; i < DOCTOR_RATES; i++) {
         const doctor_trial *trial = &measures->rates[i];
-        if (!doctor_ran_away(trial)) fprintf(script, "%.6g %.6g\n", trial->lr, last_loss(trial));
+        if (!doctor_ran_away(trial)) fprintf(script, "%.6g %.6g\n", trial->lr, doctor_last_loss(trial));
     }
     fputs("END\n$asked << END\n", script);
-    if (!doctor_ran_away(&measures->asked)) fprintf(script, "%.6g %.6g\n", measures->asked.lr, last_loss(&measures->asked));
+    if (!doctor_ran_away(&measures->asked)) fprintf(script, "%.6g %.6g\n", measures->asked.lr, doctor_last_loss(&measures->asked));
     fputs("END\n", script);
 }
 
-static void print_script(FILE *script, const doctor_measures *measures)
+static void print_script(FILE *script, const void *context)
 {
+    const doctor_measures *measures = context;
     print_layer_data(script, &measures->start);
     print_rate_data(script, measures);
     fprintf(
@@ -123,15 +120,5 @@ static void print_script(FILE *script, const doctor_measures *measures)
 vgg_status doctor_charts_draw(const doctor_measures *measures, const char *folder)
 {
     static const char *const files[] = {"layers.png", "rates.png", NULL};
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *script = open_memstream(&text, &bytes);
-    if (script) print_script(script, measures);
-    if (!script || fclose(script) != 0) {
-        free(text);
-        return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
-    }
-    vgg_status status = gnuplot_draw_into(folder, files, text, bytes);
-    free(text);
-    return status;
+    return gnuplot_draw_into(folder, files, print_script, measures);
 }

@@ -1,6 +1,5 @@
 /* Pictures: the time of each layer and pass with its limit, and the roofline. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench/result.h"
 #include "vgg11/report/gnuplot.h"
@@ -84,8 +83,15 @@ static void print_roofline(FILE *script, const bench_config *config, const machi
     fputs(", $names using 1:2:3 with labels offset 0,0.7 font ',10' notitle\nset output\n", script);
 }
 
-static void print_script(FILE *script, const bench_config *config, const bench_result *result)
+typedef struct {
+    const bench_config *config;
+    const bench_result *result;
+} benchmark;
+
+static void print_script(FILE *script, const void *context)
 {
+    const bench_config *config = ((const benchmark *)context)->config;
+    const bench_result *result = ((const benchmark *)context)->result;
     print_times(script, result);
     for (int pass = 0; pass < CONV_PASSES; pass++) print_rates(script, result, pass);
     print_names(script, result);
@@ -102,15 +108,5 @@ static void print_script(FILE *script, const bench_config *config, const bench_r
 vgg_status bench_plot(const bench_config *config, const bench_result *result)
 {
     static const char *const files[] = {"layers.svg", "roofline.svg", NULL};
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *script = open_memstream(&text, &bytes);
-    if (script) print_script(script, config, result);
-    if (!script || fclose(script) != 0) {
-        free(text);
-        return vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
-    }
-    vgg_status status = gnuplot_draw_into(config->plot, files, text, bytes);
-    free(text);
-    return status;
+    return gnuplot_draw_into(config->plot, files, print_script, &(benchmark){config, result});
 }

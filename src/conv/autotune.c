@@ -29,8 +29,6 @@ typedef struct {
     trial_workspace *workspaces; /* two, for two plans; they grow as needed, so that their pages are touched once for all plans */
 } trial_operands;
 
-const char *const autotune_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
-
 double conv_agreed(const conv_agreement *agreement, double value)
 {
     return agreement->agree ? agreement->agree(agreement->context, value) : value;
@@ -273,7 +271,7 @@ static vgg_status choose_pass(autotuner *t, size_t layer, conv_pass pass, const 
     if (plan->algorithm) return VGG_OK;
     char refusals[REFUSALS_TEXT_MAX];
     return vgg_fail(VGG_UNAVAILABLE, "%s %s: no algorithm is available on every rank (%s)", t->layers[layer].name,
-                    autotune_pass_names[pass], refusals_text(&t->choices[layer][pass], refusals));
+                    conv_pass_names[pass], refusals_text(&t->choices[layer][pass], refusals));
 }
 
 enum { LIST_MAX = 256 };

@@ -116,7 +116,7 @@ static bool was_busy(const autotuner *t, const char *layer, int pass, const conv
     vgg_log(VGG_LOG_DEBUG,
             "%s %s: %s is used in this run but not kept: timed in a busy moment, its median run was %.0f %% above the least "
             "(--plan-spread)",
-            layer, autotune_pass_names[pass], plan->algorithm->name, 100 * plan->spread);
+            layer, conv_pass_names[pass], plan->algorithm->name, 100 * plan->spread);
     return true;
 }
 

@@ -58,9 +58,6 @@ enum { CACHE_LAYER_MAX = 16, CACHE_ROW_MAX = 64 };
 bool autotune_cache_read(const char *text, char layer[CACHE_LAYER_MAX], int *pass, char row[CACHE_ROW_MAX],
                          recorded_choice *choice);
 
-/* "forward", "input gradient", "weight gradient" */
-extern const char *const autotune_pass_names[CONV_PASSES];
-
 /* Fills recorded[count] from a line as conv_choices_print() writes it; false if the line has another form or unknown rows. */
 bool choices_text_read(const autotuner *t, const char *text, recorded_choice recorded[][CONV_PASSES]);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+const char *const conv_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
+
 #ifdef VGG11_HAVE_ONEDNN
 #define WITH_ONEDNN(row) row
 #else

@@ -6,6 +6,8 @@
 
 bool doctor_ran_away(const doctor_trial *trial) { return trial->steps > 0 && trial->steps < DOCTOR_STEPS; }
 
+double doctor_last_loss(const doctor_trial *trial) { return trial->losses[trial->steps - 1]; }
+
 double doctor_progress(const doctor_trial *trial)
 {
     if (trial->steps < DOCTOR_STEPS) return -INFINITY;
@@ -72,9 +74,6 @@ static void judge_momentum(const doctor_setting *setting, doctor_findings *findi
     doctor_say(found->change, "--momentum 0.9, which remembers 10 steps");
 }
 
-/* How far losses fell in as many steps. */
-static double last_loss(const doctor_trial *trial) { return trial->losses[trial->steps - 1]; }
-
 static bool judge_clip(const doctor_setting *setting, const doctor_measures *measures, doctor_findings *findings)
 {
     const doctor_trial *asked = &measures->asked, *wider = &measures->wider;
@@ -85,7 +84,8 @@ static bool judge_clip(const doctor_setting *setting, const doctor_measures *mea
         found->seen,
         "gradients have a norm of %.3g and are scaled by %.2g; a step changes weights by %.2g of their size, and %d steps on one batch "
         "leave the loss at %.3g (%.3g before); clipped to 1 they take it to %.3g",
-        asked->norm, asked->scale, asked->change, DOCTOR_STEPS - 1, last_loss(asked), asked->losses[0], last_loss(wider));
+        asked->norm, asked->scale, asked->change, DOCTOR_STEPS - 1, doctor_last_loss(asked), asked->losses[0],
+        doctor_last_loss(wider));
     doctor_say(found->change, "--clip-norm 1");
     return true;
 }
@@ -103,7 +103,7 @@ static void judge_rate(const doctor_setting *setting, const doctor_measures *mea
         found->seen,
         "of rates from 1e-5 to 1 the loss of one batch falls furthest at %.3g: from %.3g to %.3g in %d steps; at %.3g it is then %.3g, "
         "and a step changes weights by %.2g of their size",
-        best->lr, best->losses[0], last_loss(best), DOCTOR_STEPS - 1, setting->lr, last_loss(asked), asked->change);
+        best->lr, best->losses[0], doctor_last_loss(best), DOCTOR_STEPS - 1, setting->lr, doctor_last_loss(asked), asked->change);
     doctor_say(found->change, "try --lr %.3g", best->lr);
 }
 

@@ -4,8 +4,6 @@
 
 #include "nn/network_impl.h"
 
-const char *const network_pass_names[CONV_PASSES] = {"forward", "input gradient", "weight gradient"};
-
 static const conv_choice *choice_at(const network *net, int place)
 {
     return &net->choices[place / CONV_PASSES][place % CONV_PASSES];
@@ -15,7 +13,7 @@ static void describe_choice(const network *net, int place, char *text, size_t by
 {
     const conv_plan *plan = &choice_at(net, place)->plan;
     int used = snprintf(text, bytes, "%-5s %-15s %s", net->layers[place / CONV_PASSES].row->name,
-                        network_pass_names[place % CONV_PASSES], plan->algorithm->name);
+                        conv_pass_names[place % CONV_PASSES], plan->algorithm->name);
     if (plan->seconds > 0 && used < (int)bytes) snprintf(text + used, bytes - (size_t)used, " %.3f ms", 1e3 * plan->seconds);
 }
 
@@ -46,7 +44,7 @@ static void describe_refusals(const network *net, int place, void (*line)(void *
         if (count_from(net, 0, refusal) > times) continue;
         if (times > 1) snprintf(others, sizeof others, " and %d more", times - 1);
         snprintf(text, sizeof text, "%s declined %s %s%s: %s", refusal->algorithm->name, net->layers[place / CONV_PASSES].row->name,
-                 network_pass_names[place % CONV_PASSES], others, refusal->reason);
+                 conv_pass_names[place % CONV_PASSES], others, refusal->reason);
         line(context, text);
     }
 }

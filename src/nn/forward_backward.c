@@ -53,7 +53,7 @@ static void run_pass(network *net, int i, conv_pass pass, conv_arguments argumen
     arguments.workspace = net->workspace;
     conv_plan_run(&net->choices[i][pass].plan, &arguments);
     net->layers[i].seconds[pass] += now(net) - start;
-    end_span(net, i, traced, network_pass_names[pass], 1);
+    end_span(net, i, traced, conv_pass_names[pass], 1);
 }
 
 static void forward_layer(network *net, int i, const float *weights, const void *x)

@@ -30,9 +30,6 @@ struct network {
     span_log *spans; /* NULL: no trace */
 };
 
-/* "forward", "input gradient", "weight gradient" */
-extern const char *const network_pass_names[CONV_PASSES];
-
 /* Numbers in one image's output of a layer, after pooling. */
 static inline size_t output_count(const layer_row *row) { return (size_t)row->side * row->side * row->out / (row->pool ? 4 : 1); }
 

@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -85,7 +86,7 @@ vgg_status gnuplot_draw(int folder, const char *const files[], const char *scrip
     return status;
 }
 
-vgg_status gnuplot_draw_into(const char *path, const char *const files[], const char *script, size_t bytes)
+static vgg_status draw_text(const char *path, const char *const files[], const char *script, size_t bytes)
 {
     if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot make the folder", path);
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -94,4 +95,17 @@ vgg_status gnuplot_draw_into(const char *path, const char *const files[], const 
     if (status != VGG_OK) vgg_log(VGG_LOG_WARNING, "--plot %s: no pictures: %s", path, vgg_message());
     close(folder);
     return VGG_OK;
+}
+
+vgg_status gnuplot_draw_into(const char *path, const char *const files[], void (*print)(FILE *script, const void *context),
+                             const void *context)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *script = open_memstream(&text, &bytes);
+    if (script) print(script, context);
+    bool whole = script && fclose(script) == 0;
+    vgg_status status = whole ? draw_text(path, files, text, bytes) : vgg_fail(VGG_UNAVAILABLE, "no memory for the pictures");
+    free(text);
+    return status;
 }

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "report/json_list.h"
+
 /* For free(); NULL without memory. */
 static char *base64(const void *data, size_t bytes)
 {
@@ -34,10 +36,6 @@ static json_t *mistake_json(const run_mistake *mistake)
 json_t *mistake_list_json(const run_mistake *mistakes, int count)
 {
     json_t *list = json_array();
-    for (int i = 0; list && i < count; i++) {
-        if (json_array_append_new(list, mistake_json(&mistakes[i])) == 0) continue;
-        json_decref(list);
-        list = NULL;
-    }
+    for (int i = 0; i < count; i++) json_list_add(&list, mistake_json(&mistakes[i]));
     return list;
 }

@@ -51,6 +51,12 @@ vgg_status mistakes_merge(comm *c, evaluation_mistakes *mistakes)
     return status;
 }
 
+run_mistake evaluation_tell_mistake(const evaluation_mistake *mistake)
+{
+    return (run_mistake){
+        .image = mistake->image, .label = mistake->label, .answer = mistake->answer, .probability = mistake->probability};
+}
+
 /* Without a picture the mistake is worth telling, too. */
 static void draw(const dataset *set, run_mistake *told)
 {
@@ -66,9 +72,7 @@ void mistakes_tell(const evaluation_mistakes *mistakes, const dataset *set, run_
 {
     memset(told, 0, EVALUATION_MISTAKES * sizeof *told);
     for (uint32_t i = 0; i < mistakes->count; i++) {
-        const evaluation_mistake *mistake = &mistakes->list[i];
-        told[i] = (run_mistake){
-            .image = mistake->image, .label = mistake->label, .answer = mistake->answer, .probability = mistake->probability};
+        told[i] = evaluation_tell_mistake(&mistakes->list[i]);
         draw(set, &told[i]);
     }
 }

@@ -2,7 +2,6 @@
 #ifndef VGG11_TRAIN_MISTAKES_H
 #define VGG11_TRAIN_MISTAKES_H
 
-#include "vgg11/base/run_events.h"
 #include "vgg11/comm/comm.h"
 #include "vgg11/train/evaluate.h"
 

@@ -26,6 +26,9 @@
 
 typedef enum { CONV_FORWARD, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD, CONV_PASSES } conv_pass;
 
+/* "forward", "input gradient", "weight gradient" */
+extern const char *const conv_pass_names[CONV_PASSES];
+
 typedef struct {
     int kernel;              /* 3, or 1 for a dense layer */
     int side;                /* height and width of the map */

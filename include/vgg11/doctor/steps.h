@@ -65,6 +65,9 @@ typedef struct {
 
 bool doctor_ran_away(const doctor_trial *trial);
 
+/* The loss before the last step of a trial that has one. */
+double doctor_last_loss(const doctor_trial *trial);
+
 /* The share of the loss that was gone before the last step, 1 at best; -Inf if the loss ran away. */
 double doctor_progress(const doctor_trial *trial);
 

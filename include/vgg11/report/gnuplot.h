@@ -3,6 +3,7 @@
 #define VGG11_REPORT_GNUPLOT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "vgg11/base/status.h"
 
@@ -13,8 +14,9 @@ enum { GNUPLOT_LIMIT_S = 60 };
  * after limit_s: then it is killed. */
 vgg_status gnuplot_draw(int folder, const char *const files[], const char *script, size_t bytes, int limit_s);
 
-/* The same into the folder at `path`, which is made if it is not there, within GNUPLOT_LIMIT_S. That there are no pictures is a warning,
- * which names --plot; VGG_IO_ERROR if there can be no such folder. */
-vgg_status gnuplot_draw_into(const char *path, const char *const files[], const char *script, size_t bytes);
+/* The same with a script that `print` writes, into the folder at `path`, which is made if it is not there, within GNUPLOT_LIMIT_S. That there
+ * are no pictures is a warning, which names --plot; VGG_IO_ERROR if there can be no such folder, VGG_UNAVAILABLE without memory. */
+vgg_status gnuplot_draw_into(const char *path, const char *const files[], void (*print)(FILE *script, const void *context),
+                             const void *context);
 
 #endif

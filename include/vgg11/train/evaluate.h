@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "vgg11/base/run_events.h"
 #include "vgg11/base/status.h"
 #include "vgg11/data/batch.h"
 #include "vgg11/data/dataset.h"
@@ -38,5 +39,8 @@ typedef struct {
  * all if one has no memory, VGG_STOPPED on all, within a batch, if one has received a signal to stop (stop_signal.h). */
 vgg_status evaluate_run(comm *c, network *net, const float *weights, const dataset *set, const normalization *table, uint32_t batch,
                         evaluation *result);
+
+/* What an observer is told of a mistake, without its picture. */
+run_mistake evaluation_tell_mistake(const evaluation_mistake *mistake);
 
 #endif
