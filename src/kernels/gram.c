@@ -68,16 +68,22 @@ static void point_at_rows(const gram_rows *images, const void *rows[GRAM_BLOCK])
     }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void gram_products(const gram_rows *a, const gram_rows *b,
-                                                                                size_t channels,
-                                                                                double products[GRAM_BLOCK][GRAM_BLOCK])
+/* Static, because clang 14 calls a clone by another name than the one that other files look for. */
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void multiply_rows(const void *const *a, const void *const *b,
+                                                                                       size_t channels, bool bf16,
+                                                                                       double (*products)[GRAM_BLOCK])
+{
+    if (bf16)
+        multiply_blocks(a, b, channels, true, products);
+    else
+        multiply_blocks(a, b, channels, false, products);
+}
+
+void gram_products(const gram_rows *a, const gram_rows *b, size_t channels, double products[GRAM_BLOCK][GRAM_BLOCK])
 {
     const void *rows_a[GRAM_BLOCK], *rows_b[GRAM_BLOCK];
     point_at_rows(a, rows_a);
     point_at_rows(b, rows_b);
     memset(products, 0, sizeof(double[GRAM_BLOCK][GRAM_BLOCK]));
-    if (a->bf16)
-        multiply_blocks(rows_a, rows_b, channels, true, products);
-    else
-        multiply_blocks(rows_a, rows_b, channels, false, products);
+    multiply_rows(rows_a, rows_b, channels, a->bf16, products);
 }

@@ -387,9 +387,9 @@ START_TEST(bad_lines_are_named)
     refuse(WORDS("--config", write_config("{\"lr\": -1}")), WORDS("run.conf: lr '-1'"));
     refuse(WORDS("--config", support_folder), WORDS(support_folder));
     refuse(WORDS("--config", "/dev/zero"), WORDS("--config /dev/zero: is not a regular file"));
-    static char large[(1 << 20) + 2];
+    static char large[(1 << 16) + 2];
     memset(large, '#', sizeof large - 1);
-    refuse(WORDS("--config", write_config(large)), WORDS("run.conf: longer than 1 MiB"));
+    refuse(WORDS("--config", write_config(large)), WORDS("run.conf: longer than 64 KiB"));
     refuse(WORDS("--config", "/no/such"), WORDS("/no/such", "No such file"));
 }
 END_TEST

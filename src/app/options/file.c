@@ -12,7 +12,7 @@
 #include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
-enum { FILE_MAX_BYTES = 1 << 20, WHERE_BYTES = OPTION_TEXT_MAX + 128 };
+enum { FILE_MAX_BYTES = 1 << 16, WHERE_BYTES = OPTION_TEXT_MAX + 128 };
 
 /* The whole file with a final NUL, for free(). */
 static vgg_status read_file(const char *path, char **out)
@@ -33,7 +33,7 @@ static vgg_status read_file(const char *path, char **out)
     if (failed)
         status = vgg_fail(VGG_BAD_OPTION, "--config %s: cannot read; expected a text file", path);
     else if (length > FILE_MAX_BYTES)
-        status = vgg_fail(VGG_BAD_OPTION, "--config %s: longer than 1 MiB; expected lines `name = value`", path);
+        status = vgg_fail(VGG_BAD_OPTION, "--config %s: longer than 64 KiB; expected lines `name = value`", path);
     else
         text[length] = '\0';
     if (status == VGG_OK && strlen(text) != length)

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Breaks the program in one place at a time and runs the tests that should notice: what no test notices is a gap, or makes no
+difference. It edits the sources of the tree it is given, so give it a copy with a build folder of its own:
+
+    git worktree add ../mutants && cmake -S ../mutants -B ../mutants/build/release -DCMAKE_BUILD_TYPE=Release -DVGG11_TESTS=ON
+    tests/mutations/mutate.py run ../mutants results.tsv --guards --random 100
+    tests/mutations/mutate.py table results.tsv docs/mutations.md
+
+--guards takes every place that syncs, checks a sum or a bound, locks, agrees or waits for others; --random N takes N places of all
+kinds over all rooms. A run that ends early goes on where it stopped. tests.tsv says which tests belong to which sources, cheapest
+first; survivors.tsv says of each survivor why it does no harm.
+"""
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FIELDS = ["file", "function", "before", "after", "outcome", "test"]
+GUARD = re.compile(r"\w*fsync\w*\(|fdatasync\(|file_sync\w*\(|crc32c\(|_crc\(|comm_agree|barrier\(|node_sync\(|SETLK|mutex_(un)?lock|digest\w*\(|"
+                   r"_check\w*\(|O_EXCL|O_NOFOLLOW")
+BOUND = re.compile(r"[<>]=? |_MAX\b|[!=]= ")
+PARSERS = re.compile(r"src/(data/(idx|byte_stream|png_file)|checkpoint/(read|safetensors|weight_file|folder)|conv/(autotune_cache|choices_text))\.c")
+SWAPS = [(" <= ", " < "), (" < ", " <= "), (" >= ", " > "), (" > ", " >= "), (" == ", " != "), (" != ", " == "), (" && ", " || "),
+         (" || ", " && "), (" + 1", ""), (" - 1", ""), (" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "),
+         ("true", "false"), ("false", "true"), ("break;", ";")]
+LIMIT_S = 120
+
+
+def code(line):
+    """Without strings and comments, blanked so that columns stay."""
+    blank = lambda match: " " * len(match.group())
+    return re.sub(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/|//.*', blank, line)
+
+
+def split_if(line):
+    """Of a line that begins with an if: what stands before its condition, the condition, what stands behind."""
+    bare = code(line)
+    found = re.match(r"^\s*(?:\} else )?if \(", bare)
+    depth, at = 1, found.end() if found else len(bare)
+    while found and depth > 0 and at < len(bare):
+        depth += {"(": 1, ")": -1}.get(bare[at], 0)
+        at += 1
+    return (line[:found.end()], line[found.end():at - 1], line[at - 1:]) if found and depth == 0 else None
+
+
+def without_agreement(line):
+    """The ranks' own status in place of the one that they agree upon."""
+    at = code(line).find("comm_agree(")
+    start = code(line).find(",", at)
+    return at >= 0 and start >= 0 and line[:at] + "(" + line[start + 1:].lstrip()
+
+
+def removals(line):
+    """A line without the check, the wait or the agreement that it holds."""
+    bare = code(line)
+    if (own := re.sub(r"\bO_(EXCL|NOFOLLOW) \| ", "", line)) != line:
+        yield own
+    elif (own := re.sub(r"fcntl\(.*SETLK.*?\)", "0", re.sub(r"\bfsync\((\w+)\)", r"(\1 < 0)", line))) != line:
+        yield own
+    elif own := without_agreement(line):
+        yield own
+    elif parts := split_if(line):
+        yield parts[0] + "false && (" + parts[1] + ")" + parts[2]
+    elif re.match(r"^\s*(?:VGG_TRY\()?\w+\(.*\)+;$", bare):
+        yield re.match(r"^\s*", line)[0] + ";"
+    elif found := re.match(r"^(\s*return )(.*\(.*);$", line):
+        yield found[1] + "VGG_OK;"
+
+
+def changes(line):
+    """What else can be made of one line of C."""
+    bare = code(line)
+    if parts := split_if(line):
+        yield parts[0] + "!(" + parts[1] + ")" + parts[2]
+    elif re.match(r"^\s*\w+\(.*\)+;$", bare):
+        yield re.match(r"^\s*", line)[0] + ";"
+    for old, new in SWAPS:
+        if (at := bare.find(old)) >= 0 and not re.search(r"#|\bfor \(", bare):
+            yield line[:at] + new + line[at + len(old):]
+
+
+def is_guard(path, line):
+    bare = code(line)
+    if path.startswith("src/bench/") or re.search(r"free\(|close\(|_clear\(|EINTR", bare):
+        return False
+    return bool(GUARD.search(bare)) or bool(PARSERS.match(path) and split_if(line) and BOUND.search(split_if(line)[1]))
+
+
+def candidates(tree):
+    """Of every mutation there is: whether it takes away a guard; file, line number, function, before and after."""
+    for folder, _, names in sorted(os.walk(os.path.join(tree, "src"))):
+        for name in sorted(names):
+            if not name.endswith((".c", ".inc.h")):
+                continue
+            path = os.path.relpath(os.path.join(folder, name), tree)
+            function, inside = "", False
+            with open(os.path.join(tree, path), encoding="utf-8") as file:
+                for number, line in enumerate(file.read().split("\n")):
+                    if found := re.match(r"^[A-Za-z].*?(\w+)\(", line):
+                        function = found[1]
+                    inside = (inside or line.lstrip().startswith("/*")) and "*/" not in line
+                    if inside or not line.startswith("    ") or '*/' in line:
+                        continue
+                    guard = is_guard(path, line)
+                    for after in (removals if guard else changes)(line):
+                        yield guard, (path, number, function, line, after)
+
+
+def spread(all_of_them, count, seed):
+    """`count` of them, each room in turn, so that large rooms do not crowd out the small."""
+    draw = random.Random(seed)
+    rooms = {}
+    for one in all_of_them:
+        rooms.setdefault(one[0].split("/")[1], []).append(one)
+    for room in rooms.values():
+        draw.shuffle(room)
+    chosen = []
+    while len(chosen) < count and any(rooms.values()):
+        for name in sorted(rooms):
+            if rooms[name] and len(chosen) < count:
+                chosen.append(rooms[name].pop())
+    return chosen
+
+
+class Suite:
+    """The tests that CTest knows, and how each is run."""
+
+    def __init__(self, build):
+        self.build = os.path.abspath(build)
+        listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True)
+        self.tests = {test["name"]: test for test in json.loads(listed.stdout)["tests"] if "command" in test}
+        with open(os.path.join(HERE, "tests.tsv"), encoding="utf-8") as file:
+            self.rows = [line.rstrip("\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
+
+    def of(self, path):
+        """Of the first row that fits, in its order."""
+        for prefix, *patterns in self.rows:
+            if re.match(prefix, path):
+                return [name for pattern in patterns for name in self.tests if re.fullmatch(pattern, name)]
+        raise SystemExit(f"tests.tsv has no row for {path}")
+
+    def programs(self, names):
+        """Of this build, that they start."""
+        words = [word.rpartition("=")[2] for name in names for word in self.tests[name]["command"]]
+        return sorted({os.path.basename(word) for word in words if word.startswith(self.build + "/") and not word.endswith(".py")})
+
+    def build_all(self, names):
+        return subprocess.run(["cmake", "--build", self.build, "-j2", "--target", *self.programs(names)], capture_output=True).returncode == 0
+
+    def passes(self, name):
+        test = self.tests[name]
+        environment = dict(os.environ)
+        folder = self.build
+        for entry in test["properties"]:
+            if entry["name"] == "ENVIRONMENT":
+                environment.update(word.split("=", 1) for word in entry["value"])
+            elif entry["name"] == "WORKING_DIRECTORY":
+                folder = entry["value"]
+        environment["VGG11_TEST_LIMIT_S"] = str(LIMIT_S)
+        process = subprocess.Popen(test["command"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            return process.wait(2 * LIMIT_S) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return False
+
+    def judge(self, path):
+        names = self.of(path)
+        if not self.build_all(names):
+            return "no program", ""
+        for name in names:
+            if not self.passes(name):
+                return "noticed", name
+        return "survived", " ".join(names)
+
+
+def replace_line(path, number, text):
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    lines[number] = text
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+def read_results(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [dict(zip(FIELDS, line.rstrip("\n").split("\t"))) for line in file]
+
+
+def run(options):
+    tree, suite = os.path.abspath(options.tree), Suite(os.path.join(options.tree, "build/release"))
+    found = [one for one in candidates(tree) if re.search(options.only, one[1][0])]
+    chosen = [place for guard, place in found if guard and options.guards]
+    chosen += spread([place for guard, place in found if not guard], options.random, options.seed)
+    known = {(row["file"], row["function"], row["before"], row["after"]) for row in read_results(options.results)}
+    for count, (path, number, function, before, after) in enumerate(chosen, 1):
+        key = (path, function, before.strip(), after.strip())
+        if key in known:
+            continue
+        begin, source = time.monotonic(), os.path.join(tree, path)
+        replace_line(source, number, after)
+        try:
+            outcome, test = suite.judge(path)
+        finally:
+            replace_line(source, number, before)
+        with open(options.results, "a", encoding="utf-8") as file:
+            file.write("\t".join([*key, outcome, test]) + "\n")
+        print(f"{count}/{len(chosen)} {path} {function}: {outcome} {test[:60]} ({time.monotonic() - begin:.0f} s)", flush=True)
+
+
+def table(options):
+    with open(os.path.join(HERE, "survivors.tsv"), encoding="utf-8") as file:
+        reasons = dict(line.rstrip("\n").rsplit("\t", 1) for line in file if line.strip() and not line.startswith("#"))
+    rows = [row for row in read_results(options.results) if row["outcome"] != "no program"]
+    lost = [row for row in rows if row["outcome"] == "survived"]
+    cell = lambda text: "`" + text.replace("|", "\\|") + "`"
+    with open(options.page, "w", encoding="utf-8") as file:
+        file.write("# Mutations\n\nMade by `tests/mutations/mutate.py table`: the program broken in one place at a time, and the test that "
+                   f"noticed.\n\nOf {len(rows)} mutations {len(rows) - len(lost)} were noticed; of the {len(lost)} others the last column says "
+                   "why they do no harm.\n\n| where | from | to | noticed by |\n| --- | --- | --- | --- |\n")
+        for row in rows:
+            key = "\t".join(row[field] for field in FIELDS[:4])
+            told = f"`{row['test']}`" if row["outcome"] == "noticed" else reasons.get(key, "**nothing, and nobody has said why**")
+            file.write(f"| {row['file'][len('src/'):]} {row['function']} | {cell(row['before'])} | {cell(row['after'])} | {told} |\n")
+    print(f"{len(rows)} mutations, {len(lost)} survivors")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("run", help="mutate and test")
+    one.add_argument("tree", help="a copy of the sources with a build in build/release")
+    one.add_argument("results", help="file of results, which is gone on with")
+    one.add_argument("--guards", action="store_true", help="all that syncs, checks, locks, agrees or waits")
+    one.add_argument("--random", type=int, default=0, metavar="N", help="N of the others, over all rooms")
+    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--only", default="", metavar="REGEX", help="sources whose path matches")
+    one.set_defaults(command=run)
+    one = commands.add_parser("table", help="write the page")
+    one.add_argument("results")
+    one.add_argument("page")
+    one.set_defaults(command=table)
+    options = parser.parse_args()
+    options.command(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
