@@ -11,6 +11,7 @@
 #include "app/threads.h"
 #include "app/command.h"
 #include "vgg11/base/log.h"
+#include "vgg11/bench/bench.h"
 #include "vgg11/doctor/data.h"
 #include "vgg11/train/trainer.h"
 
@@ -90,6 +91,14 @@ static train_config make_config(const options *o, const run_folder *folder, int 
     };
 }
 
+/* Collective. Without memory to measure in, the trace does without. */
+static void measure_limits(comm *c, const train_config *config, span_limits *limits)
+{
+    const network_config *net = &config->step.network;
+    if (bench_span_limits(c, net->threads, net->precision, limits) != VGG_OK && comm_rank(c) == 0)
+        vgg_log(VGG_LOG_WARNING, "%s: --trace tells no shares of the machine's limit", vgg_message());
+}
+
 static vgg_status run(comm *c, const options *o, const run_folder *folder, int threads, const char *config_json)
 {
     char *provenance;
@@ -97,6 +106,7 @@ static vgg_status run(comm *c, const options *o, const run_folder *folder, int t
     char plan_cache[OPTION_TEXT_MAX];
     run_files files = {.options = o, .folder = folder, .config_json = config_json, .provenance_json = provenance};
     train_config config = make_config(o, folder, threads, plan_cache_path(o, plan_cache));
+    if (o->trace) measure_limits(c, &config, &config.trace.limits);
     config.config_json = config_json;
     config.observers = files.list;
     config.observer_count = RUN_FILES_OBSERVERS;

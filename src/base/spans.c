@@ -23,7 +23,7 @@ void span_log_close(span_log *log)
     free(log);
 }
 
-void span_add(span_log *log, uint32_t line, const char *what, const char *part, double start_s, double end_s, double flops)
+void span_add(span_log *log, uint32_t line, const char *what, const char *part, double start_s, double end_s, span_work work)
 {
     if (!log) return;
     if (log->count == log->capacity) {
@@ -31,6 +31,6 @@ void span_add(span_log *log, uint32_t line, const char *what, const char *part, 
         return;
     }
     span *added = &log->spans[log->count++];
-    *added = (span){.line = line, .start_s = start_s, .end_s = end_s, .step = log->step, .flops = flops};
+    *added = (span){.line = line, .start_s = start_s, .end_s = end_s, .step = log->step, .work = work};
     snprintf(added->name, sizeof added->name, "%s%s%s", what, part ? " " : "", part ? part : "");
 }

@@ -29,11 +29,11 @@ double measurement_fraction(const measurement *m) { return m->median_s > 0 ? m->
 
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->peaks));
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, MACHINE_PEAKS_CAREFUL, &result->peaks));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
     /* Again, in case other work has slowed the machine down the first time. */
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, &result->peaks));
+    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, MACHINE_PEAKS_CAREFUL, &result->peaks));
     bench_set_limits(config, result);
     return VGG_OK;
 }
@@ -73,4 +73,15 @@ vgg_status bench_run(comm *c, const bench_config *config)
     if (result) free(result->step_seconds);
     free(result);
     return status;
+}
+
+vgg_status bench_span_limits(comm *c, int threads, vgg_precision precision, span_limits *limits)
+{
+    machine_peaks peaks = {0};
+    double all_threads = threads;
+    VGG_TRY(machine_peaks_measure(c, threads, MACHINE_PEAKS_QUICK, &peaks));
+    comm_sum_in_rank_order(c, &all_threads, 1);
+    double share = threads / all_threads;
+    *limits = (span_limits){.flops = share * op_count_peak_flops(&peaks, precision), .bytes = share * machine_bandwidth(&peaks)};
+    return VGG_OK;
 }

@@ -10,7 +10,8 @@
 #include "vgg11/base/memory.h"
 #include "vgg11/base/range.h"
 
-enum { PAGE_FLOATS = 1024, FLOPS_TRIALS = 40, BANDWIDTH_TRIALS = 12 };
+/* Trials of arithmetic are short, so that there can be more of them. */
+enum { PAGE_FLOATS = 1024, FLOPS_TRIALS = 4 };
 
 /* Shorter than a time slice of the scheduler, so that some trials are not interrupted where the machine has other work, too. Trials
  * of the bandwidth cannot be that short: the bytes that they move must be many more than what caches hold of the trial before. */
@@ -67,7 +68,7 @@ static uint64_t calibrate_rounds(comm *c, const peak_flops_kernel *kernel, int t
     return loop.rounds;
 }
 
-static void measure_flops(comm *c, int threads, machine_peaks *peaks)
+static void measure_flops(comm *c, int threads, int trials, machine_peaks *peaks)
 {
     for (const peak_flops_kernel *kernel = peak_flops_kernels; kernel->name; kernel++) {
         bool is_bf16 = kernel->precision == PRECISION_BF16;
@@ -75,7 +76,7 @@ static void measure_flops(comm *c, int threads, machine_peaks *peaks)
         flops_loop loop = {kernel, calibrate_rounds(c, kernel, threads)};
         double flops = kernel->flops_per_round * (double)loop.rounds * threads;
         double *best = is_bf16 ? &peaks->bf16_flops : &peaks->fp32_flops;
-        if (raise_rate(c, threads, FLOPS_TRIALS, flops, run_flops, &loop, best))
+        if (raise_rate(c, threads, FLOPS_TRIALS * trials, flops, run_flops, &loop, best))
             *(is_bf16 ? &peaks->bf16_kernel : &peaks->fp32_kernel) = kernel->name;
     }
 }
@@ -170,25 +171,25 @@ static void unmap_streams(streams *s, size_t bytes)
     vgg_unmap(s->g, bytes);
 }
 
-static vgg_status measure_bandwidth(comm *c, int threads, machine_peaks *peaks)
+static vgg_status measure_bandwidth(comm *c, int threads, int trials, machine_peaks *peaks)
 {
     size_t bytes = peaks->array_bytes = choose_array_bytes(c, threads);
     streams s = {.count = bytes / sizeof(float)};
     vgg_status status = map_streams(c, bytes, &s);
     if (status == VGG_OK) {
         time_team(threads, touch, &s);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, 5.0 * (double)bytes, update_all, &s, &peaks->update_bytes);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, (double)bytes, read_one, &s, &peaks->read_bytes);
-        raise_rate(c, threads, BANDWIDTH_TRIALS, 2.0 * (double)bytes, copy_one, &s, &peaks->copy_bytes);
+        raise_rate(c, threads, trials, 5.0 * (double)bytes, update_all, &s, &peaks->update_bytes);
+        raise_rate(c, threads, trials, (double)bytes, read_one, &s, &peaks->read_bytes);
+        raise_rate(c, threads, trials, 2.0 * (double)bytes, copy_one, &s, &peaks->copy_bytes);
     }
     unmap_streams(&s, bytes);
     return status;
 }
 
-vgg_status machine_peaks_measure(comm *c, int threads, machine_peaks *peaks)
+vgg_status machine_peaks_measure(comm *c, int threads, int trials, machine_peaks *peaks)
 {
-    measure_flops(c, threads, peaks);
-    return measure_bandwidth(c, threads, peaks);
+    measure_flops(c, threads, trials, peaks);
+    return measure_bandwidth(c, threads, trials, peaks);
 }
 
 double machine_bandwidth(const machine_peaks *peaks)

@@ -19,9 +19,12 @@ typedef struct {
     size_t array_bytes;      /* size of each array, per rank */
 } machine_peaks;
 
+/* How often each rate is measured: for figures to be quoted, or to be done soon. */
+enum { MACHINE_PEAKS_CAREFUL = 12, MACHINE_PEAKS_QUICK = 3 };
+
 /* Collective. Raises the rates in *peaks, zeros at first, to those measured now: other work on the machine can only make a measured
  * rate too low. `threads` are this rank's. VGG_UNAVAILABLE on all ranks if there is no memory for the arrays. */
-vgg_status machine_peaks_measure(comm *c, int threads, machine_peaks *peaks);
+vgg_status machine_peaks_measure(comm *c, int threads, int trials, machine_peaks *peaks);
 
 /* The largest of the three bandwidths, which no traffic exceeds. */
 double machine_bandwidth(const machine_peaks *peaks);

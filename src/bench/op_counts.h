@@ -1,34 +1,15 @@
-/* The least operations and memory traffic of the parts of a step, and the least time that they take on a machine of given peaks
+/* The least operations and memory traffic of exchange and update, and the least time that the parts of a step take on a machine of given peaks
  * (the roofline model: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
 #ifndef VGG11_BENCH_OP_COUNTS_H
 #define VGG11_BENCH_OP_COUNTS_H
 
 #include "bench/machine_peaks.h"
-#include "vgg11/conv/conv.h"
 #include "vgg11/nn/model.h"
-
-/* Operations and bytes of all ranks together. */
-typedef struct {
-    double flops;
-    double bytes_read;
-    double bytes_written;
-} op_count;
-
-/* One layer in one pass for `images` images on `ranks` ranks. Operations: those of model_layer_flops(). An algorithm
- * that needs fewer products (Winograd) can exceed 100 % of the limit. Traffic: each operand is read from or written to memory once: activations after pooling
- * (2 bytes each in bf16), the weights once for each rank (2 bytes in bf16), weight gradients (4 bytes). A layer whose operands stay
- * in a cache can exceed 100 % of the limit. */
-op_count op_count_of_layer(int layer, conv_pass pass, double images, int ranks, vgg_precision precision);
+#include "vgg11/nn/op_count.h"
 
 /* The sum of the gradients of all ranks and one update on each node: each rank's gradient is read once, except for kernels in
  * factors, and on each node weights and velocity are read and written once. The network between nodes does not count. */
 op_count op_count_of_exchange_and_update(int ranks, int nodes, const bool in_factors[MODEL_LAYERS]);
-
-/* The weight gradient of a layer in factors, which is computed from its maps and never written. */
-op_count op_count_of_factors(int layer, double images, int ranks, vgg_precision precision);
-
-/* Bytes read and written. */
-double op_count_bytes(op_count ops);
 
 /* Seconds of a layer at least: those of its operations or of its traffic, whichever is more. Traffic takes the time of the bytes
  * read at the rate of reading, or that of all bytes at the best of the measured rates, whichever is more. */

@@ -115,7 +115,7 @@ static void test_job(allreduce_queue *sum, size_t job)
     bool before = sum->jobs[job].done;
     bool ended = pairwise_allreduce_test(&sum->jobs[job]);
     if (!before && ended && sum->ex->spans)
-        span_add(sum->ex->spans, SPAN_MESSAGES + (uint32_t)job, "bucket", NULL, sum->begun_s[job], clock_now_s(), 0);
+        span_add(sum->ex->spans, SPAN_MESSAGES + (uint32_t)job, "bucket", NULL, sum->begun_s[job], clock_now_s(), (span_work){0});
 }
 
 size_t allreduce_queue_test(allreduce_queue *sum)

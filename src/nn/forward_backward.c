@@ -8,6 +8,7 @@
 #include "vgg11/base/clock.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/nn/dense_factors.h"
+#include "vgg11/nn/op_count.h"
 
 static void prepare_plan(conv_plan *plan, const float *w)
 {
@@ -38,12 +39,15 @@ const char *network_check(network *net, const float *weights)
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
 
-/* Ends a span of a layer, in which so many passes were computed. */
-static void end_span(const network *net, int i, double start, const char *part, int passes)
+static span_work add_pass(const network *net, int i, conv_pass pass, span_work work)
 {
-    if (!net->spans) return;
-    double flops = passes * net->n * model_layer_flops(i);
-    span_add(net->spans, SPAN_TRAINING, net->layers[i].row->name, part, start, clock_now_s(), flops);
+    op_count ops = op_count_of_layer(i, pass, net->n, 1, net->config.precision);
+    return (span_work){work.flops + ops.flops, work.bytes + op_count_bytes(ops)};
+}
+
+static void end_span(const network *net, int i, double start, const char *part, span_work work)
+{
+    if (net->spans) span_add(net->spans, SPAN_TRAINING, net->layers[i].row->name, part, start, clock_now_s(), work);
 }
 
 static void run_pass(network *net, int i, conv_pass pass, conv_arguments arguments)
@@ -53,7 +57,7 @@ static void run_pass(network *net, int i, conv_pass pass, conv_arguments argumen
     arguments.workspace = net->workspace;
     conv_plan_run(&net->choices[i][pass].plan, &arguments);
     net->layers[i].seconds[pass] += now(net) - start;
-    end_span(net, i, traced, conv_pass_names[pass], 1);
+    end_span(net, i, traced, conv_pass_names[pass], add_pass(net, i, pass, (span_work){0}));
 }
 
 static void forward_layer(network *net, int i, const float *weights, const void *x)
@@ -139,7 +143,10 @@ static void backward_layer(network *net, int i, const float *weights, const void
                                   .dx = net->gradient[i % 2]});
         if (hooks && hooks->poll) hooks->poll(hooks->context);
     }
-    end_span(net, i, start, "backward", !is_in_factors(i, factors) + (i > 0));
+    span_work work = {0};
+    if (!is_in_factors(i, factors)) work = add_pass(net, i, CONV_WEIGHT_GRAD, work);
+    if (i > 0) work = add_pass(net, i, CONV_INPUT_GRAD, work);
+    end_span(net, i, start, "backward", work);
 }
 
 static void zero_gradient(network *net, float *gradient, const network_hooks *hooks)

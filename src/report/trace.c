@@ -68,10 +68,14 @@ static void write_process(trace *t, const run_spans_event *event)
     separate(t);
     fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_sort_index\",\"args\":{\"sort_index\":%d}}", event->rank,
             event->rank);
-    if (event->round_trip_s == 0) return;
+    if (event->round_trip_s == 0 && event->limits.flops == 0) return;
     separate(t);
-    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"clock +-%.1f us\"}}", event->rank,
-            event->round_trip_s / 2 * 1e6);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"", event->rank);
+    if (event->round_trip_s > 0) fprintf(t->file, "clock +-%.1f us", event->round_trip_s / 2 * 1e6);
+    if (event->round_trip_s > 0 && event->limits.flops > 0) fputs(", ", t->file);
+    if (event->limits.flops > 0)
+        fprintf(t->file, "at most %.4g GFLOP/s and %.3g GB/s", event->limits.flops * 1e-9, event->limits.bytes * 1e-9);
+    fputs("\"}}", t->file);
 }
 
 static void write_line(trace *t, int rank, uint32_t line)
@@ -95,6 +99,22 @@ static void write_lines(trace *t, const run_spans_event *event)
     for (uint32_t line = 0; line < lines; line++) write_line(t, event->rank, line);
 }
 
+/* Of the rate at which the machine could do this work at most: its operations or its traffic, whichever takes longer. */
+static double limit_share(const span_limits *limits, span_work work, double seconds)
+{
+    double least_s = work.flops / limits->flops, traffic_s = work.bytes / limits->bytes;
+    return (least_s > traffic_s ? least_s : traffic_s) / seconds;
+}
+
+static void write_work(trace *t, const span_limits *limits, span_work work, double seconds)
+{
+    if (work.flops == 0) return;
+    fprintf(t->file, ",\"gflop\":%.9g", work.flops * 1e-9);
+    if (seconds <= 0) return;
+    fprintf(t->file, ",\"gflop_per_s\":%.6g", work.flops * 1e-9 / seconds);
+    if (limits->flops > 0) fprintf(t->file, ",\"limit_share\":%.4g", limit_share(limits, work, seconds));
+}
+
 static void write_span(trace *t, const run_spans_event *event, const span *one)
 {
     double seconds = one->end_s - one->start_s;
@@ -102,8 +122,7 @@ static void write_span(trace *t, const run_spans_event *event, const span *one)
     fprintf(t->file, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%u,\"name\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"step\":%llu",
             event->rank, (unsigned)one->line, one->name, (one->start_s - event->origin_s) * 1e6, seconds * 1e6,
             (unsigned long long)one->step);
-    if (one->flops > 0) fprintf(t->file, ",\"gflop\":%.9g", one->flops * 1e-9);
-    if (one->flops > 0 && seconds > 0) fprintf(t->file, ",\"gflop_per_s\":%.6g", one->flops * 1e-9 / seconds);
+    write_work(t, &event->limits, one->work, seconds);
     fputs("}}", t->file);
 }
 

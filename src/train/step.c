@@ -292,7 +292,7 @@ void training_step_update(training_step *step, const optimizer_config *optimizer
     optimizer_update(optimizer, clip, (float)lr, exchange_owned(ex), &buffers);
     exchange_publish(ex);
     double updated = clock_now_s();
-    span_add(step->spans, SPAN_TRAINING, "update", NULL, start, updated, 0);
+    span_add(step->spans, SPAN_TRAINING, "update", NULL, start, updated, (span_work){0});
     if (step->net) network_prepare(step->net, exchange_weights(ex));
     end_step(step, start, updated);
     span_end(step->spans, updated, "prepare weights");

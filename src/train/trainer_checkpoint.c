@@ -165,7 +165,7 @@ static vgg_status end_save(trainer *t)
                                       .save_s = job->ended_s - job->begun_s,
                                       .stall_s = t->saver.stall_s,
                                       .since_s = clock_now_s() - job->ended_s};
-        span_add(t->step.spans, SPAN_SAVING, "checkpoint", NULL, job->begun_s, job->ended_s, 0);
+        span_add(t->step.spans, SPAN_SAVING, "checkpoint", NULL, job->begun_s, job->ended_s, (span_work){0});
         TRAINER_TELL(t, checkpoint, &event);
         tell_pruning(t, job);
     }

@@ -17,6 +17,7 @@ typedef struct {
     uint64_t count;
     uint64_t lost;
     double round_trip_s;
+    span_limits limits;
 } trace_header;
 
 /* How many of the steps to come are traced. */
@@ -84,6 +85,7 @@ static void tell(trainer *t, int rank, const trace_header *header, const span *s
                              .host = header->host,
                              .round_trip_s = header->round_trip_s,
                              .origin_s = t->trace.begun.at_s,
+                             .limits = header->limits,
                              .spans = spans,
                              .count = header->count,
                              .lost = header->lost};
@@ -114,8 +116,10 @@ void trainer_trace_end(trainer *t)
         own->start_s = first_ranks_time(&t->trace.begun, &ended, own->start_s);
         own->end_s = first_ranks_time(&t->trace.begun, &ended, own->end_s);
     }
-    trace_header header = {
-        .count = log->count, .lost = log->lost, .round_trip_s = fmax(t->trace.begun.round_trip_s, ended.round_trip_s)};
+    trace_header header = {.count = log->count,
+                           .lost = log->lost,
+                           .round_trip_s = fmax(t->trace.begun.round_trip_s, ended.round_trip_s),
+                           .limits = t->config->trace.limits};
     snprintf(header.host, sizeof header.host, "%s", comm_host(t->c));
     gather(t, &header);
     trainer_trace_close(t);

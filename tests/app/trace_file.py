@@ -1,6 +1,7 @@
 """Reads a file of `train --trace`, and checks what holds of each."""
 import collections
 import json
+import re
 import statistics
 
 LAYERS = [f"conv{i}" for i in range(1, 9)] + [f"fc{i}" for i in range(1, 5)]
@@ -85,14 +86,26 @@ class TraceFile:
                     passes = [len(work[part]) // len(images) for part in ["weight gradient", "input gradient"]]
                     self.case.assertAlmostEqual(work["forward"][i]["gflop"] / one, 1, places=6)
                     self.case.assertAlmostEqual(work["backward"][i].get("gflop", 0) / one, sum(passes), places=6)
+            most = self.label(rank, r"at most ([\d.e+]+) GFLOP/s and [\d.e+]+ GB/s")
             for span in inside:
                 if "gflop" in span["args"]:
-                    self.case.assertAlmostEqual(span["args"]["gflop"] * 1e6 / span["dur"] / span["args"]["gflop_per_s"], 1, delta=1e-3)
+                    rate, share = span["args"]["gflop_per_s"], span["args"]["limit_share"]
+                    self.case.assertAlmostEqual(span["args"]["gflop"] * 1e6 / span["dur"] / rate, 1, delta=1e-3)
+                    self.case.assertGreaterEqual(share, 0.99 * rate / most)  # more where traffic takes longer
+                    if span["name"] == "conv5 forward":
+                        self.case.assertAlmostEqual(share * most / rate, 1, delta=0.01)
+
+    def label(self, rank, pattern, otherwise=None):
+        """A number in what is said beside a process' name."""
+        found = re.search(pattern, self.said[rank, None].get("process_labels", {}).get("labels", ""))
+        if otherwise is None:
+            self.case.assertTrue(found, pattern)
+        return float(found[1]) if found else otherwise
 
     def check_clocks(self, steps):
         """The ranks agree on each step: none knows of the others before all have begun to. Half a round trip is what a clock may be off."""
         ranks = len(self.names())
-        off = sum(float(said["process_labels"]["labels"].split("+-")[1].split()[0]) for said in self.said.values() if "process_labels" in said)
+        off = sum(self.label(rank, r"clock \+-([\d.]+) us", 0.0) for rank in range(ranks))
         for step in steps:
             agreements = [span for span in self.spans if span["name"] == "agree on step" and span["args"]["step"] == step]
             self.case.assertEqual(len(agreements), ranks)

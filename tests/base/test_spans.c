@@ -13,7 +13,7 @@ START_TEST(spans_are_kept_in_the_order_of_their_ends)
     double outer = span_start(log), inner = span_start(log);
     span_end(log, inner, "inner");
     span_end(log, outer, "outer");
-    span_add(log, SPAN_MESSAGES + 2, "conv1", "weight gradient", 1, 2, 3e9);
+    span_add(log, SPAN_MESSAGES + 2, "conv1", "weight gradient", 1, 2, (span_work){3e9, 5e6});
     ck_assert_uint_eq(log->count, 3);
     const span *first = &log->spans[0], *second = &log->spans[1], *third = &log->spans[2];
     ck_assert_str_eq(first->name, "inner");
@@ -23,7 +23,8 @@ START_TEST(spans_are_kept_in_the_order_of_their_ends)
     ck_assert_uint_eq(first->step, 7);
     ck_assert_str_eq(third->name, "conv1 weight gradient");
     ck_assert_uint_eq(third->line, SPAN_MESSAGES + 2);
-    ck_assert_double_eq(third->flops, 3e9);
+    ck_assert_double_eq(third->work.flops, 3e9);
+    ck_assert_double_eq(third->work.bytes, 5e6);
     span_log_close(log);
 }
 END_TEST
@@ -57,7 +58,7 @@ START_TEST(without_a_log_nothing_happens)
     ck_assert_double_eq(span_start(NULL), 0);
     span_end(NULL, 0, "name");
     span_end_if_long(NULL, 0, "name", 0);
-    span_add(NULL, SPAN_TRAINING, "name", NULL, 0, 1, 0);
+    span_add(NULL, SPAN_TRAINING, "name", NULL, 0, 1, (span_work){0});
     span_log_close(NULL);
 }
 END_TEST

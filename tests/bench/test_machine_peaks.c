@@ -32,7 +32,7 @@ static bool known_kernel(const char *name, vgg_precision precision)
 START_TEST(limits_are_positive_and_the_same_everywhere)
 {
     machine_peaks limits = {0};
-    ck_assert_int_eq(machine_peaks_measure(ranks, 2, &limits), VGG_OK);
+    ck_assert_int_eq(machine_peaks_measure(ranks, 2, MACHINE_PEAKS_CAREFUL, &limits), VGG_OK);
     const double rates[] = {limits.fp32_flops, limits.read_bytes, limits.copy_bytes, limits.update_bytes, limits.bf16_flops};
     for (int i = 0; i < 4; i++) ck_assert_msg(isfinite(rates[i]) && rates[i] > 0, "rate %d is %g", i, rates[i]);
     for (int i = 0; i < 5; i++) ck_assert_double_eq(comm_max(ranks, rates[i]), rates[i]);
@@ -95,7 +95,7 @@ START_TEST(the_peak_is_not_below_a_matrix_product)
     if (!is_optimised() || comm_size(ranks) > 1) return;
     double product = product_flops();
     for (int i = 0; i < TRIES && limits.fp32_flops < share * product; i++)
-        ck_assert_int_eq(machine_peaks_measure(ranks, 1, &limits), VGG_OK);
+        ck_assert_int_eq(machine_peaks_measure(ranks, 1, MACHINE_PEAKS_QUICK, &limits), VGG_OK);
     ck_assert_msg(limits.fp32_flops >= share * product, "a peak of %g, but a product runs at %g", limits.fp32_flops, product);
 }
 END_TEST
@@ -104,7 +104,7 @@ START_TEST(limits_only_rise)
 {
     const double beyond = 1e30;
     machine_peaks limits = {.fp32_flops = beyond, .fp32_kernel = "before", .read_bytes = beyond};
-    ck_assert_int_eq(machine_peaks_measure(ranks, 1, &limits), VGG_OK);
+    ck_assert_int_eq(machine_peaks_measure(ranks, 1, MACHINE_PEAKS_QUICK, &limits), VGG_OK);
     ck_assert_double_eq(limits.fp32_flops, beyond);
     ck_assert_str_eq(limits.fp32_kernel, "before");
     ck_assert_double_eq(limits.read_bytes, beyond);

@@ -28,7 +28,7 @@ PARSERS = re.compile(r"src/(data/(idx|byte_stream|png_file)|checkpoint/(read|saf
 SWAPS = [(" <= ", " < "), (" < ", " <= "), (" >= ", " > "), (" > ", " >= "), (" == ", " != "), (" != ", " == "), (" && ", " || "),
          (" || ", " && "), (" + 1", ""), (" - 1", ""), (" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "),
          ("true", "false"), ("false", "true"), ("break;", ";")]
-LIMIT_S = 120
+LIMIT_S = 150
 
 
 def code(line):

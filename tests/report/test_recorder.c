@@ -753,15 +753,19 @@ START_TEST(a_line_cut_short_leaves_nothing_behind)
 }
 END_TEST
 
-/* What rank 0 gets from one rank: half a second of a layer at 2 GFLOP, and a message. */
+/* What rank 0 gets from one rank: half a second of a layer with 2 GFLOP and 1 GB, and a message. Of the second rank it is known what its
+ * machine can do: the operations in 0.2 s, the traffic in 0.25 s. */
 static void tell_rank(const run_observer *on, int rank, const char *host)
 {
     const span spans[] = {
-        {.name = "conv1 forward", .line = SPAN_TRAINING, .start_s = 101, .end_s = 101.5, .step = 3, .flops = 2e9},
+        {.name = "conv1 forward", .line = SPAN_TRAINING, .start_s = 101, .end_s = 101.5, .step = 3, .work = {2e9, 1e9}},
         {.name = "bucket", .line = SPAN_MESSAGES, .start_s = 101.25, .end_s = 102, .step = 3},
     };
     run_spans_event event = {.rank = rank, .ranks = 2, .host = host, .origin_s = 100, .spans = spans, .count = 2};
-    event.round_trip_s = rank > 0 ? 30e-6 : 0;
+    if (rank > 0) {
+        event.round_trip_s = 30e-6;
+        event.limits = (span_limits){10e9, 4e9};
+    }
     on->spans(on->context, &event);
 }
 
@@ -791,6 +795,8 @@ static void check_spans(const json_t *events)
         ck_assert(layer == (json_object_get(args, "gflop") != NULL));
         if (layer) ck_assert_double_eq_tol(number(args, "gflop"), 2, 1e-9);
         if (layer) ck_assert_double_eq_tol(number(args, "gflop_per_s"), 4, 1e-9);
+        ck_assert((layer && found / 2 == 1) == (json_object_get(args, "limit_share") != NULL));
+        if (layer && found / 2 == 1) ck_assert_double_eq_tol(number(args, "limit_share"), 0.5, 1e-9);
         found++;
     }
     ck_assert_int_eq(found, 4);
@@ -812,7 +818,7 @@ START_TEST(the_trace_is_json_with_all_ranks)
     ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_name", "name")), "rank 1 on a?b?c??");
     ck_assert_int_eq((int)json_integer_value(said(events, 1, -1, "process_sort_index", "sort_index")), 1);
     ck_assert_ptr_null(said(events, 0, -1, "process_labels", "labels"));
-    ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_labels", "labels")), "clock +-15.0 us");
+    ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_labels", "labels")), "clock +-15.0 us, at most 10 GFLOP/s and 4 GB/s");
     ck_assert_str_eq(json_string_value(said(events, 1, SPAN_TRAINING, "thread_name", "name")), "training");
     ck_assert_str_eq(json_string_value(said(events, 1, SPAN_MESSAGES, "thread_name", "name")), "messages 1");
     json_decref(root);

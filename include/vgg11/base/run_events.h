@@ -122,6 +122,7 @@ typedef struct {
     const char *host;
     double round_trip_s; /* half of which its clock may be off rank 0's; 0: it is the same */
     double origin_s;     /* when the trace began */
+    span_limits limits;  /* of this rank */
     const span *spans;   /* [count], by rank 0's clock; lasts as long as the call */
     size_t count;
     size_t lost; /* for which there was no room */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vgg11/base/spans.h"
 #include "vgg11/base/status.h"
 #include "vgg11/comm/comm.h"
 #include "vgg11/train/step.h"
@@ -39,5 +40,9 @@ typedef struct {
  * memory is short; VGG_IO_ERROR if results or pictures cannot be written. Without gnuplot there is a warning instead of
  * pictures. */
 vgg_status bench_run(comm *c, const bench_config *config);
+
+/* Collective. What this rank's threads can do at most, of all ranks at work at once, measured in a second or so; operations are those of
+ * the fastest instructions for this precision. VGG_UNAVAILABLE on all ranks without memory to read and write. */
+vgg_status bench_span_limits(comm *c, int threads, vgg_precision precision, span_limits *limits);
 
 #endif

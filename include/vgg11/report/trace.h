@@ -1,7 +1,8 @@
 /* A timeline of some steps of all ranks in Chrome's trace-event format (chrome://tracing, ui.perfetto.dev; "Trace Event Format", Google,
  * 2016): a process for each rank, named and sorted, and in it a thread for each line of base/spans.h. Spans are events of phase X, times in
  * microseconds since the trace began, by rank 0's clock. The arguments of each have the step; those of a layer also the operations of
- * model_layer_flops(), in units of 1e9, and these by the span's time. */
+ * model_layer_flops(), in units of 1e9, these by the span's time, and, where the event says what the machine can do, the share of that
+ * which this is: the least time by the roofline model over the span's. */
 #ifndef VGG11_REPORT_TRACE_H
 #define VGG11_REPORT_TRACE_H
 

@@ -33,6 +33,7 @@ typedef struct {
     bool on;
     uint64_t first; /* step, 1 for the first of the run; 0: the first TRACE_STEPS_DEFAULT that this process takes */
     uint64_t last;  /* at most TRACE_STEPS_MAX in all */
+    span_limits limits;
 } trace_config;
 
 typedef struct {
