@@ -1,5 +1,5 @@
-/* The least operations and memory traffic of exchange and update, and the least time that the parts of a step take on a machine of given peaks
- * (the roofline model: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
+/* The least operations and memory traffic of exchange and update, and the least time that the parts of a step take on a machine of given
+ * peaks (the roofline model: Williams et al., "Roofline: an insightful visual performance model", CACM 2009). */
 #ifndef VGG11_BENCH_OP_COUNTS_H
 #define VGG11_BENCH_OP_COUNTS_H
 

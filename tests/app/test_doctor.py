@@ -111,6 +111,20 @@ class Steps(Doctor):
                 self.assertEqual(self.diagnose(*TINY, *arguments), [])
 
 
+class Sound(Doctor):
+    """Data sets as they are, with the default options: VGG11_TEST_SOUND names their folders, with colons between, VGG11_TEST_SEEDS is the
+    number of seeds, each with other weights and other images."""
+    FOLDERS = os.environ.get("VGG11_TEST_SOUND", ":".join(filter(os.path.isdir, [cli.DATA, "/usr/share/datasets/fashion-mnist"]))).split(":")
+    SEEDS = int(os.environ.get("VGG11_TEST_SEEDS", "2"))
+
+    def test_nothing_is_found(self):
+        for folder in self.FOLDERS:
+            for seed in range(1, self.SEEDS + 1):
+                with self.subTest(folder=folder, seed=seed):
+                    self.assertEqual(self.diagnose("--data", folder, "--seed", str(seed)), [])
+            print(f"{folder}: {self.SEEDS} seeds", flush=True)
+
+
 class Pictures(Doctor):
     BAR = r"[# ]{24}"
 

@@ -818,7 +818,8 @@ START_TEST(the_trace_is_json_with_all_ranks)
     ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_name", "name")), "rank 1 on a?b?c??");
     ck_assert_int_eq((int)json_integer_value(said(events, 1, -1, "process_sort_index", "sort_index")), 1);
     ck_assert_ptr_null(said(events, 0, -1, "process_labels", "labels"));
-    ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_labels", "labels")), "clock +-15.0 us, at most 10 GFLOP/s and 4 GB/s");
+    ck_assert_str_eq(json_string_value(said(events, 1, -1, "process_labels", "labels")),
+                     "clock +-15.0 us, at most 10 GFLOP/s and 4 GB/s");
     ck_assert_str_eq(json_string_value(said(events, 1, SPAN_TRAINING, "thread_name", "name")), "training");
     ck_assert_str_eq(json_string_value(said(events, 1, SPAN_MESSAGES, "thread_name", "name")), "messages 1");
     json_decref(root);
