@@ -27,13 +27,21 @@ void measurement_take(measurement *m, double *samples, uint32_t count)
 
 double measurement_fraction(const measurement *m) { return m->median_s > 0 ? m->limit_s / m->median_s : 0; }
 
+/* As careful as the rest. */
+static int peak_trials(const bench_config *config)
+{
+    if (config->repeats < MACHINE_PEAKS_QUICK) return MACHINE_PEAKS_QUICK;
+    return config->repeats < MACHINE_PEAKS_CAREFUL ? (int)config->repeats : MACHINE_PEAKS_CAREFUL;
+}
+
 static vgg_status measure(comm *c, const bench_config *config, bench_result *result)
 {
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, MACHINE_PEAKS_CAREFUL, &result->peaks));
+    const int threads = config->step.network.threads, trials = peak_trials(config);
+    VGG_TRY(machine_peaks_measure(c, threads, trials, &result->peaks));
     if (config->part->layers || config->part->step) VGG_TRY(bench_measure_step(c, config, result));
     if (config->part->exchange) VGG_TRY(bench_measure_exchanges(c, config, result));
     /* Again, in case other work has slowed the machine down the first time. */
-    VGG_TRY(machine_peaks_measure(c, config->step.network.threads, MACHINE_PEAKS_CAREFUL, &result->peaks));
+    VGG_TRY(machine_peaks_measure(c, threads, trials, &result->peaks));
     bench_set_limits(config, result);
     return VGG_OK;
 }

@@ -144,12 +144,13 @@ static float update_all(void *context, int thread, int threads)
 
 static size_t clamp_bytes(size_t value, size_t least, size_t most) { return value < least ? least : value > most ? most : value; }
 
-/* Twice the level-3 cache for each of this rank's threads, and at least 128 MiB, which is much more than a cache; but no more than
- * a fraction of the available memory. The same on all ranks. */
-static size_t choose_array_bytes(comm *c, int threads)
+/* Twice the level-3 cache for each of this rank's threads, and at least 128 MiB, which is much more than a core's share of a cache and
+ * does where it is to be quick; but no more than a fraction of the available memory. The same on all ranks. */
+static size_t choose_array_bytes(comm *c, int threads, int trials)
 {
     enum { ARRAYS = 3, SPARE = 4 };
-    size_t wanted = clamp_bytes(2 * cpu_cache_bytes(3) * (size_t)threads, (size_t)128 << 20, (size_t)1 << 30);
+    const size_t least_bytes = (size_t)128 << 20, most_bytes = trials > MACHINE_PEAKS_QUICK ? (size_t)1 << 30 : least_bytes;
+    size_t wanted = clamp_bytes(2 * cpu_cache_bytes(3) * (size_t)threads, least_bytes, most_bytes);
     size_t room = cpu_memory_available_bytes() / ((size_t)comm_node_size(c) * ARRAYS * SPARE);
     double least = -comm_max(c, -(double)(room > 0 && room < wanted ? room : wanted));
     const size_t unit = PAGE_FLOATS * sizeof(float);
@@ -173,7 +174,7 @@ static void unmap_streams(streams *s, size_t bytes)
 
 static vgg_status measure_bandwidth(comm *c, int threads, int trials, machine_peaks *peaks)
 {
-    size_t bytes = peaks->array_bytes = choose_array_bytes(c, threads);
+    size_t bytes = peaks->array_bytes = choose_array_bytes(c, threads, trials);
     streams s = {.count = bytes / sizeof(float)};
     vgg_status status = map_streams(c, bytes, &s);
     if (status == VGG_OK) {

@@ -8,7 +8,8 @@ difference. It edits the sources of the tree it is given, so give it a copy with
 
 --guards takes every place that syncs, checks a sum or a bound, locks, agrees or waits for others; --random N takes N places of all
 kinds over all rooms. A run that ends early goes on where it stopped. tests.tsv says which tests belong to which sources, cheapest
-first; survivors.tsv says of each survivor why it does no harm.
+first; survivors.tsv says of each survivor why it does no harm. Run the tests there once before: how long they took limits how long
+they may take.
 """
 import argparse
 import json
@@ -28,7 +29,8 @@ PARSERS = re.compile(r"src/(data/(idx|byte_stream|png_file)|checkpoint/(read|saf
 SWAPS = [(" <= ", " < "), (" < ", " <= "), (" >= ", " > "), (" > ", " >= "), (" == ", " != "), (" != ", " == "), (" && ", " || "),
          (" || ", " && "), (" + 1", ""), (" - 1", ""), (" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "),
          ("true", "false"), ("false", "true"), ("break;", ";")]
-LIMIT_S = 150
+LIMIT_S = 60  # of a test, besides the times that it took before
+LIMIT_TIMES = 5
 
 
 def code(line):
@@ -134,6 +136,11 @@ class Suite:
         self.build = os.path.abspath(build)
         listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True)
         self.tests = {test["name"]: test for test in json.loads(listed.stdout)["tests"] if "command" in test}
+        self.costs = {}
+        costs = os.path.join(build, "Testing/Temporary/CTestCostData.txt")
+        if os.path.exists(costs):
+            with open(costs, encoding="utf-8") as file:
+                self.costs = {words[0]: float(words[2]) for words in map(str.split, file) if len(words) == 3}
         with open(os.path.join(HERE, "tests.tsv"), encoding="utf-8") as file:
             self.rows = [line.rstrip("\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
 
@@ -161,10 +168,11 @@ class Suite:
                 environment.update(word.split("=", 1) for word in entry["value"])
             elif entry["name"] == "WORKING_DIRECTORY":
                 folder = entry["value"]
-        environment["VGG11_TEST_LIMIT_S"] = str(LIMIT_S)
+        limit_s = int(LIMIT_S + LIMIT_TIMES * self.costs.get(name, LIMIT_S))
+        environment["VGG11_TEST_LIMIT_S"] = str(limit_s)
         process = subprocess.Popen(test["command"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            return process.wait(2 * LIMIT_S) == 0
+            return process.wait(limit_s + 60) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
