@@ -143,6 +143,38 @@ class Evaluate(Memory):
                   lambda number, outcome: self.assertTrue(outcome.status or json.loads(outcome.out)["libraries"]["OpenBLAS"]))
 
 
+class Ranks(Memory):
+    """On one rank alone: the others hear of it, and none waits for it for ever."""
+
+    def run_failing(self, arguments, number="0"):
+        command = [cli.MPIRUN, "--quiet", "--oversubscribe"]
+        for rank in range(2):
+            fails = [f"VGG11_FAIL_ALLOCATION={number}"] * (rank == self.failing)
+            records = [f"{name}={value}" for name, value in self.environment.items() if name == "VGG11_ALLOCATIONS" and rank == self.failing]
+            command += [":"] * (rank > 0) + ["-np", "1", "env", "-u", "VGG11_ALLOCATIONS", *fails, *records, PROGRAM, *arguments]
+        return self.run_command(command)
+
+    def check_fails(self, rank, arguments):
+        self.failing = rank
+        self.walk(arguments, lambda: shutil.rmtree(self.path("run"), ignore_errors=True), lambda number, outcome: None)
+
+    def test_first(self):
+        self.check_fails(0, TRAIN)
+
+    def test_second(self):
+        self.check_fails(1, TRAIN)
+
+    def test_evaluate(self):
+        self.train_once()
+        for rank in range(2):
+            self.check_fails(rank, ["eval", *SHORT, "--test-samples", "8", "--checkpoint", "before/checkpoint-00000001.safetensors"])
+
+    def test_resume(self):
+        self.train_once()
+        for rank in range(2):
+            self.check_fails(rank, [*TRAIN, "--epochs", "2", "--resume", "before"])
+
+
 class Compare(Memory):
     def test_compare(self):
         """Two folders of the same bits, of which one says other things of how they came about: none of that may be missing."""
