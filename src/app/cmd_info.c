@@ -11,6 +11,7 @@
 #include "app/provenance.h"
 #include "app/threads.h"
 #include "app/command.h"
+#include "report/json_list.h"
 #include "vgg11/base/cpu.h"
 
 enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128, SOURCE_BYTES = 32 };
@@ -52,18 +53,15 @@ static json_t *features_json(const cpu_features *features)
 static json_t *ranks_json(const rank_info *ranks, int count)
 {
     json_t *list = json_array();
-    bool whole = list != NULL;
-    for (int i = 0; whole && i < count; i++) {
+    for (int i = 0; i < count; i++) {
         const rank_info *r = &ranks[i];
         json_t *one = json_pack("{s:i, s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:o, s:I}", "rank", i, "host", r->host, "node", r->node,
                                 "threads", r->threads, "threads_from", r->threads_from, "cores", r->cores, "processors",
                                 r->processors, "model", r->model, "features", features_json(&r->features), "memory_available_bytes",
                                 (json_int_t)r->memory_bytes);
-        whole = json_array_append_new(list, one) == 0;
+        json_list_add(&list, one);
     }
-    if (whole) return list;
-    json_decref(list);
-    return NULL;
+    return list;
 }
 
 static json_t *info_json(const options *o, const char *mpi, const rank_info *ranks, int count, int nodes)

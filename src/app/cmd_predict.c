@@ -10,6 +10,7 @@
 #include "app/step_config.h"
 #include "app/threads.h"
 #include "app/trained_network.h"
+#include "report/json_list.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/data/batch.h"
@@ -66,11 +67,8 @@ static answer answer_of(const float *logits)
 static json_t *probabilities_json(const answer *a)
 {
     json_t *list = json_array();
-    bool whole = list != NULL;
-    for (int k = 0; whole && k < MODEL_CLASSES; k++) whole = json_array_append_new(list, json_real(a->probability[k])) == 0;
-    if (whole) return list;
-    json_decref(list);
-    return NULL;
+    for (int k = 0; k < MODEL_CLASSES; k++) json_list_add(&list, json_real(a->probability[k]));
+    return list;
 }
 
 static vgg_status add_json(json_t *list, const question *q, const answer *a)

@@ -1,4 +1,5 @@
 #include "app/run_folder.h"
+#include "report/json_list.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -310,12 +311,8 @@ void run_folder_close_aside(const run_folder *folder, const char *aside)
 static json_t *spared_json(const run_folder *folder)
 {
     json_t *steps = json_array();
-    bool whole = steps != NULL;
-    for (size_t i = 0; whole && i < folder->spared_count; i++)
-        whole = json_array_append_new(steps, json_integer((json_int_t)folder->spared[i])) == 0;
-    if (whole) return steps;
-    json_decref(steps);
-    return NULL;
+    for (size_t i = 0; i < folder->spared_count; i++) json_list_add(&steps, json_integer((json_int_t)folder->spared[i]));
+    return steps;
 }
 
 vgg_status run_folder_write_config(const run_folder *folder, const options *o, const run_start_event *start,

@@ -38,6 +38,7 @@ NOT_RUN = [
      "builds and installs; install_Prefix does"),
     ("docs/install.md", "cd build && cpack -G DEB && sudo apt-get install ./vgg11-dist_1.0.0_amd64.deb",
      "installs on this machine; install_Package unpacks it"),
+    ("docs/reliability.md", "cmake --preset fuzz && cmake --build --preset fuzz", "builds with another compiler, and takes an hour"),
     ("docs/reliability.md", "ctest --preset all -L fault --output-junit faults.xml", "runs the tests of all faults"),
     ("docs/why-10-percent.md", "bench/why_10_percent.py --into docs/why-10-percent.md",
      "trains for ten minutes, and rewrites the page"),

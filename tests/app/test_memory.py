@@ -75,7 +75,7 @@ class Memory(cli.Case):
 
 class Start(Memory):
     def test_options_a_step_and_a_checkpoint(self):
-        self.walk([*TRAIN, "--config", "run.conf", "--trace", "trace.json"], lambda: shutil.rmtree(self.path("run"), ignore_errors=True),
+        self.walk([*TRAIN, "--config", "run.conf", "--trace", "trace.json", "--replay-every", "1"], lambda: shutil.rmtree(self.path("run"), ignore_errors=True),
                   lambda number, outcome: self.check_run(number, outcome, 1))
 
 

@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -204,6 +205,9 @@ def read_results(path):
 
 
 def run(options):
+    changed = subprocess.run(["git", "-C", options.tree, "status", "--porcelain", "src"], capture_output=True, text=True, check=True).stdout
+    if changed:
+        raise SystemExit(f"{options.tree} is not as it was committed; is another at work there?\n{changed}")
     tree, suite = os.path.abspath(options.tree), Suite(os.path.join(options.tree, "build/release"))
     found = [one for one in candidates(tree) if re.search(options.only, one[1][0])]
     chosen = [place for guard, place in found if guard and options.guards]
@@ -242,6 +246,7 @@ def table(options):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the source is put back
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run", help="mutate and test")

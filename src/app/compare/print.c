@@ -6,6 +6,7 @@
 #include "app/compare/compare.h"
 #include "app/json_output.h"
 #include "app/options/value.h"
+#include "report/json_list.h"
 #include "report/metrics_file.h"
 #include "vgg11/nn/model.h"
 
@@ -141,16 +142,10 @@ static json_t *metrics_difference_json(const metrics_comparison *metrics)
 {
     if (metrics->step == 0) return json_null();
     json_t *list = json_array();
-    bool whole = list != NULL;
-    for (int i = 0; whole && i < METRICS_QUANTITIES; i++) {
+    for (int i = 0; i < METRICS_QUANTITIES; i++) {
         if (!metrics->unlike[i]) continue;
-        json_t *one = json_pack("{s:s, s:o, s:o}", "quantity", metrics_quantity_names[i], "a", metrics_real(metrics->values[i][0]),
-                                "b", metrics_real(metrics->values[i][1]));
-        whole = json_array_append_new(list, one) == 0;
-    }
-    if (!whole) {
-        json_decref(list);
-        return NULL;
+        json_list_add(&list, json_pack("{s:s, s:o, s:o}", "quantity", metrics_quantity_names[i], "a",
+                                       metrics_real(metrics->values[i][0]), "b", metrics_real(metrics->values[i][1])));
     }
     return json_pack("{s:I, s:s, s:o}", "step", (json_int_t)metrics->step, "quantity", metrics_quantity_names[metrics->first],
                      "quantities", list);
@@ -184,16 +179,13 @@ static json_t *tensors_json(const comparison *c)
 static json_t *causes_json(const comparison *c)
 {
     json_t *list = json_array();
-    bool whole = list != NULL, differs = compare_differs(c);
-    for (size_t i = 0; whole && i < c->causes.count; i++) {
+    bool differs = compare_differs(c);
+    for (size_t i = 0; i < c->causes.count; i++) {
         const cause *one = &c->causes.causes[i];
-        json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "what", one->name, "a", one->values[0], "b", one->values[1], "explains",
-                                   weight_words[differs ? one->weight : CAUSE_NONE]);
-        whole = json_array_append_new(list, object) == 0;
+        json_list_add(&list, json_pack("{s:s, s:s, s:s, s:s}", "what", one->name, "a", one->values[0], "b", one->values[1],
+                                       "explains", weight_words[differs ? one->weight : CAUSE_NONE]));
     }
-    if (whole) return list;
-    json_decref(list);
-    return NULL;
+    return list;
 }
 
 vgg_status compare_print_json(const comparison *c)
