@@ -120,6 +120,7 @@ static vgg_status evaluate(comm *c, const options *o, int threads, const float *
     uint32_t batch = (uint32_t)((o->batch_size + (uint64_t)comm_size(c) - 1) / (uint64_t)comm_size(c));
     char plan_cache[OPTION_TEXT_MAX];
     network_config config = step_config_of(o, threads, plan_cache_path(o, plan_cache)).network;
+    config.precision = trained_network_precision(o, facts);
     config.batch_capacity = (int)batch;
     config.node_ranks = comm_node_size(c);
     config.agreement = training_step_agreement(c);

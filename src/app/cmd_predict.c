@@ -195,9 +195,10 @@ static void tell_training(const options *o, const training_facts *facts, const p
                                  "digits from one another; vgg11_dist doctor --resize-bug says more");
 }
 
-static vgg_status open_network(prediction *p, const options *o, int threads)
+static vgg_status open_network(prediction *p, const options *o, int threads, const training_facts *facts)
 {
     network_config config = step_config_of(o, threads, NULL).network;
+    config.precision = trained_network_precision(o, facts);
     config.batch_capacity = PREDICT_BATCH;
     config.node_ranks = 1;
     config.tune = false; /* it takes longer than a few pictures do */
@@ -215,7 +216,7 @@ static vgg_status predict(const options *o, int threads, prediction *p, const tr
     p->style = (picture_style){.filter = resize_find(trained_network_resize(o, facts)), .light_ground = facts->mean > 0.5};
     p->most = (uint32_t)o->test_samples;
     tell_training(o, facts, &p->style);
-    VGG_TRY(open_network(p, o, threads));
+    VGG_TRY(open_network(p, o, threads, facts));
     VGG_TRY(read_files(p, o));
     if (o->json) VGG_TRY(print_json(p, o, facts));
     vgg_restore_message(&p->message);

@@ -16,6 +16,9 @@ static vgg_status read_facts(const char *path, const checkpoint_state *state, tr
     if (!config && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
     const char *resize = json_string_value(json_object_get(config, "resize"));
     snprintf(facts->resize, sizeof facts->resize, "%s", resize && resize_find(resize) ? resize : "");
+    const char *precision = json_string_value(json_object_get(config, "precision"));
+    int index = precision ? option_choice_index(option_precisions, precision) : -1;
+    facts->precision = index == PRECISION_FP32 || index == PRECISION_BF16 ? index : -1;
     facts->resize_bug = json_is_true(json_object_get(config, "resize-bug"));
     json_decref(config);
     return VGG_OK;
@@ -41,4 +44,10 @@ vgg_status trained_network_load(const char *path, float *weights, training_facts
 const char *trained_network_resize(const options *o, const training_facts *facts)
 {
     return *facts->resize && !options_given(o, offsetof(options, resize)) ? facts->resize : o->resize;
+}
+
+vgg_precision trained_network_precision(const options *o, const training_facts *facts)
+{
+    bool named = facts->precision < 0 || options_given(o, offsetof(options, precision));
+    return (vgg_precision)(named ? option_choice_index(option_precisions, o->precision) : facts->precision);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "app/options/options.h"
+#include "vgg11/base/precision.h"
 #include "vgg11/base/status.h"
 #include "vgg11/checkpoint/checkpoint.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     double deviation;
     char resize[RESIZE_NAME_BYTES]; /* "" if it does not say, or names what this program does not have */
     bool resize_bug;
+    int precision; /* a vgg_precision; -1 if it does not say */
 } training_facts;
 
 /* What the state of a checkpoint says; `path` is for messages. VGG_BAD_CHECKPOINT if its numbers cannot normalise pixels. */
@@ -28,5 +30,8 @@ vgg_status trained_network_load(const char *path, float *weights, training_facts
 
 /* The filter that images are to be resized with: that of the training, unless the user names one. */
 const char *trained_network_resize(const options *o, const training_facts *facts);
+
+/* That of the products, likewise. */
+vgg_precision trained_network_precision(const options *o, const training_facts *facts);
 
 #endif

@@ -303,6 +303,57 @@ START_TEST(options_of_a_checkpoint_are_not_trusted)
 }
 END_TEST
 
+static void check_as_before(const options *o)
+{
+    ck_assert_str_eq(o->augment, "none");
+    ck_assert_str_eq(o->init, "he");
+    ck_assert_str_eq(o->precision, "fp32");
+    ck_assert_str_eq(o->clip_mode, "global");
+    ck_assert_str_eq(o->schedule, "cosine");
+    ck_assert_double_eq(o->label_smoothing, 0);
+}
+
+/* A training that was begun when defaults were others, or options fewer, goes on as it was. */
+START_TEST(what_an_earlier_version_did_not_say_is_what_it_did)
+{
+    options fresh, named, resumed;
+    accept(&fresh, WORDS("--quiet"));
+    ck_assert_str_eq(fresh.augment, "affine");
+    ck_assert_double_gt(fresh.label_smoothing, 0);
+    ck_assert_int_eq(options_resume(&fresh, "a file", NULL, &resumed), VGG_OK);
+    ck_assert_str_eq(resumed.augment, "affine");
+    options_clear(&resumed);
+    const char *earlier[] = {"", "{}", "{\"momentum\": 0.8}"};
+    for (size_t i = 0; i < sizeof earlier / sizeof earlier[0]; i++) {
+        ck_assert_int_eq(options_resume(&fresh, "a file", earlier[i], &resumed), VGG_OK);
+        check_as_before(&resumed);
+        ck_assert_uint_eq(resumed.epochs, 4);
+        options_clear(&resumed);
+    }
+    accept(&named, WORDS("--augment", "shift"));
+    ck_assert_int_eq(options_resume(&named, "a file", "{\"epochs\": 7}", &resumed), VGG_OK);
+    ck_assert_str_eq(resumed.augment, "shift");
+    ck_assert_uint_eq(resumed.epochs, 7);
+    options_clear(&resumed);
+    options_clear(&named);
+    options_clear(&fresh);
+}
+END_TEST
+
+/* What a run wrote is all that it did; what a person wrote is what shall be otherwise. */
+START_TEST(files_of_earlier_runs_are_taken_as_they_were_meant)
+{
+    options o;
+    accept(&o, WORDS("--config", write_config("{\"version\": \"1\", \"options\": {\"epochs\": 3}}")));
+    check_as_before(&o);
+    ck_assert_uint_eq(o.epochs, 3);
+    options_clear(&o);
+    accept(&o, WORDS("--config", write_config("{\"epochs\": 3}")));
+    ck_assert_str_eq(o.augment, "affine");
+    options_clear(&o);
+}
+END_TEST
+
 START_TEST(a_preset_gives_way_to_what_is_named)
 {
     options o;
@@ -313,6 +364,9 @@ START_TEST(a_preset_gives_way_to_what_is_named)
     ck_assert_uint_eq(o.epochs, 1);
     ck_assert_uint_eq(o.batch_size, 32);
     ck_assert_str_eq(o.init, "glorot");
+    ck_assert_str_eq(o.augment, "none");
+    ck_assert_str_eq(o.precision, "fp32");
+    ck_assert_double_eq(o.label_smoothing, 0);
     ck_assert_str_eq(o.resize, "bicubic");
     ck_assert_str_eq(o.normalize, "none");
     ck_assert_double_eq(o.clip_norm, 1);
@@ -544,6 +598,8 @@ int main(void)
     tcase_add_test(cases, a_resumed_run_has_the_training_of_its_checkpoint);
     tcase_add_test(cases, options_of_a_checkpoint_are_not_trusted);
     tcase_add_test(cases, json_says_not_where_files_are);
+    tcase_add_test(cases, what_an_earlier_version_did_not_say_is_what_it_did);
+    tcase_add_test(cases, files_of_earlier_runs_are_taken_as_they_were_meant);
     tcase_add_test(cases, a_preset_gives_way_to_what_is_named);
     tcase_add_test(cases, a_preset_builds_on_another);
     tcase_add_test(cases, the_rate_follows_the_batch_unless_named);

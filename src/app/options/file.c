@@ -129,6 +129,17 @@ static vgg_status read_object(const char *path, const json_t *object, assignment
     return VGG_OK;
 }
 
+/* An earlier version wrote what a run did, and left out what it did not know yet. */
+static vgg_status add_unsaid(const char *path, unsigned commands, assignment_list *list)
+{
+    vgg_status status = VGG_OK;
+    for (const option_row *row = option_table; row->name && status == VGG_OK; row++) {
+        if (row->unsaid && (row->commands & commands) && !assignment_last(list, row->name))
+            status = assignment_add(list, row, row->unsaid, path);
+    }
+    return status;
+}
+
 static vgg_status read_json(const char *path, const char *text, assignment_list *list)
 {
     json_error_t error;
@@ -138,6 +149,7 @@ static vgg_status read_json(const char *path, const char *text, assignment_list 
     if (!root) return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
     const json_t *inner = json_object_get(root, "options");
     vgg_status status = read_object(path, json_is_object(inner) ? inner : root, list);
+    if (json_is_object(inner)) status = status == VGG_OK ? add_unsaid(path, ~0u, list) : status;
     json_decref(root);
     return status;
 }
@@ -178,6 +190,7 @@ vgg_status option_training_read(const char *path, const char *text, unsigned com
         else
             status = vgg_fail(VGG_BAD_CHECKPOINT, "%s: expected a single value", where);
     }
+    if (status == VGG_OK) status = add_unsaid(path, command, list);
     json_decref(root);
     return status;
 }

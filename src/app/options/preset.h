@@ -7,7 +7,7 @@ typedef struct {
     const char *value;
 } preset_setting;
 
-enum { PRESET_SETTINGS_MAX = 16 };
+enum { PRESET_SETTINGS_MAX = 20 };
 
 typedef struct {
     const char *name;

@@ -78,8 +78,8 @@ vgg_status options_resume(const options *o, const char *path, const char *config
     assignment_list list = {0};
     change_list changes = {.used = 0};
     vgg_status status = copy(o, resumed);
-    if (status == VGG_OK && config_json && *config_json) {
-        status = option_training_read(path, config_json, o->command->bit, &list);
+    if (status == VGG_OK && config_json) {
+        status = option_training_read(path, *config_json ? config_json : "{}", o->command->bit, &list);
         if (status == VGG_OK) status = take_all(&list, resumed, &changes);
     }
     assignment_free(&list);
