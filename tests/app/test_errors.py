@@ -49,7 +49,8 @@ class Options(cli.Case):
             with self.subTest(options=options):
                 self.assert_refused(9, r"--conv reference: computes in fp32, and --precision bf16 .*\(.*emulated-bf16\)", *options,
                                     "--quiet", "--precision", "bf16", "--conv", "reference", "--output", "run")
-        self.assert_refused(9, "emulated-bf16: computes in bf16, fp32 is asked for", *cli.TINY, "--quiet", "--conv", "emulated-bf16")
+        self.assert_refused(9, "emulated-bf16: computes in bf16, fp32 is asked for", *cli.TINY, "--quiet", "--precision",
+                            "fp32", "--conv", "emulated-bf16")
 
     def test_launchers_that_mpi_does_not_understand(self):
         """One process each, as MPI sees them."""

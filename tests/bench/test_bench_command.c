@@ -119,7 +119,7 @@ static void check_all(int ranks, const char *options, int batch, size_t repeats,
     json_decref(result);
 }
 
-START_TEST(everything_on_one_rank) { check_all(1, "--batch-size 2 --repeats 2", 2, 2, true); }
+START_TEST(everything_on_one_rank) { check_all(1, "--precision fp32 --batch-size 2 --repeats 2", 2, 2, true); }
 END_TEST
 
 /* One rank has two images, the other one. */

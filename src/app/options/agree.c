@@ -6,6 +6,7 @@
 #include "app/command.h"
 #include "vgg11/base/cpu.h"
 #include "vgg11/base/hash.h"
+#include "vgg11/conv/conv.h"
 
 static uint64_t hash_options(const options *o)
 {
@@ -32,12 +33,20 @@ vgg_status options_agree(comm *c, const options *o)
     return VGG_OK;
 }
 
+/* Collective. An algorithm that is named has a precision of its own. */
+static bool is_bf16_better(comm *c, const options *o)
+{
+    const conv_algorithm *named = o->conv ? conv_algorithm_find(o->conv) : NULL;
+    const cpu_features *cpu = cpu_detect();
+    if (named) return named->precision == PRECISION_BF16;
+    return !comm_any(c, !cpu->avx512_bf16 && !cpu->amx_bf16);
+}
+
 vgg_status options_choose_precision(comm *c, options *o)
 {
     if (!o->precision || strcmp(o->precision, "auto") != 0) return VGG_OK;
-    const cpu_features *cpu = cpu_detect();
-    bool lacking = comm_any(c, !cpu->avx512_bf16 && !cpu->amx_bf16);
+    bool bf16 = is_bf16_better(c, o);
     free(o->precision);
-    o->precision = strdup(lacking ? "fp32" : "bf16");
+    o->precision = strdup(bf16 ? "bf16" : "fp32");
     return comm_agree(c, o->precision ? VGG_OK : vgg_fail(VGG_UNAVAILABLE, "not enough memory for the options"));
 }

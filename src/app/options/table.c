@@ -59,7 +59,8 @@ static bool walk_conv(size_t index, option_choice *choice)
 static const option_choice precisions[] = {
     {"fp32", "single precision throughout"},
     {"bf16", "products of bfloat16 with fp32 sums; weights, gradients and velocity stay fp32"},
-    {"auto", "bf16 where the processors of all ranks multiply it, else fp32"}, /* one of the others by the time a command runs */
+    {"auto",
+     "bf16 where the processors of all ranks multiply it, else fp32; with an algorithm that is named, its own"}, /* one of the others by the time a command runs */
     {NULL, NULL},
 };
 static const option_choice wires[] = {
