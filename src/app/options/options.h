@@ -122,10 +122,10 @@ typedef struct {
     const char *former_name; /* what earlier versions called it, still understood; or NULL */
     const char *argument;    /* as --help calls it; NULL for a flag */
     option_type type;
-    size_t offset;          /* in options */
-    const char *fallback;   /* default, as a user would write it; NULL for none */
-    const char *unsaid;     /* what trainings did whose options do not say, where that is not the default any more; NULL: the default */
-    const char *bare;       /* value of --name where no value follows; NULL if one must */
+    size_t offset;        /* in options */
+    const char *fallback; /* default, as a user would write it; NULL for none */
+    const char *unsaid; /* what trainings did whose options do not say, where that is not the default any more; NULL: the default */
+    const char *bare;   /* value of --name where no value follows; NULL if one must */
     uint64_t least, most;   /* OPTION_COUNT */
     bool automatic;         /* OPTION_COUNT: "auto" will do */
     double low, high;       /* OPTION_REAL */
