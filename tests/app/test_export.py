@@ -72,7 +72,7 @@ class Export(Case):
         expected = weight_arrays.log_softmax(weight_arrays.torch_logits(arrays, inputs))
         self.assertGreater(numpy.ptp(expected), 1, "all outputs are alike, and so this shows nothing")
         for path in [self.checkpoint, self.files["weights"]]:
-            outcome = self.run_command([cli.PROGRAM, "predict", "--quiet", "--json", "--checkpoint", path, "images"])
+            outcome = self.run_command([cli.PROGRAM, "predict", "--quiet", "--json", "--precision", "fp32", "--checkpoint", path, "images"])
             found = [[math.log(value) for value in one["probabilities"]] for one in json.loads(outcome.out)["predictions"]]
             self.assertEqual(len(found), IMAGES)
             self.assertLess(abs(numpy.array(found) - expected).max(), 1e-5 * max(1, abs(expected).max()))

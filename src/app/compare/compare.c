@@ -81,14 +81,25 @@ static vgg_status compare_named(comparison *c)
     return compare_pair(c, step);
 }
 
+/* False without memory, of which json_object_update_missing() says nothing. */
+static bool add_missing(json_t *facts, const json_t *more)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)more, name, value)
+    {
+        if (!json_object_get(facts, name) && json_object_set(facts, name, value) != 0) return false;
+    }
+    return true;
+}
+
 /* What is known of the very step that differs comes before what is known of a checkpoint, and that before what the folder says of the last
  * process of the run: a run may go on with other ranks. */
 static bool gather_facts(const comparison *c, int i, json_t *facts)
 {
     bool starts = c->metrics.starts[0] && c->metrics.starts[1], folders = c->sides[0].folder && c->sides[1].folder;
     return facts && (!starts || compare_facts_of_start(c->metrics.starts[i], facts)) &&
-           (c->checkpoints == 0 || json_object_update_missing(facts, c->headers[i]) == 0) &&
-           (!folders || compare_facts_of_folder(&c->sides[i], facts));
+           (c->checkpoints == 0 || add_missing(facts, c->headers[i])) && (!folders || compare_facts_of_folder(&c->sides[i], facts));
 }
 
 static vgg_status find_causes(comparison *c)
