@@ -91,7 +91,7 @@ static train_config make_config(const options *o, const run_folder *folder, int 
     };
 }
 
-/* Collective. Without memory to measure in, the trace does without. */
+/* Collective. Without memory to measure in, a warning: the trace then tells no shares of the limits. */
 static void measure_limits(comm *c, const train_config *config, span_limits *limits)
 {
     const network_config *net = &config->step.network;

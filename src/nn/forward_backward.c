@@ -39,15 +39,18 @@ const char *network_check(network *net, const float *weights)
 
 static double now(const network *net) { return net->timing ? clock_now_s() : 0; }
 
-static span_work add_pass(const network *net, int i, conv_pass pass, span_work work)
+/* Ends a span of a layer, in which the passes were computed whose bits are set. */
+static void end_span(const network *net, int i, double start, const char *part, unsigned passes)
 {
-    op_count ops = op_count_of_layer(i, pass, net->n, 1, net->config.precision);
-    return (span_work){work.flops + ops.flops, work.bytes + op_count_bytes(ops)};
-}
-
-static void end_span(const network *net, int i, double start, const char *part, span_work work)
-{
-    if (net->spans) span_add(net->spans, SPAN_TRAINING, net->layers[i].row->name, part, start, clock_now_s(), work);
+    if (!net->spans) return;
+    span_work work = {0};
+    for (int pass = 0; pass < CONV_PASSES; pass++) {
+        if (!(passes & 1u << pass)) continue;
+        op_count ops = op_count_of_layer(i, (conv_pass)pass, net->n, 1, net->config.precision);
+        work.flops += ops.flops;
+        work.bytes += op_count_bytes(ops);
+    }
+    span_add(net->spans, SPAN_TRAINING, net->layers[i].row->name, part, start, clock_now_s(), work);
 }
 
 static void run_pass(network *net, int i, conv_pass pass, conv_arguments arguments)
@@ -57,7 +60,7 @@ static void run_pass(network *net, int i, conv_pass pass, conv_arguments argumen
     arguments.workspace = net->workspace;
     conv_plan_run(&net->choices[i][pass].plan, &arguments);
     net->layers[i].seconds[pass] += now(net) - start;
-    end_span(net, i, traced, conv_pass_names[pass], add_pass(net, i, pass, (span_work){0}));
+    end_span(net, i, traced, conv_pass_names[pass], 1u << pass);
 }
 
 static void forward_layer(network *net, int i, const float *weights, const void *x)
@@ -143,10 +146,9 @@ static void backward_layer(network *net, int i, const float *weights, const void
                                   .dx = net->gradient[i % 2]});
         if (hooks && hooks->poll) hooks->poll(hooks->context);
     }
-    span_work work = {0};
-    if (!is_in_factors(i, factors)) work = add_pass(net, i, CONV_WEIGHT_GRAD, work);
-    if (i > 0) work = add_pass(net, i, CONV_INPUT_GRAD, work);
-    end_span(net, i, start, "backward", work);
+    unsigned passes = is_in_factors(i, factors) ? 0 : 1u << CONV_WEIGHT_GRAD;
+    if (i > 0) passes |= 1u << CONV_INPUT_GRAD;
+    end_span(net, i, start, "backward", passes);
 }
 
 static void zero_gradient(network *net, float *gradient, const network_hooks *hooks)

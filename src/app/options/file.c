@@ -149,7 +149,7 @@ static vgg_status read_json(const char *path, const char *text, assignment_list 
     if (!root) return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
     const json_t *inner = json_object_get(root, "options");
     vgg_status status = read_object(path, json_is_object(inner) ? inner : root, list);
-    if (json_is_object(inner)) status = status == VGG_OK ? add_unsaid(path, ~0u, list) : status;
+    if (status == VGG_OK && json_is_object(inner)) status = add_unsaid(path, ~0u, list);
     json_decref(root);
     return status;
 }

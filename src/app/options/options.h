@@ -149,7 +149,8 @@ const option_row *option_find(const char *name);
 vgg_status options_parse(int argc, char **argv, options *o);
 void options_clear(options *o);
 
-/* The options of a run that goes on from the checkpoint `path`, whose own options are the JSON text `config_json` (NULL for none):
+/* The options of a run that goes on from the checkpoint `path`, whose own options are the JSON text `config_json` ("": it says
+ * none; NULL: there is no checkpoint):
  * those of SCOPE_TRAINING that `o` was not given come from there, and of those that it was, one line says what they were.
  * VGG_BAD_CHECKPOINT if a value is none of its option's. `resumed` is cleared in any case, and must not outlive `o`. */
 vgg_status options_resume(const options *o, const char *path, const char *config_json, options *resumed);

@@ -171,7 +171,8 @@ static const preset *find_preset(const char *name)
 static vgg_status apply_preset(options *o, const char *name, int depth)
 {
     if (!name || depth > PRESET_DEPTH_MAX) return VGG_OK;
-    for (const preset_setting *setting = find_preset(name)->settings; setting->option; setting++) {
+    const preset_setting *setting = find_preset(name)->settings, *end = setting + PRESET_SETTINGS_MAX;
+    for (; setting < end && setting->option; setting++) {
         if (strcmp(setting->option, "preset") == 0)
             VGG_TRY(apply_preset(o, setting->value, depth + 1));
         else

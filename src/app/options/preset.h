@@ -12,7 +12,7 @@ enum { PRESET_SETTINGS_MAX = 20 };
 typedef struct {
     const char *name;
     const char *good_when;
-    preset_setting settings[PRESET_SETTINGS_MAX]; /* ended by a row without an option; may name another preset */
+    preset_setting settings[PRESET_SETTINGS_MAX]; /* ended by a row without an option, unless it is full; may name another preset */
 } preset;
 
 extern const preset presets[]; /* ended by a row without a name */
