@@ -20,9 +20,7 @@ install(DIRECTORY data/mnist/ DESTINATION ${vgg_share}/mnist FILES_MATCHING PATT
 
 install(FILES README.md DESIGN.md CONTRIBUTING.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
-foreach(folder data bench)
-  install(FILES ${folder}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
-endforeach()
+install(FILES data/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/data)
 
 # A module file names the prefix, which is known when it is installed.
 set(prefix "@prefix@")

@@ -18,7 +18,7 @@ import unittest
 import cli
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PAGES = ["README.md", "CONTRIBUTING.md", "bench/README.md",
+PAGES = ["README.md", "CONTRIBUTING.md",
          *sorted(os.path.relpath(page, ROOT) for page in glob.glob(os.path.join(ROOT, "docs", "*.md")))]
 LANGUAGES = {"sh", "console", "text", "python"}
 
@@ -214,7 +214,7 @@ class Words(unittest.TestCase):
         """The first column of a table whose head says so."""
         commands = ["train", "eval", "export", "predict", "show", "bench"]
         known = frozenset().union(*(options_of(cli.PROGRAM, command) for command in commands))
-        named = re.findall(r"(?m)^\| `--.*?\|", read("README.md"))
+        named = re.findall(r"(?m)^\| `--.*?\|", read("README.md") + read("docs/usage.md"))
         self.assertGreater(len(named), 20)
         for cell in named:
             for option in re.findall(r"`(--[\w-]+)", cell):

@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 /* Images are resized as by Pillow's Image.resize(), whose default is bicubic (since version 7.0; nearest before). */
-/* Chosen on 5,000 images held out of the training set; bench/README.md has what was tried. Small batches, and each tensor's gradient clipped by
+/* Chosen on 5,000 images held out of the training set; docs/performance.md has what was tried. Small batches, and each tensor's gradient clipped by
  * its own norm, so that every layer takes steps of a length that fits it from the first one on. */
 const preset presets[] = {
     {"fast",
