@@ -61,7 +61,7 @@ static bool lacks_level(const char *asked)
 int support_run(Suite *suite, const support_ranks *ranks)
 {
     const char *asked = getenv("VGG11_CPU");
-    if (lacks_level(asked)) {
+    if (!ranks && lacks_level(asked)) { /* a rank that went would leave the others waiting */
         printf("skipped: this processor has not what VGG11_CPU=%s is to test\n", asked);
         return EXIT_SKIPPED;
     }
