@@ -209,7 +209,9 @@ class Hang(Case):
         self.in_each_phase(self.stop)
 
     def stop(self, phase, rank, arguments):
-        process = self.start(cli.launch([*arguments, "--hang-timeout", str(HANG_S)]))
+        # Else training goes on beside the writing, and the rank is anywhere.
+        waiting = ["--no-background-saves"] if phase == "checkpoint" else []
+        process = self.start(cli.launch([*arguments, *waiting, "--hang-timeout", str(HANG_S)]))
         self.wait_for_step(1, process)
         stopped = self.rank(rank)
         self.send_in(phase, process, rank, signal.SIGSTOP)
