@@ -91,12 +91,8 @@ static float flush(float value)
 /* NaN as it is. */
 static float widen(bf16 value) { return from_bits((uint32_t)(value & 0x7f80 ? value : value & 0x8000) << 16); }
 
-static bool is_usual(float value) { return fabsf(value) >= 0x1p-126f && fabsf(value) <= 0x1.fffffep127f; }
-
 static float add(float a, float b)
 {
-    float sum = a + b;
-    if (is_usual(a) && is_usual(b) && is_usual(sum)) return sum;
     if (isnan(a) || isnan(b)) return first_nan(a, b, b);
     return flush(flush(a) + flush(b));
 }
@@ -134,16 +130,20 @@ static bool is_plain(exponent_range a, exponent_range b)
     return lowest >= 1 - BIAS && highest <= BIAS - SUM_BITS && a.most <= 2 * BIAS && b.most <= 2 * BIAS;
 }
 
-static void multiply_plain(const float a[AMX_DEPTH], float b[PAIRS][2][COLUMNS], int pairs, float part[2][COLUMNS])
+/* Where products are exact, a fused multiply-add gives the same bits. */
+__attribute__((target_clones("avx512f", "arch=haswell", "default"))) static void multiply_plain(const float a[AMX_DEPTH],
+                                                                                                float b[PAIRS][2][COLUMNS],
+                                                                                                int pairs, float part[2][COLUMNS])
 {
-    for (int half = 0; half < 2; half++) {
-        float sum[COLUMNS] = {0};
-        for (int k = 0; k < pairs; k++) {
-            float factor = a[2 * k + half];
-            for (int n = 0; n < COLUMNS; n++) sum[n] += factor * b[k][half][n];
+    float even[COLUMNS] = {0}, odd[COLUMNS] = {0};
+    for (int k = 0; k < pairs; k++) {
+        for (int n = 0; n < COLUMNS; n++) {
+            even[n] += a[2 * k] * b[k][0][n];
+            odd[n] += a[2 * k + 1] * b[k][1][n];
         }
-        memcpy(part[half], sum, sizeof sum);
     }
+    memcpy(part[0], even, sizeof even);
+    memcpy(part[1], odd, sizeof odd);
 }
 
 static void multiply_any(const float a[AMX_DEPTH], float b[PAIRS][2][COLUMNS], int pairs, float part[2][COLUMNS])
@@ -152,6 +152,34 @@ static void multiply_any(const float a[AMX_DEPTH], float b[PAIRS][2][COLUMNS], i
     for (int k = 0; k < 2 * pairs; k++) {
         for (int n = 0; n < COLUMNS; n++) part[k % 2][n] = multiply_add(part[k % 2][n], a[k], b[k / 2][k % 2][n]);
     }
+}
+
+/* How many are denormal, infinite or NaN. */
+static int count_unusual(const float values[COLUMNS])
+{
+    int count = 0;
+    for (int n = 0; n < COLUMNS; n++) {
+        uint32_t bits;
+        memcpy(&bits, &values[n], sizeof bits);
+        bits &= 0x7fffffffu;
+        count += bits - 1 < 0x7fffffu || bits >= 0x7f800000u;
+    }
+    return count;
+}
+
+/* Plain sums at once where nothing that is added or comes out wants more care: else one by one. */
+static void add_parts(float sums[COLUMNS], float part[2][COLUMNS], int columns)
+{
+    float both[COLUMNS], total[COLUMNS];
+    for (int n = 0; n < COLUMNS; n++) {
+        both[n] = part[0][n] + part[1][n];
+        total[n] = sums[n] + both[n];
+    }
+    if (count_unusual(sums) + count_unusual(part[0]) + count_unusual(part[1]) + count_unusual(both) + count_unusual(total) == 0) {
+        memcpy(sums, total, (size_t)columns * sizeof *sums);
+        return;
+    }
+    for (int n = 0; n < columns; n++) sums[n] = add(sums[n], add(part[0][n], part[1][n]));
 }
 
 void amx_emulate_multiply(int c, int a, int b)
@@ -175,6 +203,6 @@ void amx_emulate_multiply(int c, int a, int b)
             multiply_plain(row, factors, pairs, part);
         else
             multiply_any(row, factors, pairs, part);
-        for (int n = 0; n < columns; n++) sums->sums[m][n] = add(sums->sums[m][n], add(part[0][n], part[1][n]));
+        add_parts(sums->sums[m], part, columns);
     }
 }

@@ -26,18 +26,24 @@ static void describe(const conv_case *c, const conv_algorithm *row, int pass, in
 typedef void (*result_check)(const conv_case *, const conv_algorithm *, int pass, int threads, const float *actual,
                              const float *expected);
 
+static void for_each_row(const conv_case *c, int pass, int fewest_threads, int most_threads, const float *expected,
+                         result_check check)
+{
+    for (int threads = fewest_threads; threads <= most_threads; threads++) {
+        for (const conv_algorithm *const *row = conv_case_rows(); *row != reference; row++) {
+            float *actual = conv_case_run(c, *row, (conv_pass)pass, threads);
+            if (actual) check(c, *row, pass, threads, actual, expected);
+            free(actual);
+        }
+    }
+}
+
 static void for_each_result(const conv_case *c, int fewest_threads, int most_threads, result_check check)
 {
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         float *expected = conv_case_run(c, reference, (conv_pass)pass, 2);
         ck_assert_ptr_nonnull(expected);
-        for (int threads = fewest_threads; threads <= most_threads; threads++) {
-            for (const conv_algorithm *const *row = conv_case_rows(); *row != reference; row++) {
-                float *actual = conv_case_run(c, *row, (conv_pass)pass, threads);
-                if (actual) check(c, *row, pass, threads, actual, expected);
-                free(actual);
-            }
-        }
+        for_each_row(c, pass, fewest_threads, most_threads, expected, check);
         free(expected);
     }
 }
@@ -86,12 +92,12 @@ static conv_problem layer_problem(int layer, int batch)
 
 START_TEST(vgg11_shapes)
 {
-    static const int images[] = {1, 3, 5};
+    static const int images[] = {1, 5};
     for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
         conv_case c;
         conv_problem problem = layer_problem(_i, images[i]);
         conv_case_open(&c, &problem, images[i], (unsigned)(10 * _i));
-        for_each_result(&c, images[i] == 3 ? 1 : 2, images[i] == 3 ? MOST_THREADS : 2, check_close);
+        for_each_result(&c, images[i] == 1 ? 2 : 1, images[i] == 1 ? 2 : MOST_THREADS, check_close);
         conv_case_close(&c);
     }
 }
@@ -272,6 +278,13 @@ static void check_not_hidden(const conv_case *c, const conv_algorithm *row, int 
     }
 }
 
+static bool all_finite(const float *values, size_t count)
+{
+    size_t i = 0;
+    while (i < count && isfinite(values[i])) i++;
+    return i == count;
+}
+
 static void poison(const conv_problem *problem, float value, int operand)
 {
     conv_case c;
@@ -279,7 +292,15 @@ static void poison(const conv_problem *problem, float value, int operand)
     float *arrays[] = {c.x, c.w, c.dy, c.b};
     size_t counts[] = {c.x_count, c.w_count, c.y_count, c.b_count};
     arrays[operand][counts[operand] / 2] = value;
-    for_each_result(&c, 2, 2, check_not_hidden);
+    int reached = 0; /* not by each pass: one of the operands is what it computes the gradient of */
+    for (int pass = 0; pass < CONV_PASSES; pass++) {
+        float *expected = conv_case_run(&c, reference, (conv_pass)pass, 2);
+        bool reaches = !all_finite(expected, conv_case_result_count(&c, (conv_pass)pass));
+        if (reaches) for_each_row(&c, pass, 2, 2, expected, check_not_hidden);
+        reached += reaches;
+        free(expected);
+    }
+    ck_assert(reached > 0 || !isnan(value)); /* a ReLU takes -infinity away */
     conv_case_close(&c);
 }
 
