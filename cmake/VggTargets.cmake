@@ -116,8 +116,9 @@ string(JOIN "|" vgg_long_tests
        "^app_(records|folder)_.*-np4$" "^app_(limits|signals)_.*-np[14]$" "^app_(runs|errors|interruptions)_.*-np1$" "^app_memory_(Start|Resume|Ranks)$"
        "^test_training-(np[1348]|nodes-2,2)$" "^test_stop-np[1348]$" "^test_(resume|resume_as_before|divergence|save_failures|replay_every)-np1$"
        "^test_save_failures-np3$" "^test_(bad_steps|background_saves)-np[13]$" "^test_evaluations-np1$" "^test_micro_batches_training-np[24]$"
-       "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^checkpoint_power_loss$" "^app_trace_Trace-np[18]$"
-       "^app_doctor_(Steps|Sound)" "^test_machine_peaks-portable$" "-(avx2|avx512|avx512_bf16)$")
+       "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_check-np1$" "^app_export_Begin-np1$" "^checkpoint_power_loss$"
+       "^checkpoint_faults-all$" "^app_trace_Trace-np[18]$" "^app_doctor_(Steps|Sound)" "^test_machine_peaks-portable$"
+       "^test_network-portable$" "^test_replay-portable$" "-(avx2|avx512|avx512_bf16)$")
 
 # Tests whose threads the thread sanitizer looks at (label "threads", preset "threads").
 set(vgg_thread_tests "^(support_thread_sanitizer|conv_threads|test_watchdog)$")

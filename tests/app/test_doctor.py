@@ -129,7 +129,7 @@ class Pictures(Doctor):
     BAR = r"[# ]{24}"
 
     def test_what_was_measured(self):
-        outcome = self.run_command([cli.PROGRAM, "doctor", *TINY, "--plot", self.path("plots")])
+        outcome = self.run_command([cli.PROGRAM, "doctor", *TINY, "--batch-size", "32", "--lr", "0.05", "--plot", self.path("plots")])
         self.assertEqual(outcome.status, 0, outcome.err)
         self.assertTrue(outcome.out.startswith("nothing found\n"))
         layers = re.findall(rf"(?m)^(conv\d|fc\d) +([\d.e-]+) {self.BAR} +([\d.e-]+) {self.BAR}$", outcome.out)

@@ -22,7 +22,10 @@
 
 typedef enum { FAULT_NONE, FAULT_ERROR, FAULT_SHORT, FAULT_KILL } fault_kind;
 
-/* What happens at the call number `at`, counted from 1, of those that are named (NULL: of all but pread, which changes nothing). */
+/* Of all but pread, which changes nothing, and write, which there are many of. */
+#define OTHERS "others"
+
+/* What happens at the call number `at`, counted from 1, of those that are named. */
 static struct {
     fault_kind kind;
     int at;
@@ -37,8 +40,10 @@ enum { KILLED = 99 };
 
 static bool strikes(const char *call)
 {
-    bool counts = fault.only ? strcmp(fault.only, call) == 0 : strcmp(call, "pread") != 0;
-    if (fault.kind == FAULT_NONE || !counts || ++fault.calls != fault.at) return false;
+    if (fault.kind == FAULT_NONE) return false;
+    bool is_other = strcmp(call, "pread") != 0 && strcmp(call, "write") != 0;
+    bool counts = strcmp(fault.only, OTHERS) == 0 ? is_other : strcmp(fault.only, call) == 0;
+    if (!counts || ++fault.calls != fault.at) return false;
     if (fault.kind == FAULT_KILL) _exit(KILLED);
     errno = fault.error;
     return true;
@@ -160,14 +165,21 @@ static bool disarm(void)
     return hit;
 }
 
-/* A save onto the old one's name while the call number `at` fails; false if there are not so many. */
-static bool save_with(fault_kind kind, int at)
+/* The calls of a save, each in turn, and of writes every so many: VGG11_TEST_STRIDE, 1 for all. */
+static struct {
+    const char *only;
+    int stride;
+} walks[] = {{OTHERS, 1}, {"write", 8}};
+enum { WALKS = sizeof walks / sizeof *walks };
+
+/* A save onto the old one's name while the call number `at` of these fails; false if there are not so many. */
+static bool save_with(const char *only, int at)
 {
     static const int errors[] = {ENOSPC, EIO, EDQUOT, EROFS, EMFILE, EINTR};
     char when[64];
     int error = errors[at % (int)(sizeof errors / sizeof *errors)];
-    snprintf(when, sizeof when, "fault %d at call %d (%s)", kind, at, strerrorname_np(error));
-    arm(kind, at, error, NULL);
+    snprintf(when, sizeof when, "fault at call %d of %s (%s)", at, only, strerrorname_np(error));
+    arm(FAULT_ERROR, at, error, only);
     vgg_status status = save_as(saved, NEW_STEP);
     bool hit = disarm();
     ck_assert_msg(status == VGG_OK || status == VGG_IO_ERROR, "%s: status %d (%s)", when, status, vgg_message());
@@ -182,8 +194,8 @@ static bool save_with(fault_kind kind, int at)
 START_TEST(a_call_that_fails_loses_nothing)
 {
     int at = 1;
-    while (save_with(FAULT_ERROR, at)) at++;
-    ck_assert_int_gt(at, 2 * MODEL_TENSORS); /* the walk went through all of a save */
+    while (save_with(walks[_i].only, at)) at += walks[_i].stride;
+    ck_assert_int_gt(at, strcmp(walks[_i].only, OTHERS) == 0 ? 5 : 2 * MODEL_TENSORS); /* the walk went through all of a save */
 }
 END_TEST
 
@@ -198,11 +210,11 @@ START_TEST(short_and_interrupted_writes_are_gone_on_with)
 }
 END_TEST
 
-/* In a process of its own, which ends before the call number `at`. */
-static bool killed_at(int at)
+/* In a process of its own, which ends before the call number `at` of these. */
+static bool killed_at(const char *only, int at)
 {
     int outcome;
-    arm(FAULT_KILL, at, 0, NULL);
+    arm(FAULT_KILL, at, 0, only);
     pid_t child = fork();
     if (child == 0) _exit(save_as(saved, NEW_STEP) == VGG_OK ? 0 : 1);
     fault.kind = FAULT_NONE;
@@ -214,10 +226,10 @@ static bool killed_at(int at)
 START_TEST(the_end_of_the_process_loses_nothing)
 {
     bool left_any = false;
-    for (int at = 1, killed = 1; killed; at++) {
+    for (int at = 1, killed = 1; killed; at += walks[_i].stride) {
         char when[64], newest[CHECKPOINT_PATH_MAX];
-        snprintf(when, sizeof when, "killed at call %d", at);
-        killed = killed_at(at);
+        snprintf(when, sizeof when, "killed at call %d of %s", at, walks[_i].only);
+        killed = killed_at(walks[_i].only, at);
         ck_assert_int_eq(checkpoint_find_newest(support_folder, newest), VGG_OK);
         ck_assert_str_eq(newest, saved);
         uint64_t step = assert_sound(saved, when);
@@ -280,7 +292,7 @@ START_TEST(another_name_is_there_or_as_it_was)
     ck_assert_int_eq(save_as(other, NEW_STEP), VGG_OK);
     for (int at = 1, hit = 1; hit; at++) {
         ck_assert_int_eq(checkpoint_alias(saved, best), VGG_OK);
-        arm(FAULT_ERROR, at, EIO, NULL);
+        arm(FAULT_ERROR, at, EIO, OTHERS);
         vgg_status status = checkpoint_alias(other, best);
         hit = disarm();
         uint64_t step = assert_sound(best, "alias");
@@ -325,11 +337,13 @@ int main(void)
 {
     Suite *suite = suite_create("faults");
     TCase *tests = tcase_create("faults");
+    const char *stride = getenv("VGG11_TEST_STRIDE");
+    if (stride) walks[1].stride = atoi(stride);
     tcase_set_timeout(tests, 0);
     tcase_add_unchecked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, a_call_that_fails_loses_nothing);
+    tcase_add_loop_test(tests, a_call_that_fails_loses_nothing, 0, WALKS);
     tcase_add_test(tests, short_and_interrupted_writes_are_gone_on_with);
-    tcase_add_test(tests, the_end_of_the_process_loses_nothing);
+    tcase_add_loop_test(tests, the_end_of_the_process_loses_nothing, 0, WALKS);
     tcase_add_test(tests, a_sync_that_failed_is_not_tried_again);
     tcase_add_test(tests, what_cannot_be_read_back_is_not_saved);
     tcase_add_test(tests, a_disk_that_is_known_to_be_full_is_not_written_to);
