@@ -8,7 +8,7 @@
 #include "app/json_output.h"
 #include "app/step_config.h"
 #include "app/threads.h"
-#include "report/json_list.h"
+#include "base/json.h"
 #include "report/metrics_file.h"
 #include "vgg11/base/log.h"
 #include "vgg11/doctor/data.h"

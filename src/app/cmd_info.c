@@ -11,7 +11,7 @@
 #include "app/provenance.h"
 #include "app/threads.h"
 #include "app/command.h"
-#include "report/json_list.h"
+#include "base/json.h"
 #include "vgg11/base/cpu.h"
 
 enum { HOST_BYTES = 64, MODEL_BYTES = 96, LIST_BYTES = 128, SOURCE_BYTES = 32 };

@@ -10,7 +10,7 @@
 #include "app/step_config.h"
 #include "app/threads.h"
 #include "app/trained_network.h"
-#include "report/json_list.h"
+#include "base/json.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
 #include "vgg11/data/batch.h"

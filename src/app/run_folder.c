@@ -1,5 +1,5 @@
 #include "app/run_folder.h"
-#include "report/json_list.h"
+#include "base/json.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -324,7 +324,7 @@ vgg_status run_folder_write_config(const run_folder *folder, const options *o, c
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:s*, s:s*, s:o, s:o, s:o}", "version", VGG11_VERSION, "command",
                              o->command->name, "ranks", start->ranks, "threads", start->threads, "exchange", start->exchange,
                              "algorithms", start->algorithms, "spared_steps", spared_json(folder), "provenance",
-                             json_loads(provenance_json, 0, NULL), "options", text ? json_loads(text, 0, NULL) : NULL);
+                             json_parse_text(provenance_json), "options", text ? json_parse_text(text) : NULL);
     free(text);
     text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(root);

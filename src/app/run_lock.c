@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
@@ -48,7 +49,7 @@ static vgg_status read_holder(int file, const char *path, lock_holder *holder)
     *holder = (lock_holder){.known = false};
     ssize_t bytes = pread(file, text, sizeof text, 0);
     errno = 0;
-    json_t *object = bytes > 0 ? json_loadb(text, (size_t)bytes, 0, NULL) : NULL;
+    json_t *object = bytes > 0 ? json_parse(text, (size_t)bytes, 0, NULL) : NULL;
     if (!object && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
     copy_word(holder->host, object, "host");
     copy_word(holder->job, object, "job");

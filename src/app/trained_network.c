@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "vgg11/checkpoint/checkpoint.h"
 #include "vgg11/data/resize.h"
 
@@ -12,7 +13,7 @@ static vgg_status read_facts(const char *path, const checkpoint_state *state, tr
 {
     *facts = (training_facts){.step = state->position.step, .mean = state->pixel_mean, .deviation = state->pixel_deviation};
     errno = 0;
-    json_t *config = state->config_json ? json_loads(state->config_json, 0, NULL) : NULL;
+    json_t *config = state->config_json ? json_parse_text(state->config_json) : NULL;
     if (!config && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read it", path);
     const char *resize = json_string_value(json_object_get(config, "resize"));
     snprintf(facts->resize, sizeof facts->resize, "%s", resize && resize_find(resize) ? resize : "");

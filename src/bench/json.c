@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "base/json.h"
 #include "bench/result.h"
 #include "vgg11/base/cpu.h"
 
@@ -144,7 +145,7 @@ static json_t *exchanges_array(const bench_result *result)
 static json_t *result_object(const bench_config *config, const bench_result *result)
 {
     json_t *object = json_object();
-    if (config->provenance) put(object, "provenance", json_loads(config->provenance, 0, NULL));
+    if (config->provenance) put(object, "provenance", json_parse_text(config->provenance));
     put_text(object, "cpu", cpu_model_name());
     put_count(object, "ranks", (uint64_t)result->ranks);
     put_count(object, "nodes", (uint64_t)result->nodes);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/base/memory.h"
 
@@ -362,7 +363,7 @@ vgg_status safetensors_load_json(const char *path, const char *header, size_t he
 {
     json_error_t error;
     errno = 0;
-    *root = json_loadb(header, header_bytes, JSON_REJECT_DUPLICATES, &error);
+    *root = json_parse(header, header_bytes, JSON_REJECT_DUPLICATES, &error);
     if (!*root && errno == ENOMEM) return no_memory(path);
     return *root ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: header is not JSON: %s", path, error.text);
 }

@@ -1,6 +1,6 @@
 #include "report/count_matrix.h"
 
-#include "report/json_list.h"
+#include "base/json.h"
 
 json_t *count_matrix_json(const uint64_t *counts, int rows, int columns)
 {

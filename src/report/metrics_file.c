@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/file.h"
 
@@ -23,7 +24,7 @@ json_t *metrics_real(double value) { return isfinite(value) ? json_real(value) :
  * back to a checkpoint here. */
 static bool line_is_later(const char *line, size_t bytes, uint64_t resume_step, bool later)
 {
-    json_t *object = json_loadb(line, bytes, 0, NULL);
+    json_t *object = json_parse(line, bytes, 0, NULL);
     const char *event = json_string_value(json_object_get(object, "event"));
     bool further = json_integer_value(json_object_get(object, "step")) > (json_int_t)resume_step;
     bool rollback = event && strcmp(event, "rollback") == 0;
@@ -123,7 +124,7 @@ vgg_status metrics_file_read(const char *path, void (*add)(void *context, const 
     bool starved = errno == ENOMEM;
     while (!starved && file && getline(&text, &capacity, file) > 0) {
         errno = 0; /* as jansson sets it, where it reads a number */
-        json_t *line = json_loads(text, 0, NULL);
+        json_t *line = json_parse_text(text);
         starved = !line && errno == ENOMEM;
         add(context, line);
         json_decref(line);

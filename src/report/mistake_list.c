@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "report/json_list.h"
+#include "base/json.h"
 
 /* For free(); NULL without memory. */
 static char *base64(const void *data, size_t bytes)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "vgg11/base/file.h"
 
 static double number_of(const json_t *object, const char *field)
@@ -36,7 +37,7 @@ bool series_add(series *rows, const json_t *event, const char *const fields[SERI
 
 static bool read_line(const char *line, const char *event, const char *const fields[SERIES_COLUMNS], series *rows)
 {
-    json_t *object = json_loads(line, 0, NULL);
+    json_t *object = json_parse_text(line);
     const char *found = json_string_value(json_object_get(object, "event"));
     bool good = !found || strcmp(found, event) != 0 || series_add(rows, object, fields);
     json_decref(object);

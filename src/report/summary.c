@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "report/metrics_file.h"
 #include "vgg11/base/clock.h"
 #include "vgg11/base/file.h"
@@ -29,8 +30,8 @@ static json_t *summary_object(const run_start_event *start, const run_end_event 
     double steps = totals->steps > 0 ? (double)totals->steps : 1;
     char ended[CLOCK_UTC_MAX];
     errno = 0;
-    json_t *config = config_json ? json_loads(config_json, 0, NULL) : NULL;
-    json_t *provenance = provenance_json ? json_loads(provenance_json, 0, NULL) : NULL;
+    json_t *config = config_json ? json_parse_text(config_json) : NULL;
+    json_t *provenance = provenance_json ? json_parse_text(provenance_json) : NULL;
     if ((!config || !provenance) && errno == ENOMEM) return NULL;
     return json_pack(
         "{s:i, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:o, s:o*, s:o*, s:O*}",

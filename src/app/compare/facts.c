@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "report/json_file.h"
 
 enum { NAME_BYTES = 160, NAME_MOST = 80, REAL_DIGITS = 15, DOUBLE_DIGITS = 17 };
@@ -95,7 +96,7 @@ static bool add_word(json_t *facts, const char *name, const char *line, const ch
 
 static bool add_options(json_t *facts, const char *text)
 {
-    json_t *object = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *object = text ? json_parse_text(text) : NULL;
     bool whole = object || !text || errno != ENOMEM;
     whole = whole && add_members(facts, "option", object);
     json_decref(object);
@@ -141,7 +142,7 @@ static bool add_root(json_t *facts, const json_t *root)
 bool compare_facts_of_start(const char *line, json_t *facts)
 {
     errno = 0;
-    json_t *root = json_loads(line, 0, NULL);
+    json_t *root = json_parse_text(line);
     bool whole = errno != ENOMEM && add_root(facts, root);
     json_decref(root);
     return whole;

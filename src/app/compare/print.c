@@ -6,7 +6,7 @@
 #include "app/compare/compare.h"
 #include "app/json_output.h"
 #include "app/options/value.h"
-#include "report/json_list.h"
+#include "base/json.h"
 #include "report/metrics_file.h"
 #include "vgg11/nn/model.h"
 

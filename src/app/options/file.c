@@ -9,6 +9,7 @@
 
 #include "app/options/assignment.h"
 #include "app/options/value.h"
+#include "base/json.h"
 #include "vgg11/base/file.h"
 #include "vgg11/base/log.h"
 
@@ -144,7 +145,7 @@ static vgg_status read_json(const char *path, const char *text, assignment_list 
 {
     json_error_t error;
     errno = 0;
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_parse(text, strlen(text), JSON_REJECT_DUPLICATES, &error);
     if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "--config %.900s: not enough memory to read it", path);
     if (!root) return vgg_fail(VGG_BAD_OPTION, "--config %.900s: line %d is not JSON: %s", path, error.line, error.text);
     const json_t *inner = json_object_get(root, "options");
@@ -175,7 +176,7 @@ vgg_status option_training_read(const char *path, const char *text, unsigned com
     char where[WHERE_BYTES], written[OPTION_TEXT_MAX];
     json_error_t error;
     errno = 0;
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error), *value;
+    json_t *root = json_parse(text, strlen(text), JSON_REJECT_DUPLICATES, &error), *value;
     if (!root && errno == ENOMEM) return vgg_fail(VGG_UNAVAILABLE, "%s: not enough memory to read its options", path);
     vgg_status status = json_is_object(root) ? VGG_OK : vgg_fail(VGG_BAD_CHECKPOINT, "%s: its options are no JSON object", path);
     const char *name;
