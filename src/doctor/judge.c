@@ -94,7 +94,7 @@ static void judge_rate(const doctor_setting *setting, const doctor_measures *mea
 {
     const doctor_trial *asked = &measures->asked, *best = doctor_best_rate(measures);
     double gone = doctor_progress(asked), most = doctor_progress(best);
-    bool high = setting->lr > 5 * best->lr && most > 0.2 && gone < 0.1, low = setting->lr < best->lr / 5 && gone < 0.5 * most;
+    bool high = setting->lr > 5 * best->lr && most > 0.2 && gone < 0.1, low = setting->lr < best->lr / 5 && gone < 0.75 * most;
     if (!high && !low) return;
     doctor_finding *found = doctor_add(findings, high ? "rate-too-large" : "rate-too-small",
                                        high && doctor_ran_away(asked) ? DOCTOR_CERTAIN : DOCTOR_LIKELY);
