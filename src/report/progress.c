@@ -13,8 +13,8 @@
 
 enum { LINE_BYTES = 512, BAR_LEAST = 10, BAR_MOST = 40 };
 
-/* A redrawn line changes at most ten times a second; a line that stays comes after a tenth of the epoch, no more than
- * one in five seconds and no less than one a minute. */
+/* A redrawn line changes at most ten times a second; a line that stays comes after the first step, and then after a tenth of the epoch, no
+ * more than one in five seconds and no less than one a minute. */
 static const double redraw_s = 0.1, line_least_s = 5, line_most_s = 60, recent_decay = 0.9;
 
 struct progress {
@@ -25,6 +25,7 @@ struct progress {
     run_start_event start;
     double start_s;
     double drawn_s; /* when the bar was last drawn */
+    bool has_shown; /* a line, of these steps */
     double shown_s; /* when a line was last shown */
     uint64_t shown_step;
     uint64_t from_step; /* where the time to go is reckoned from: the start, or a checkpoint that the run went back to */
@@ -157,7 +158,8 @@ static void show_line(progress *p, const run_step_event *event)
 {
     double since_s = clock_now_s() - p->shown_s;
     bool tenth = (event->step - p->shown_step) * 10 >= p->start.steps_per_epoch;
-    if (since_s < line_least_s || (!tenth && since_s < line_most_s)) return;
+    if (p->has_shown && (since_s < line_least_s || (!tenth && since_s < line_most_s))) return;
+    p->has_shown = true;
     char tail[LINE_BYTES];
     describe(p, event, tail);
     vgg_log(VGG_LOG_INFO, "epoch %u/%u  step %llu/%llu  %s", event->epoch, p->start.epochs,
