@@ -25,7 +25,6 @@ struct progress {
     run_start_event start;
     double start_s;
     double drawn_s; /* when the bar was last drawn */
-    bool has_shown; /* a line, of these steps */
     double shown_s; /* when a line was last shown */
     uint64_t shown_step;
     uint64_t from_step; /* where the time to go is reckoned from: the start, or a checkpoint that the run went back to */
@@ -158,8 +157,7 @@ static void show_line(progress *p, const run_step_event *event)
 {
     double since_s = clock_now_s() - p->shown_s;
     bool tenth = (event->step - p->shown_step) * 10 >= p->start.steps_per_epoch;
-    if (p->has_shown && (since_s < line_least_s || (!tenth && since_s < line_most_s))) return;
-    p->has_shown = true;
+    if (since_s < line_least_s || (!tenth && since_s < line_most_s)) return;
     char tail[LINE_BYTES];
     describe(p, event, tail);
     vgg_log(VGG_LOG_INFO, "epoch %u/%u  step %llu/%llu  %s", event->epoch, p->start.epochs,
@@ -172,7 +170,8 @@ static void on_start(void *context, const run_start_event *event)
 {
     progress *p = context;
     p->start = *event;
-    p->start_s = p->from_s = p->shown_s = clock_now_s();
+    p->start_s = p->from_s = clock_now_s();
+    p->shown_s = -INFINITY;
     p->from_step = p->shown_step = event->step;
     if (!p->talks) return;
     char train[TEXT_NUMBER_BYTES], test[TEXT_NUMBER_BYTES], from[64] = "";

@@ -22,10 +22,8 @@
 
 typedef enum { FAULT_NONE, FAULT_ERROR, FAULT_SHORT, FAULT_KILL } fault_kind;
 
-/* Of all but pread, which changes nothing, and write, which there are many of. */
-#define OTHERS "others"
-
-/* What happens at the call number `at`, counted from 1, of those that are named. */
+/* What happens at the call number `at`, counted from 1, of those that are named (NULL: of all but pread, which changes nothing, and write,
+ * which there are many of). */
 static struct {
     fault_kind kind;
     int at;
@@ -42,7 +40,7 @@ static bool strikes(const char *call)
 {
     if (fault.kind == FAULT_NONE) return false;
     bool is_other = strcmp(call, "pread") != 0 && strcmp(call, "write") != 0;
-    bool counts = strcmp(fault.only, OTHERS) == 0 ? is_other : strcmp(fault.only, call) == 0;
+    bool counts = fault.only ? strcmp(fault.only, call) == 0 : is_other;
     if (!counts || ++fault.calls != fault.at) return false;
     if (fault.kind == FAULT_KILL) _exit(KILLED);
     errno = fault.error;
@@ -169,7 +167,7 @@ static bool disarm(void)
 static struct {
     const char *only;
     int stride;
-} walks[] = {{OTHERS, 1}, {"write", 8}};
+} walks[] = {{NULL, 1}, {"write", 8}};
 enum { WALKS = sizeof walks / sizeof *walks };
 
 /* A save onto the old one's name while the call number `at` of these fails; false if there are not so many. */
@@ -178,7 +176,7 @@ static bool save_with(const char *only, int at)
     static const int errors[] = {ENOSPC, EIO, EDQUOT, EROFS, EMFILE, EINTR};
     char when[64];
     int error = errors[at % (int)(sizeof errors / sizeof *errors)];
-    snprintf(when, sizeof when, "fault at call %d of %s (%s)", at, only, strerrorname_np(error));
+    snprintf(when, sizeof when, "fault at call %d of %s (%s)", at, only ? only : "others", strerrorname_np(error));
     arm(FAULT_ERROR, at, error, only);
     vgg_status status = save_as(saved, NEW_STEP);
     bool hit = disarm();
@@ -195,7 +193,7 @@ START_TEST(a_call_that_fails_loses_nothing)
 {
     int at = 1;
     while (save_with(walks[_i].only, at)) at += walks[_i].stride;
-    ck_assert_int_gt(at, strcmp(walks[_i].only, OTHERS) == 0 ? 5 : 2 * MODEL_TENSORS); /* the walk went through all of a save */
+    ck_assert_int_gt(at, walks[_i].only ? 2 * MODEL_TENSORS : 5); /* the walk went through all of a save */
 }
 END_TEST
 
@@ -228,7 +226,7 @@ START_TEST(the_end_of_the_process_loses_nothing)
     bool left_any = false;
     for (int at = 1, killed = 1; killed; at += walks[_i].stride) {
         char when[64], newest[CHECKPOINT_PATH_MAX];
-        snprintf(when, sizeof when, "killed at call %d of %s", at, walks[_i].only);
+        snprintf(when, sizeof when, "killed at call %d of %s", at, walks[_i].only ? walks[_i].only : "others");
         killed = killed_at(walks[_i].only, at);
         ck_assert_int_eq(checkpoint_find_newest(support_folder, newest), VGG_OK);
         ck_assert_str_eq(newest, saved);
@@ -292,7 +290,7 @@ START_TEST(another_name_is_there_or_as_it_was)
     ck_assert_int_eq(save_as(other, NEW_STEP), VGG_OK);
     for (int at = 1, hit = 1; hit; at++) {
         ck_assert_int_eq(checkpoint_alias(saved, best), VGG_OK);
-        arm(FAULT_ERROR, at, EIO, OTHERS);
+        arm(FAULT_ERROR, at, EIO, NULL);
         vgg_status status = checkpoint_alias(other, best);
         hit = disarm();
         uint64_t step = assert_sound(best, "alias");

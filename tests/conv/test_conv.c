@@ -9,6 +9,7 @@
 #include "conv/conv_case.h"
 #include "vgg11/kernels/pool.h"
 #include "support/support.h"
+#include "vgg11/base/finite.h"
 #include "vgg11/nn/model.h"
 
 enum { MOST_THREADS = 3 };
@@ -278,13 +279,6 @@ static void check_not_hidden(const conv_case *c, const conv_algorithm *row, int 
     }
 }
 
-static bool all_finite(const float *values, size_t count)
-{
-    size_t i = 0;
-    while (i < count && isfinite(values[i])) i++;
-    return i == count;
-}
-
 static void poison(const conv_problem *problem, float value, int operand)
 {
     conv_case c;
@@ -295,7 +289,7 @@ static void poison(const conv_problem *problem, float value, int operand)
     int reached = 0; /* not by each pass: one of the operands is what it computes the gradient of */
     for (int pass = 0; pass < CONV_PASSES; pass++) {
         float *expected = conv_case_run(&c, reference, (conv_pass)pass, 2);
-        bool reaches = !all_finite(expected, conv_case_result_count(&c, (conv_pass)pass));
+        bool reaches = !finite_floats(expected, conv_case_result_count(&c, (conv_pass)pass));
         if (reaches) for_each_row(&c, pass, 2, 2, expected, check_not_hidden);
         reached += reaches;
         free(expected);
