@@ -55,7 +55,7 @@ def build(folder):
         extra = ["-DMPI_Allreduce=sim_allreduce"] if path.name == "allreduce.c" else []
         objects.append(folder / f"{path.parent.name}-{path.stem}.o")
         run(["smpicc", *flags, *extra, "-c", path, "-o", objects[-1]])
-    run(["smpicc", *objects, "-o", folder / "simulate", "-lxxhash", "-lm"])
+    run(["smpicc", *objects, "-o", folder / "simulate", "-ljansson", "-lxxhash", "-lm"])
 
 
 def write_platform(path, nodes, gigabits, latency_us):

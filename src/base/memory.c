@@ -50,10 +50,14 @@ vgg_status vgg_map(size_t bytes, void **out)
     char limit[VGG_LIMIT_TEXT_MAX];
     *out = NULL;
     if (bytes == 0) return VGG_OK;
+    int before = errno;
     errno = ENOMEM;
     if (bytes <= SIZE_MAX - 2 * (size_t)HUGE_PAGE_BYTES)
         *out = bytes >= HUGE_PAGE_BYTES ? map_huge_pages(mapped_bytes(bytes)) : map_pages(mapped_bytes(bytes));
-    if (*out) return VGG_OK;
+    if (*out) {
+        errno = before; /* of which callers tell whether memory ran out */
+        return VGG_OK;
+    }
     return vgg_fail_errno(VGG_UNAVAILABLE, "no memory for a buffer of %.1f MiB%s", (double)bytes / (1 << 20),
                           vgg_limit_text(limit));
 }

@@ -71,6 +71,23 @@ START_TEST(what_is_wrong_is_told)
 }
 END_TEST
 
+/* By errno callers tell memory that ran out from a text that is wrong, or that there is none. (jansson sets it where it reads numbers.) */
+START_TEST(errno_is_left_alone)
+{
+    static const struct {
+        const char *text;
+        bool right;
+    } cases[] = {{"{\"a\": \"b\"}", true}, {"", false}, {"{", false}, {"[\"a\", }", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        errno = 0;
+        json_t *value = json_parse_text(cases[i].text);
+        ck_assert_int_eq(errno, 0);
+        ck_assert(!value == !cases[i].right);
+        json_decref(value);
+    }
+}
+END_TEST
+
 START_TEST(a_list_is_whole_or_not_there)
 {
     json_t *list = json_array();
@@ -91,6 +108,7 @@ int main(void)
     tcase_add_loop_test(tests, each_allocation_may_fail, 0, 2);
     tcase_add_test(tests, a_text_is_read);
     tcase_add_test(tests, what_is_wrong_is_told);
+    tcase_add_test(tests, errno_is_left_alone);
     tcase_add_test(tests, a_list_is_whole_or_not_there);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
