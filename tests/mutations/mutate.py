@@ -9,7 +9,7 @@ difference. It edits the sources of the tree it is given, so give it a copy with
 --guards takes every place that syncs, checks a sum or a bound, locks, agrees or waits for others; --random N takes N places of all
 kinds over all rooms. A run that ends early goes on where it stopped. tests.tsv says which tests belong to which sources, cheapest
 first; survivors.tsv says of each survivor why it does no harm. Run the tests there once before: how long they took limits how long
-they may take.
+they may take. That the tests pass where nothing is broken is seen first.
 """
 import argparse
 import json
@@ -137,7 +137,7 @@ class Suite:
         self.build = os.path.abspath(build)
         listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True)
         self.tests = {test["name"]: test for test in json.loads(listed.stdout)["tests"] if "command" in test}
-        self.costs = {}
+        self.costs, self.sound = {}, set()
         costs = os.path.join(build, "Testing/Temporary/CTestCostData.txt")
         if os.path.exists(costs):
             with open(costs, encoding="utf-8") as file:
@@ -179,6 +179,16 @@ class Suite:
             process.wait()
             return False
 
+    def require_sound(self, path):
+        """Sees that the tests of a source pass where it is not broken: else they would notice anything. Each is run once."""
+        names = [name for name in self.of(path) if name not in self.sound]
+        if names and not self.build_all(names):
+            raise SystemExit(f"the tests of {path} cannot be built")
+        for name in names:
+            if not self.passes(name):
+                raise SystemExit(f"{name} fails where nothing is broken")
+            self.sound.add(name)
+
     def judge(self, path):
         names = self.of(path)
         if not self.build_all(names):
@@ -217,6 +227,7 @@ def run(options):
         key = (path, function, before.strip(), after.strip())
         if key in known:
             continue
+        suite.require_sound(path)
         begin, source = time.monotonic(), os.path.join(tree, path)
         replace_line(source, number, after)
         try:
