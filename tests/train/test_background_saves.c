@@ -118,7 +118,9 @@ static void run_held(const train_config *held, events at, run_record *record, vg
     run_observer observers[] = {runs_recorder(record), {.context = &at, .step = on_step}};
     config.observers = observers;
     config.observer_count = 2;
-    gate.held = gate.waits = gate.open_to = 0;
+    gate.held = 0;
+    gate.waits = 0;
+    gate.open_to = 0;
     gate.let_go = comm_rank(ranks) > 0;
     gate.closed = comm_rank(ranks) == 0;
     runs_expect(&config, expected, "a save that stands still");
