@@ -112,13 +112,16 @@ function(vgg_fault_labels test out)
 endfunction()
 
 # Tests of the long tier (label "long"), which the release preset leaves out: what others do at another number of ranks, and walks.
-string(JOIN "|" vgg_long_tests
-       "^app_(records|folder)_.*-np4$" "^app_(limits|signals)_.*-np[14]$" "^app_(runs|errors|interruptions)_.*-np1$" "^app_memory_(Start|Resume|Ranks)$"
-       "^test_training-(np[1348]|nodes-2,2)$" "^test_stop-np[1348]$" "^test_(resume|resume_as_before|divergence|save_failures|replay_every)-np1$"
-       "^test_save_failures-np3$" "^test_(bad_steps|background_saves)-np[13]$" "^test_evaluations-np1$" "^test_micro_batches_training-np[24]$"
-       "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_check-np1$" "^app_export_Begin-np1$" "^checkpoint_power_loss$"
-       "^checkpoint_faults-all$" "^app_trace_Trace-np[18]$" "^app_doctor_(Steps|Sound)" "^test_machine_peaks-portable$"
-       "^test_network-portable$" "^test_replay-portable$" "-(avx2|avx512|avx512_bf16)$")
+set(vgg_long_tests
+    "^app_(records|folder)_.*-np4$" "^app_(limits|signals)_.*-np[14]$" "^app_(runs|errors)_.*-np[14]$" "^app_interruptions_.*-np1$" "^app_memory_(Start|Resume|Ranks)$"
+    "^test_training-(np[1348]|nodes-.*)$" "^test_stop-np[1348]$" "^test_(resume|resume_as_before|divergence|save_failures|replay_every)-np1$"
+    "^test_save_failures-np3$" "^test_(bad_steps|background_saves)-np[13]$" "^test_evaluations-np1$" "^test_micro_batches_training-np[24]$"
+    "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_check-np1$" "^app_export_Begin-np1$" "^checkpoint_power_loss$"
+    "^checkpoint_faults-all$" "^app_trace_Trace-np[18]$" "^app_doctor_(Steps|Sound)" "^test_machine_peaks-portable$"
+    "^test_(network|bf16_rows)-portable$" "^test_replay-portable$" "-(avx2|avx512|avx512_bf16)$")
+
+# Tests of several ranks that mostly wait: for clocks, for a scheduler. Others may run beside them.
+set(vgg_waiting_tests "^app_(slurm|signals_Hang)")
 
 # Tests whose threads the thread sanitizer looks at (label "threads", preset "threads").
 set(vgg_thread_tests "^(support_thread_sanitizer|conv_threads|test_watchdog)$")
@@ -147,12 +150,17 @@ function(vgg_set_test_properties test ranks timeout labels)
   if(ranks GREATER 2)
     set(ranks 2)
   endif()
+  if(test MATCHES "${vgg_waiting_tests}")
+    set(ranks 1)
+  endif()
   # The limit that counts is job.py's; ctest's own, which ends only what it started itself, comes after.
   math(EXPR last_limit "${limit} + 60")
   vgg_fault_labels(${test} faults)
-  if(test MATCHES "${vgg_long_tests}")
-    list(APPEND labels long)
-  endif()
+  foreach(pattern IN LISTS vgg_long_tests)
+    if(test MATCHES "${pattern}")
+      list(APPEND labels long)
+    endif()
+  endforeach()
   if(VGG11_SANITIZE_THREADS AND test MATCHES "${vgg_thread_tests}")
     list(APPEND labels threads)
   endif()

@@ -50,7 +50,7 @@ STAND_INS = {
         add() { case " ${words[*]} " in *" $1 "*) ;; *) words+=("$@") ;; esac; }
         words=("$@")
         case ${1:-train} in
-            train | -*) add --train-samples 64; add --test-samples 100; add --batch-size 32; add --keep 1 ;;
+            train | -*) add --train-samples 64; add --test-samples 100; add --batch-size 32; add --epochs 4; add --keep 1 ;;
             doctor) add --batch-size 8 ;;
         esac
         exec "$PROGRAM_OF_THE_TEST" "${words[@]}"''',

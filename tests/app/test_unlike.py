@@ -38,11 +38,10 @@ class Unlike(cli.Case):
         return self.path(run, f"checkpoint-{step:08d}.safetensors")
 
     def test_processors(self):
-        for ranks, levels in LEVELS.items():
-            for precision in ["fp32", "bf16"]:
-                with self.subTest(ranks=ranks, precision=precision):
-                    self.goes_on_to_the_same_bits(f"{ranks}-{precision}", [["VGG11_CPU=" + level] for level in levels],
-                                                  "--precision", precision, "--threads", "1", "--no-tune")
+        for ranks, precision in [(2, "bf16"), (3, "fp32")]:
+            with self.subTest(ranks=ranks, precision=precision):
+                self.goes_on_to_the_same_bits(f"{ranks}-{precision}", [["VGG11_CPU=" + level] for level in LEVELS[ranks]],
+                                              "--precision", precision, "--threads", "1", "--no-tune")
 
     def goes_on_to_the_same_bits(self, name, wrappers, *options):
         outcome = self.run_to(3, name, wrappers, *options)

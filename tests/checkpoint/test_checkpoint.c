@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -508,7 +509,7 @@ START_TEST(old_ones_are_pruned)
 }
 END_TEST
 
-/* Newer than all, older than all and in between: an empty file, a folder, a cut-off file, and two names that no checkpoint has. */
+/* Newer than all, older than all and in between: an empty file, a folder, a cut-off file, and names that no checkpoint has. */
 START_TEST(what_is_only_named_like_a_checkpoint_neither_counts_nor_goes)
 {
     char *other = support_make_folder(), path[CHECKPOINT_PATH_MAX];
@@ -519,6 +520,7 @@ START_TEST(what_is_only_named_like_a_checkpoint_neither_counts_nor_goes)
     make_empty(other, "checkpoint-99999999.safetensors");
     make_empty(other, "checkpoint-0000000011.safetensors");
     make_empty(other, "checkpoint-11.safetensors");
+    make_empty(other, "checkpoints00000015.safetensors");
     checkpoint_path(other, 1, path);
     ck_assert_int_eq(mkdir(path, 0700), 0);
     ck_assert_int_eq(checkpoint_prune(other, 3, NULL, (checkpoint_steps){0}, &passed_over), VGG_OK);
@@ -562,6 +564,28 @@ START_TEST(later_ones_are_set_aside_the_newest_last)
 }
 END_TEST
 
+START_TEST(a_place_whose_name_is_too_long_is_refused)
+{
+    char *other = support_make_folder(), aside[CHECKPOINT_PATH_MAX];
+    make_hollow(other, 1);
+    int length = snprintf(aside, sizeof aside, "%s/aside", other);
+    ck_assert_int_eq(mkdir(aside, 0700), 0);
+    while (length < (int)sizeof aside - 3) length += snprintf(aside + length, sizeof aside - (size_t)length, "/.");
+    ck_assert_int_eq(checkpoint_set_aside(other, 0, aside), VGG_IO_ERROR);
+    ck_assert(is_there(other, 1));
+    support_remove_folder(other);
+    free(other);
+}
+END_TEST
+
+START_TEST(room_is_seen)
+{
+    ck_assert_int_eq(checkpoint_check_room(folder, 1), VGG_OK);
+    ck_assert_int_eq(checkpoint_check_room(folder, INT_MAX), VGG_IO_ERROR);
+    ck_assert_int_eq(checkpoint_check_room("nowhere", INT_MAX), VGG_OK);
+}
+END_TEST
+
 START_TEST(alias_replaces_the_old_one)
 {
     char best[CHECKPOINT_PATH_MAX];
@@ -598,6 +622,8 @@ int main(void)
     tcase_add_test(tests, old_ones_are_pruned);
     tcase_add_test(tests, what_is_only_named_like_a_checkpoint_neither_counts_nor_goes);
     tcase_add_test(tests, later_ones_are_set_aside_the_newest_last);
+    tcase_add_test(tests, a_place_whose_name_is_too_long_is_refused);
+    tcase_add_test(tests, room_is_seen);
     tcase_add_test(tests, alias_replaces_the_old_one);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

@@ -131,8 +131,8 @@ static bool may_have_factors(const char *name)
     return comm_size(ranks) == 1 || (comm_node_count(ranks) == 1 && strcmp(name, "node") == 0);
 }
 
-/* What a run is made of: all exchanges and shapes with the settings that leave the algorithms open, in bf16 on more than two ranks the
- * small shape only; a row of bf16 by name, which leaves no gradients in factors, with one of each. */
+/* What a run is made of: all exchanges and shapes with the settings that leave the algorithms open, in bf16 the large shape only where
+ * two ranks share their memory; a row of bf16 by name, which leaves no gradients in factors, with one of each. */
 typedef struct {
     const setting *how;
     int shape;
@@ -148,7 +148,8 @@ static bool is_tested(const run_case *run)
     bool named = strcmp(run->how->conv, "auto") != 0;
     if (comm_size(ranks) == 1 && !named && strcmp(run->exchange, "node") != 0) return false; /* alone, they do the same */
     if (named) return !run->factors && comm_size(ranks) <= 2 && strcmp(run->exchange, "allreduce") == 0 && run->shape == SHAPES - 1;
-    if (run->how->precision == PRECISION_BF16 && comm_size(ranks) > 2 && run->shape < SHAPES - 1) return false;
+    bool large = run->shape < SHAPES - 1, node = strcmp(run->exchange, "node") == 0;
+    if (run->how->precision == PRECISION_BF16 && large && (comm_size(ranks) > 2 || !node)) return false;
     return !run->factors || may_have_factors(run->exchange);
 }
 
