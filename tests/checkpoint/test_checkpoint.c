@@ -578,14 +578,6 @@ START_TEST(a_place_whose_name_is_too_long_is_refused)
 }
 END_TEST
 
-START_TEST(room_is_seen)
-{
-    ck_assert_int_eq(checkpoint_check_room(folder, 1), VGG_OK);
-    ck_assert_int_eq(checkpoint_check_room(folder, INT_MAX), VGG_IO_ERROR);
-    ck_assert_int_eq(checkpoint_check_room("nowhere", INT_MAX), VGG_OK);
-}
-END_TEST
-
 START_TEST(alias_replaces_the_old_one)
 {
     char best[CHECKPOINT_PATH_MAX];
@@ -623,7 +615,6 @@ int main(void)
     tcase_add_test(tests, what_is_only_named_like_a_checkpoint_neither_counts_nor_goes);
     tcase_add_test(tests, later_ones_are_set_aside_the_newest_last);
     tcase_add_test(tests, a_place_whose_name_is_too_long_is_refused);
-    tcase_add_test(tests, room_is_seen);
     tcase_add_test(tests, alias_replaces_the_old_one);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

@@ -321,6 +321,26 @@ START_TEST(one_that_cannot_be_removed_keeps_no_other)
 }
 END_TEST
 
+/* Of each that is moved both folders are synced: the new name first, so that there is always one. */
+START_TEST(what_is_set_aside_is_synced_in_both_folders)
+{
+    char aside[CHECKPOINT_PATH_MAX], moved[CHECKPOINT_PATH_MAX];
+    snprintf(aside, sizeof aside, "%s/aside", support_folder);
+    checkpoint_path(aside, OLD_STEP, moved);
+    ck_assert_int_eq(mkdir(aside, 0700), 0);
+    for (int at = 1; at <= 3; at++) {
+        const char *unsynced = at == 1 ? aside : support_folder;
+        arm(FAULT_ERROR, at, EIO, "fsync");
+        vgg_status status = checkpoint_set_aside(support_folder, 0, aside);
+        ck_assert(disarm() == (at <= 2));
+        ck_assert_int_eq(status, at <= 2 ? VGG_IO_ERROR : VGG_OK);
+        ck_assert(at > 2 || strncmp(vgg_message(), unsynced, strlen(unsynced)) == 0);
+        ck_assert_int_eq(rename(moved, saved), 0);
+    }
+    ck_assert_int_eq(rmdir(aside), 0);
+}
+END_TEST
+
 START_TEST(too_little_room_is_told)
 {
     blocks_free = 300u << 20;
@@ -347,6 +367,7 @@ int main(void)
     tcase_add_test(tests, a_disk_that_is_known_to_be_full_is_not_written_to);
     tcase_add_test(tests, another_name_is_there_or_as_it_was);
     tcase_add_test(tests, one_that_cannot_be_removed_keeps_no_other);
+    tcase_add_test(tests, what_is_set_aside_is_synced_in_both_folders);
     tcase_add_test(tests, too_little_room_is_told);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
