@@ -69,9 +69,11 @@ ssize_t __wrap_write(int file, const void *data, size_t bytes)
     return -1;
 }
 
+/* Short: the file ends there, as if it had been cut off since it was opened. */
 ssize_t __wrap_pread(int file, void *data, size_t bytes, off_t offset)
 {
-    return strikes("pread") ? -1 : __real_pread(file, data, bytes, offset);
+    if (strikes("pread")) return fault.kind == FAULT_SHORT ? 0 : -1;
+    return __real_pread(file, data, bytes, offset);
 }
 
 /* The disk itself is left out: what is at stake here is the end of a process. */
@@ -270,6 +272,27 @@ START_TEST(what_cannot_be_read_back_is_not_saved)
 }
 END_TEST
 
+/* In the header, at its end, and in the tensors. */
+START_TEST(what_cannot_be_read_is_not_loaded)
+{
+    static const struct {
+        fault_kind kind;
+        int error;
+        vgg_status status;
+        const char *says;
+    } ways[] = {{FAULT_ERROR, EIO, VGG_IO_ERROR, "cannot be read"}, {FAULT_SHORT, 0, VGG_BAD_CHECKPOINT, "ends too early"}};
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        for (int at = 1; at <= 3; at++) {
+            checkpoint_state state;
+            arm(ways[way].kind, at, ways[way].error, "pread");
+            ck_assert_int_eq(checkpoint_load(saved, &state, found_weights, found_velocity), ways[way].status);
+            ck_assert(disarm());
+            ck_assert_msg(strstr(vgg_message(), ways[way].says) != NULL, "%s", vgg_message());
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_disk_that_is_known_to_be_full_is_not_written_to)
 {
     arm(FAULT_ERROR, 1, ENOSPC, "posix_fallocate");
@@ -364,6 +387,7 @@ int main(void)
     tcase_add_loop_test(tests, the_end_of_the_process_loses_nothing, 0, WALKS);
     tcase_add_test(tests, a_sync_that_failed_is_not_tried_again);
     tcase_add_test(tests, what_cannot_be_read_back_is_not_saved);
+    tcase_add_test(tests, what_cannot_be_read_is_not_loaded);
     tcase_add_test(tests, a_disk_that_is_known_to_be_full_is_not_written_to);
     tcase_add_test(tests, another_name_is_there_or_as_it_was);
     tcase_add_test(tests, one_that_cannot_be_removed_keeps_no_other);

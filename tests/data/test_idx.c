@@ -244,6 +244,7 @@ START_TEST(a_gzip_file_cut_anywhere_is_refused)
     for (size_t length = 0; length < file.count; length++) {
         file_write(path, file.bytes, length);
         assert_refused(path, IMAGES, "cut");
+        ck_assert_msg(length < 2 || strstr(vgg_message(), "is cut off"), "%zu bytes: %s", length, vgg_message());
     }
     free(file.bytes);
 }
@@ -283,6 +284,14 @@ START_TEST(what_is_not_a_regular_file_is_refused_at_once)
         assert_refused(paths[i], IMAGES, paths[i]);
         assert_refused(paths[i], LABELS, paths[i]);
     }
+}
+END_TEST
+
+/* Nothing is mapped at its beginning. */
+START_TEST(an_error_in_reading_is_said)
+{
+    assert_refused("/proc/self/mem", IMAGES, "own memory");
+    ck_assert_msg(strstr(vgg_message(), "cannot be read") != NULL, "%s", vgg_message());
 }
 END_TEST
 
@@ -463,6 +472,7 @@ int main(void)
     tcase_add_test(tests, zeros_after_gzip_data_are_passed_over);
     tcase_add_loop_test(tests, what_a_download_left_instead_is_said, 0, sizeof strange_texts / sizeof *strange_texts);
     tcase_add_test(tests, a_gzip_file_cut_anywhere_is_refused);
+    tcase_add_test(tests, an_error_in_reading_is_said);
     tcase_add_test(tests, no_flipped_bit_gives_wrong_pixels);
     tcase_add_test(tests, what_is_not_a_regular_file_is_refused_at_once);
     tcase_add_test(tests, a_file_without_permission_is_refused);
