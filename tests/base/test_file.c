@@ -1,11 +1,14 @@
 /* Files among those of others: what is replaced and what is not, and that nothing waits. */
 #include "vgg11/base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +17,43 @@
 
 enum { PATH_BYTES = 256 };
 static char named[PATH_BYTES], canary[PATH_BYTES]; /* what is opened, and what must stay as it is */
+
+/* The linker replaces these calls (--wrap, see CMakeLists.txt). */
+static unsigned long long guess;    /* what getrandom() gives, if not 0 */
+static int sync_that_fails;         /* the fsync() of that number, counted from 1 */
+static const char *link_instead_to; /* the next unlinkat() finds a folder, which is a link to this one after it */
+
+ssize_t __real_getrandom(void *buffer, size_t bytes, unsigned flags);
+ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned flags);
+ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned flags)
+{
+    if (!guess || bytes != sizeof guess) return __real_getrandom(buffer, bytes, flags);
+    memcpy(buffer, &guess, bytes);
+    return (ssize_t)bytes;
+}
+
+int __real_fsync(int file);
+int __wrap_fsync(int file);
+int __wrap_fsync(int file)
+{
+    if (sync_that_fails == 0 || --sync_that_fails > 0) return __real_fsync(file);
+    errno = EIO;
+    return -1;
+}
+
+int __real_unlinkat(int folder, const char *name, int flags);
+int __wrap_unlinkat(int folder, const char *name, int flags);
+int __wrap_unlinkat(int folder, const char *name, int flags)
+{
+    int code = __real_unlinkat(folder, name, flags), error = errno;
+    if (link_instead_to && flags == 0) {
+        ck_assert_int_eq(__real_unlinkat(folder, name, AT_REMOVEDIR), 0);
+        ck_assert_int_eq(symlinkat(link_instead_to, folder, name), 0);
+        link_instead_to = NULL;
+    }
+    errno = error;
+    return code;
+}
 
 static const char *in_folder(const char *name)
 {
@@ -183,6 +223,61 @@ START_TEST(temporary_names_are_new_and_beside)
 }
 END_TEST
 
+/* Somebody else knew it, and put a file or a link there. */
+START_TEST(a_temporary_name_that_is_taken_is_not_written_to)
+{
+    char temporary[FILE_TEMPORARY_MAX];
+    guess = 7;
+    file_temporary_name(named, temporary);
+    for (int is_link = 0; is_link < 2; is_link++) {
+        if (is_link)
+            ck_assert_int_eq(symlink(canary, temporary), 0);
+        else
+            write_text(temporary, "taken");
+        ck_assert_int_eq(replace(), VGG_IO_ERROR);
+        assert_holds(temporary, is_link ? "untouched" : "taken");
+        assert_holds(canary, "untouched");
+        unlink(temporary);
+    }
+    guess = 0;
+}
+END_TEST
+
+/* First the file, then its folder: only then is it reported as written. */
+START_TEST(what_cannot_be_synced_is_not_reported_as_written)
+{
+    write_text(named, "old");
+    int entries = support_count_entries(support_folder);
+    for (int at = 1; at <= 3; at++) {
+        sync_that_fails = at;
+        vgg_status status = replace();
+        ck_assert_int_eq(status, at <= 2 ? VGG_IO_ERROR : VGG_OK);
+        ck_assert(at > 2 || strstr(vgg_message(), at == 1 ? "cannot sync" : "cannot sync the folder") != NULL);
+        assert_holds(named, at == 1 ? "old" : "new");
+        ck_assert_int_eq(support_count_entries(support_folder), entries);
+    }
+    sync_that_fails = 0;
+}
+END_TEST
+
+/* A folder that becomes a link to another while it is being removed. */
+START_TEST(a_link_is_not_followed_into_a_folder)
+{
+    char victim[PATH_BYTES], inside[PATH_BYTES];
+    snprintf(victim, sizeof victim, "%s/victim", support_folder);
+    snprintf(inside, sizeof inside, "%s/victim/kept", support_folder);
+    ck_assert_int_eq(mkdir(victim, 0700), 0);
+    write_text(inside, "kept");
+    ck_assert_int_eq(mkdir(named, 0700), 0);
+    link_instead_to = victim;
+    int parent = open(support_folder, O_RDONLY | O_DIRECTORY);
+    file_remove_at(parent, strrchr(named, '/') + 1);
+    close(parent);
+    ck_assert_ptr_null(link_instead_to);
+    assert_holds(inside, "kept");
+}
+END_TEST
+
 START_TEST(only_temporaries_are_cleaned_up)
 {
     char temporary[FILE_TEMPORARY_MAX], within[FILE_TEMPORARY_MAX + 8], linked[FILE_TEMPORARY_MAX], folder[PATH_BYTES];
@@ -219,6 +314,9 @@ int main(void)
     tcase_add_test(tests, devices_are_refused);
     tcase_add_test(tests, an_own_file_is_made_or_opened_as_it_is);
     tcase_add_test(tests, temporary_names_are_new_and_beside);
+    tcase_add_test(tests, a_temporary_name_that_is_taken_is_not_written_to);
+    tcase_add_test(tests, what_cannot_be_synced_is_not_reported_as_written);
+    tcase_add_test(tests, a_link_is_not_followed_into_a_folder);
     tcase_add_test(tests, only_temporaries_are_cleaned_up);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

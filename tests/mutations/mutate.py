@@ -165,22 +165,25 @@ class Suite:
 
     def passes(self, name):
         test = self.tests[name]
-        environment = dict(os.environ)
-        folder = self.build
+        environment, folder, said = dict(os.environ), self.build, None
         for entry in test["properties"]:
             if entry["name"] == "ENVIRONMENT":
                 environment.update(word.split("=", 1) for word in entry["value"])
             elif entry["name"] == "WORKING_DIRECTORY":
                 folder = entry["value"]
+            elif entry["name"] == "PASS_REGULAR_EXPRESSION":
+                said = "|".join(entry["value"])
         limit_s = int(LIMIT_S + LIMIT_TIMES * self.costs.get(name, LIMIT_S))
         environment["VGG11_TEST_LIMIT_S"] = str(limit_s)
-        process = subprocess.Popen(test["command"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        output = subprocess.DEVNULL if said is None else subprocess.PIPE
+        process = subprocess.Popen(test["command"], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            return process.wait(limit_s + 60) == 0
+            text = process.communicate(timeout=limit_s + 60)[0]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             return False
+        return process.returncode == 0 if said is None else re.search(said, text.decode(errors="replace")) is not None
 
     def require_sound(self, path):
         """Sees that the tests of a source pass where it is not broken: else they would notice anything. Each is run once."""
