@@ -1,6 +1,7 @@
-/* Memory that runs out, for a copy of the program into which the linker puts this (CMakeLists.txt). With VGG11_FAIL_ALLOCATION=N the
- * N-th allocation fails that the program makes, or that the C library, jansson and zlib make for it; with "N-" so do all that
- * follow. With VGG11_ALLOCATIONS=FILE each leaves a line there, in which those of the same chain of calls have the same number. */
+/* With VGG11_FAIL_ALLOCATION=N the allocation of that number fails from the beginning of the program; with "N-" so do all that follow. With
+ * VGG11_ALLOCATIONS=FILE each leaves a line there, in which those of the same chain of calls have the same number. */
+#include "support/failing_memory.h"
+
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,7 @@ enum { DEPTH = 24 };
 static long failing, count;
 static bool persistent;
 static int record = -1;
+static memory_chains *chains; /* that are being listed, or NULL */
 
 extern const char __executable_start[], etext[]; /* the linker's */
 
@@ -39,11 +41,21 @@ static uint64_t hash_of_calls(void)
     return hash;
 }
 
+static void list(long number, uint64_t hash)
+{
+    for (int i = 0; i < chains->count; i++)
+        if (chains->hashes[i] == hash) return;
+    if (chains->count == MEMORY_CHAINS_MAX) abort();
+    chains->hashes[chains->count] = hash;
+    chains->first[chains->count++] = number;
+}
+
 /* Whether this allocation is to fail, with errno as the C library leaves it. */
 static bool fails(const char *function)
 {
     int before = errno;
     long number = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
+    if (chains) list(number, hash_of_calls());
     if (record >= 0) dprintf(record, "%ld %s %016llx\n", number, function, (unsigned long long)hash_of_calls());
     bool failed = number == failing || (persistent && number > failing);
     errno = failed ? ENOMEM : before;
@@ -108,6 +120,20 @@ int __wrap_inflateInit2_(z_streamp stream, int bits, const char *version, int by
     stream->zfree = free_for_zlib;
     return __real_inflateInit2_(stream, bits, version, bytes);
 }
+
+void failing_memory_list(memory_chains *of)
+{
+    count = 0;
+    chains = of;
+}
+
+void failing_memory_fail(long number)
+{
+    count = 0;
+    failing = number;
+}
+
+bool failing_memory_has_failed(void) { return failing > 0 && count >= failing; }
 
 __attribute__((constructor)) static void begin(void)
 {
