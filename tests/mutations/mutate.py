@@ -9,8 +9,8 @@ difference. It edits the sources of the tree it is given, so give it a copy with
 --guards takes every place that syncs, checks a sum or a bound, locks, agrees or waits for others; --random N takes N places of all
 kinds over all rooms. A run that ends early goes on where it stopped. tests.tsv says which tests belong to which sources, cheapest
 first; survivors.tsv says of each survivor why it does no harm. Run the tests there once before: how long they took limits how long
-they may take. That the tests pass where nothing is broken is seen first. --quick S leaves tests of more than S seconds out; what gets past
-the others stays open, and is tried with all of them by the next run without it.
+they may take. That the tests pass where nothing is broken is seen first. --quick S leaves tests of more than S seconds out, and --tests REGEX
+names those to take in place of tests.tsv's; what gets past these stays open, and is tried again by other runs.
 """
 import argparse
 import json
@@ -135,8 +135,8 @@ def spread(all_of_them, count, seed):
 class Suite:
     """The tests that CTest knows, and how each is run."""
 
-    def __init__(self, build, longest_s):
-        self.build, self.longest_s = os.path.abspath(build), longest_s
+    def __init__(self, build, longest_s, named):
+        self.build, self.longest_s, self.named = os.path.abspath(build), longest_s, named
         listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True, text=True, check=True)
         self.tests = {test["name"]: test for test in json.loads(listed.stdout)["tests"] if "command" in test}
         self.costs, self.sound = {}, set()
@@ -149,6 +149,8 @@ class Suite:
 
     def of(self, path):
         """Of the first row that fits, in its order; none that is too long."""
+        if self.named:
+            return [name for name in self.tests if re.fullmatch(self.named, name)]
         for prefix, *patterns in self.rows:
             if re.match(prefix, path):
                 return [name for pattern in patterns for name in self.tests
@@ -202,7 +204,7 @@ class Suite:
         for name in names:
             if not self.passes(name):
                 return "noticed", name
-        return "survived" if self.longest_s == math.inf else "open", " ".join(names)
+        return "survived" if self.longest_s == math.inf and not self.named else "open", " ".join(names)
 
 
 def replace_line(path, number, text):
@@ -220,19 +222,19 @@ def read_results(path):
         return [dict(zip(FIELDS, line.rstrip("\n").split("\t"))) for line in file]
 
 
-def is_settled(row, longest_s):
-    return row["outcome"] != "open" or longest_s < math.inf
+def is_settled(row, options):
+    return row["outcome"] != "open" or (options.quick < math.inf and not options.tests)
 
 
 def run(options):
     changed = subprocess.run(["git", "-C", options.tree, "status", "--porcelain", "src"], capture_output=True, text=True, check=True).stdout
     if changed:
         raise SystemExit(f"{options.tree} is not as it was committed; is another at work there?\n{changed}")
-    tree, suite = os.path.abspath(options.tree), Suite(os.path.join(options.tree, "build/release"), options.quick)
+    tree, suite = os.path.abspath(options.tree), Suite(os.path.join(options.tree, "build/release"), options.quick, options.tests)
     found = [one for one in candidates(tree) if re.search(options.only, one[1][0])]
     chosen = [place for guard, place in found if guard and options.guards]
     chosen += spread([place for guard, place in found if not guard], options.random, options.seed)
-    known = {tuple(row[field] for field in FIELDS[:4]) for row in read_results(options.results) if is_settled(row, options.quick)}
+    known = {tuple(row[field] for field in FIELDS[:4]) for row in read_results(options.results) if is_settled(row, options)}
     for count, (path, number, function, before, after) in enumerate(chosen, 1):
         key = (path, function, before.strip(), after.strip())
         if key in known:
@@ -278,6 +280,7 @@ def main():
     one.add_argument("--random", type=int, default=0, metavar="N", help="N of the others, over all rooms")
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--quick", type=float, default=math.inf, metavar="S", help="only with tests of at most so many seconds")
+    one.add_argument("--tests", default="", metavar="REGEX", help="only with tests whose whole name matches")
     one.add_argument("--only", default="", metavar="REGEX", help="sources whose path matches")
     one.set_defaults(command=run)
     one = commands.add_parser("table", help="write the page")
