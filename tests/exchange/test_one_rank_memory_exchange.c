@@ -19,7 +19,7 @@ static const struct {
     bool tune;
 } cases[] = {{"allreduce", 0, WIRE_FP32, false}, {"overlap", 0, WIRE_FP32, false},   {"overlap", 0, WIRE_FP32, true},
              {"node", 0, WIRE_FP32, false},      {"node", 0, WIRE_BF16, false},      {"auto", 0, WIRE_FP32, false},
-             {"auto", 0, WIRE_FP32, true},       {"allreduce", 8, WIRE_FP32, false}, {"overlap", 8, WIRE_BF16, false},
+             {"auto", 0, WIRE_FP32, true},       {"allreduce", 8, WIRE_FP32, false}, {"overlap", 8, WIRE_FP32, false},
              {"node", 8, WIRE_FP32, false}};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
