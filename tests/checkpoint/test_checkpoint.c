@@ -402,14 +402,21 @@ END_TEST
 
 START_TEST(foreign_files_are_refused)
 {
-    const char *texts[] = {"", "PK\x03\x04", "\x89HDF\r\n\x1a\n and so on", "{\"a\": 1}", "hello, world, hello, world"};
+    static const struct {
+        const char *text, *says;
+    } files[] = {{"", "has 0 bytes; too short"},
+                 {"PK\x03\x04", "has 4 bytes; too short"},
+                 {"\x89HDF\r\n\x1a\n and so on", "not a checkpoint"},
+                 {"{\"a\": 1}", "not a checkpoint"},
+                 {"hello, world, hello, world", "not a checkpoint"}};
     char path[CHECKPOINT_PATH_MAX];
     snprintf(path, sizeof path, "%s/foreign", folder);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         FILE *file = fopen(path, "wb");
-        fputs(texts[i], file);
+        fputs(files[i].text, file);
         fclose(file);
         assert_refused(path, "foreign");
+        ck_assert_msg(strstr(vgg_message(), files[i].says) != NULL, "%s: %s", files[i].text, vgg_message());
     }
     unlink(path);
     assert_refused(path, "absent");
