@@ -70,7 +70,7 @@ def removals(line):
     elif own := without_agreement(line):
         yield own
     elif parts := split_if(line):
-        yield parts[0] + "false && (" + parts[1] + ")" + parts[2]
+        yield parts[0] + "0 && (" + parts[1] + ")" + parts[2]
     elif re.match(r"^\s*(?:VGG_TRY\()?\w+\(.*\)+;$", bare):
         yield re.match(r"^\s*", line)[0] + ";"
     elif found := re.match(r"^(\s*return )(.*\(.*);$", line):
