@@ -61,7 +61,8 @@ STAND_INS = {
 STATUS = {"doctor": 10}  # of commands that end with another one than 0: it finds what the page says
 
 # In a sample and in what came, each of these is the same whatever the machine.
-MASKS = [(r"\d+(?:[.,:]\d+)*(?:e-?\d+)?", "#"),
+MASKS = [(r"; buckets of \d+ MiB \(timed\)", ""),  # where the timings choose overlap
+         (r"\d+(?:[.,:]\d+)*(?:e-?\d+)?", "#"),
          (r"\b(node|overlap|allreduce)\b", "EXCHANGE"), (r" \(best\)", ""), (r"\bthreads\b", "thread")]
 # Lines that come or not, as the machine is slow, new to the program, or small; a sample may have them, in their right form.
 OCCASIONAL = r"epoch #/#  step #/#  |timing the algorithms for this machine; |vgg11_dist: warning: "
