@@ -1,16 +1,19 @@
 #include "app/plan_cache.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "vgg11/base/clock.h"
+#include "vgg11/base/file.h"
 #include "vgg11/conv/autotune.h"
 
 /* Room for the names below the base folder. */
 enum { BASE_BYTES = OPTION_TEXT_MAX - 64 };
 
-static bool make_folder(const char *path) { return mkdir(path, 0777) == 0 || errno == EEXIST; }
+static bool make_folder(const char *path)
+{
+    bool made;
+    return file_make_folder(path, &made) == VGG_OK;
+}
 
 /* The folder of all programs' caches; false if the environment names none. */
 static bool find_base(char base[BASE_BYTES])

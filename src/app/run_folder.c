@@ -23,17 +23,6 @@
 enum { ATTEMPTS = 1000, TIME_BYTES = 32 };
 #define ABANDONED "abandoned" /* folder in a run folder, of what the run does not go on with */
 
-static vgg_status make_folders(const char *path)
-{
-    char part[CHECKPOINT_PATH_MAX];
-    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-        if (mkdir(part, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", part);
-    }
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
-    return VGG_OK;
-}
-
 static vgg_status check_folder(const char *path)
 {
     struct stat status;
@@ -60,13 +49,14 @@ static vgg_status make_timed(const char *parent, char *path, size_t bytes)
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H-%M-%SZ", gmtime_r(&now, &utc));
-    VGG_TRY(make_folders(parent));
+    VGG_TRY(file_make_folders(parent));
     for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        bool made;
         snprintf(path, bytes, attempt == 1 ? "%s/%s" : "%s/%s-%d", parent, when, attempt);
-        if (mkdir(path, 0777) == 0) return VGG_OK;
-        if (errno != EEXIST) break;
+        VGG_TRY(file_make_folder(path, &made));
+        if (made) return VGG_OK;
     }
-    return vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
+    return vgg_fail(VGG_IO_ERROR, "%s: is there already, and so are %d others of that second", path, ATTEMPTS - 1);
 }
 
 #define BEST "best.safetensors"
@@ -270,7 +260,7 @@ static vgg_status open_here(const options *o, const char *host, run_folder *fold
         return vgg_fail_errno(VGG_BAD_CHECKPOINT, "--resume=%s: cannot read", o->resume);
     }
     VGG_TRY(place(o, request, folder));
-    VGG_TRY(make_folders(folder->path));
+    VGG_TRY(file_make_folders(folder->path));
     VGG_TRY(check_folder(folder->path));
     VGG_TRY(run_lock_take(folder->path, host, &folder->lock));
     vgg_status status = use_locked(o, request, folder);

@@ -84,7 +84,8 @@ static bool keep_rest(int descriptor, off_t first, const char *aside)
     if (snprintf(path, sizeof path, "%s/metrics.jsonl", aside) >= (int)sizeof path) return false;
     int kept = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     bool good = kept >= 0 && copy_rest(descriptor, first, status.st_size, kept);
-    return (kept < 0 || close(kept) == 0) && good;
+    good = (kept < 0 || close(kept) == 0) && good;
+    return good && file_sync_folder(path) == VGG_OK;
 }
 
 static bool cut(int descriptor, off_t kept)

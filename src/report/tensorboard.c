@@ -1,11 +1,9 @@
 #include "vgg11/report/tensorboard.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,8 +24,8 @@ static vgg_status make_file(const char *folder, tensorboard *t)
 {
     char host[HOST_BYTES] = "localhost";
     gethostname(host, sizeof host - 1);
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return vgg_fail_errno(VGG_IO_ERROR, "--tensorboard %s: cannot make the folder", folder);
+    bool made;
+    if (file_make_folder(folder, &made) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--tensorboard %s", vgg_message());
     int length = snprintf(t->path, sizeof t->path, "%s/events.out.tfevents.%010lld.%s.%d", folder, (long long)time(NULL), host,
                           (int)getpid());
     if (length >= (int)sizeof t->path) return vgg_fail(VGG_IO_ERROR, "--tensorboard %s: name of the folder is too long", folder);

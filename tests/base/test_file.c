@@ -260,6 +260,29 @@ START_TEST(what_cannot_be_synced_is_not_reported_as_written)
 }
 END_TEST
 
+/* A name in a folder is only there to stay once that folder was synced, and so for each that was made. */
+START_TEST(folders_are_made_with_those_that_they_lie_in)
+{
+    bool made;
+    ck_assert_int_eq(file_make_folders(in_folder("a/b/c")), VGG_OK);
+    ck_assert(file_is_folder(in_folder("a/b/c")));
+    ck_assert_int_eq(file_make_folder(in_folder("a/b/c"), &made), VGG_OK);
+    ck_assert(!made);
+    ck_assert_int_eq(rmdir(in_folder("a/b/c")), 0);
+    ck_assert_int_eq(file_make_folder(in_folder("a/b/c"), &made), VGG_OK);
+    ck_assert(made);
+    ck_assert_int_eq(file_make_folders(in_folder("canary/within")), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "canary/within"));
+    for (int at = 1; at <= 3; at++) {
+        sync_that_fails = at;
+        ck_assert_int_eq(file_make_folders(in_folder("a/x/y")), at <= 2 ? VGG_IO_ERROR : VGG_OK);
+        rmdir(in_folder("a/x/y"));
+        ck_assert_int_eq(rmdir(in_folder("a/x")), 0);
+    }
+    sync_that_fails = 0;
+}
+END_TEST
+
 /* A folder that becomes a link to another while it is being removed. */
 START_TEST(a_link_is_not_followed_into_a_folder)
 {
@@ -316,6 +339,7 @@ int main(void)
     tcase_add_test(tests, temporary_names_are_new_and_beside);
     tcase_add_test(tests, a_temporary_name_that_is_taken_is_not_written_to);
     tcase_add_test(tests, what_cannot_be_synced_is_not_reported_as_written);
+    tcase_add_test(tests, folders_are_made_with_those_that_they_lie_in);
     tcase_add_test(tests, a_link_is_not_followed_into_a_folder);
     tcase_add_test(tests, only_temporaries_are_cleaned_up);
     suite_add_tcase(suite, tests);

@@ -1,6 +1,7 @@
 /* metrics.jsonl, summary.json, plots and trace: what is on disk after which events. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -359,6 +360,40 @@ START_TEST(what_is_cut_off_is_kept)
     forget(lines, count);
     support_remove_folder(aside);
     free(aside);
+}
+END_TEST
+
+static int sync_that_fails; /* the fsync() of that number, counted from 1; 0: none */
+
+int __real_fsync(int file);
+int __wrap_fsync(int file);
+int __wrap_fsync(int file)
+{
+    if (sync_that_fails == 0 || --sync_that_fails > 0) return __real_fsync(file);
+    errno = EIO;
+    return -1;
+}
+
+/* Neither the lines nor the name of the file that has them may be lost with the power, once they are cut off. */
+START_TEST(what_is_cut_off_is_on_the_disk_before)
+{
+    recorder *r;
+    json_t *lines[LINES_MAX];
+    record(0, 1, 6, false);
+    int whole = read_metrics(lines);
+    forget(lines, whole);
+    for (int at = 1; at <= 3; at++) {
+        char *aside = support_make_folder();
+        sync_that_fails = at;
+        ck_assert_int_eq(recorder_open(support_folder, 4, aside, NULL, &r), at <= 2 ? VGG_IO_ERROR : VGG_OK);
+        sync_that_fails = 0;
+        if (at > 2) recorder_close(r);
+        int count = read_metrics(lines);
+        ck_assert(at <= 2 ? count == whole : count < whole);
+        forget(lines, count);
+        support_remove_folder(aside);
+        free(aside);
+    }
 }
 END_TEST
 
@@ -868,6 +903,7 @@ int main(void)
     tcase_add_test(cases, resuming_cuts_off_what_will_be_repeated);
     tcase_add_loop_test(cases, resuming_a_run_that_went_back_cuts_off_later_steps_only, 0, 4);
     tcase_add_test(cases, what_is_cut_off_is_kept);
+    tcase_add_test(cases, what_is_cut_off_is_on_the_disk_before);
     tcase_add_test(cases, a_torn_line_alone_is_cut_off);
     tcase_add_test(cases, a_fresh_run_empties_the_file);
     tcase_add_test(cases, resuming_without_a_file_begins_one);

@@ -37,6 +37,12 @@ void file_folder_of(const char *path, char folder[FILE_PATH_MAX]);
 /* Makes the names in the folder of `path` last: fsync of the folder. */
 vgg_status file_sync_folder(const char *path);
 
+/* Makes the folder, and makes its name last; *made tells whether it was not there. VGG_IO_ERROR, naming it. */
+vgg_status file_make_folder(const char *path, bool *made);
+
+/* The same with all folders that it lies in. */
+vgg_status file_make_folders(const char *path);
+
 /* A file that takes the place of the file or link `path` once it is whole and on the disk. Until then it has a temporary name in the same
  * folder. After a failure of any of these functions, which is VGG_IO_ERROR and names `path`, the temporary file is gone, and `path` is
  * what it was. */
