@@ -25,7 +25,7 @@ def digest(folder):
 class Bits(cli.Case):
     def train_on(self, ranks, precision, output, *arguments):
         """Two epochs of STEPS / 2 steps."""
-        options = ["train", "--data", cli.DATA, "--train-samples", str(BATCH * STEPS // 2), "--test-samples", "100",
+        options = ["train", "--data", cli.DATA, "--train-samples", str(BATCH * STEPS // 2), "--test-samples", "16",
                    "--batch-size", str(BATCH), "--epochs", "2", "--micro-batches", "8", "--exchange", EXCHANGES[ranks],
                    "--threads", "1", "--no-tune", "--keep", "1", "--precision", precision, "--output", output, *arguments]
         outcome = self.run_command(cli.launch(options, ranks))

@@ -16,7 +16,7 @@ ENDS = sorted({0, LAST})  # ranks that something is done to
 
 ENDLESS = ["train", *cli.TINY, "--epochs", "1000", "--checkpoint-every", "0", "--output", "run", "--quiet"]
 # One step an epoch, and an evaluation after it that takes far longer.
-EVALUATING = ["train", *cli.TINY, "--train-samples", "16", "--test-samples", "2000", "--epochs", "1000", "--output", "run", "--quiet"]
+EVALUATING = ["train", *cli.TINY, "--train-samples", "16", "--test-samples", "1200", "--epochs", "1000", "--output", "run", "--quiet"]
 SAVING = [*ENDLESS, "--checkpoint-steps", "1", "--keep", "1"]
 PHASES = {"step": ENDLESS, "evaluation": EVALUATING, "checkpoint": SAVING}
 
