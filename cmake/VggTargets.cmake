@@ -106,6 +106,12 @@ function(vgg_fail_memory target)
   endforeach()
 endfunction()
 
+# vgg_fail_sync(<target>): an fsync() of this program can be made to fail, see tests/support/failing_sync.h.
+function(vgg_fail_sync target)
+  target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/failing_sync.c)
+  target_link_options(${target} PRIVATE -Wl,--wrap=fsync)
+endfunction()
+
 # Labels "fault" and "fault-<number>" for each row of the table of faults whose expression matches the test's name.
 file(STRINGS ${CMAKE_SOURCE_DIR}/tests/faults/faults.tsv vgg_fault_rows REGEX "^[0-9]")
 set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/faults/faults.tsv)

@@ -9,11 +9,7 @@
 /* Room for the names below the base folder. */
 enum { BASE_BYTES = OPTION_TEXT_MAX - 64 };
 
-static bool make_folder(const char *path)
-{
-    bool made;
-    return file_make_folder(path, &made) == VGG_OK;
-}
+static bool make_folder(const char *path) { return file_make_folder(path, NULL) == VGG_OK; }
 
 /* The folder of all programs' caches; false if the environment names none. */
 static bool find_base(char base[BASE_BYTES])

@@ -129,8 +129,9 @@ vgg_status file_sync_folder(const char *path)
 vgg_status file_make_folder(const char *path, bool *made)
 {
     char parent[FILE_PATH_MAX];
-    *made = mkdir(path, 0777) == 0;
-    if (!*made) return errno == EEXIST ? VGG_OK : vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
+    bool absent = mkdir(path, 0777) == 0;
+    if (made) *made = absent;
+    if (!absent) return errno == EEXIST ? VGG_OK : vgg_fail_errno(VGG_IO_ERROR, "%s: cannot make the folder", path);
     file_folder_of(path, parent);
     return access(parent, R_OK) == 0 ? file_sync_folder(path) : VGG_OK;
 }
@@ -138,12 +139,11 @@ vgg_status file_make_folder(const char *path, bool *made)
 vgg_status file_make_folders(const char *path)
 {
     char part[FILE_PATH_MAX];
-    bool made;
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-        VGG_TRY(file_make_folder(part, &made));
+        VGG_TRY(file_make_folder(part, NULL));
     }
-    return file_make_folder(path, &made);
+    return file_make_folder(path, NULL);
 }
 
 /* A device or a pipe is more than a name, and a link is no more than that. */

@@ -88,8 +88,7 @@ vgg_status gnuplot_draw(int folder, const char *const files[], const char *scrip
 
 static vgg_status draw_text(const char *path, const char *const files[], const char *script, size_t bytes)
 {
-    bool made;
-    if (file_make_folder(path, &made) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--plot %s", vgg_message());
+    if (file_make_folder(path, NULL) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--plot %s", vgg_message());
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return vgg_fail_errno(VGG_IO_ERROR, "--plot %s: cannot open the folder", path);
     vgg_status status = gnuplot_draw(folder, files, script, bytes, GNUPLOT_LIMIT_S);

@@ -24,8 +24,7 @@ static vgg_status make_file(const char *folder, tensorboard *t)
 {
     char host[HOST_BYTES] = "localhost";
     gethostname(host, sizeof host - 1);
-    bool made;
-    if (file_make_folder(folder, &made) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--tensorboard %s", vgg_message());
+    if (file_make_folder(folder, NULL) != VGG_OK) return vgg_fail(VGG_IO_ERROR, "--tensorboard %s", vgg_message());
     int length = snprintf(t->path, sizeof t->path, "%s/events.out.tfevents.%010lld.%s.%d", folder, (long long)time(NULL), host,
                           (int)getpid());
     if (length >= (int)sizeof t->path) return vgg_fail(VGG_IO_ERROR, "--tensorboard %s: name of the folder is too long", folder);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/failing_sync.h"
 #include "support/support.h"
 
 enum { PATH_BYTES = 256 };
@@ -20,7 +21,6 @@ static char named[PATH_BYTES], canary[PATH_BYTES]; /* what is opened, and what m
 
 /* The linker replaces these calls (--wrap, see CMakeLists.txt). */
 static unsigned long long guess;    /* what getrandom() gives, if not 0 */
-static int sync_that_fails;         /* the fsync() of that number, counted from 1 */
 static const char *link_instead_to; /* the next unlinkat() finds a folder, which is a link to this one after it */
 
 ssize_t __real_getrandom(void *buffer, size_t bytes, unsigned flags);
@@ -30,15 +30,6 @@ ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned flags)
     if (!guess || bytes != sizeof guess) return __real_getrandom(buffer, bytes, flags);
     memcpy(buffer, &guess, bytes);
     return (ssize_t)bytes;
-}
-
-int __real_fsync(int file);
-int __wrap_fsync(int file);
-int __wrap_fsync(int file)
-{
-    if (sync_that_fails == 0 || --sync_that_fails > 0) return __real_fsync(file);
-    errno = EIO;
-    return -1;
 }
 
 int __real_unlinkat(int folder, const char *name, int flags);

@@ -541,13 +541,6 @@ START_TEST(what_is_only_named_like_a_checkpoint_neither_counts_nor_goes)
 }
 END_TEST
 
-static bool has_step(const char *holder, uint64_t step)
-{
-    char path[CHECKPOINT_PATH_MAX];
-    checkpoint_path(holder, step, path);
-    return access(path, F_OK) == 0;
-}
-
 /* The second cannot be moved, as if the process had ended there: the newest is still the newest, and once more is enough. */
 START_TEST(later_ones_are_set_aside_the_newest_last)
 {
@@ -561,11 +554,11 @@ START_TEST(later_ones_are_set_aside_the_newest_last)
     ck_assert_int_eq(mkdir(aside, 0700), 0);
     ck_assert_int_eq(mkdir(obstacle, 0700), 0);
     ck_assert_int_eq(checkpoint_set_aside(other, 2, aside), VGG_IO_ERROR);
-    ck_assert(has_step(aside, 3) && !has_step(other, 3) && has_step(other, 4) && has_step(other, 5));
+    ck_assert(is_there(aside, 3) && !is_there(other, 3) && is_there(other, 4) && is_there(other, 5));
     ck_assert_int_eq(rmdir(obstacle), 0);
     ck_assert_int_eq(checkpoint_set_aside(other, 2, aside), VGG_OK);
     for (uint64_t step = 1; step <= 5; step++)
-        ck_assert(has_step(other, step) == (step <= 2) && has_step(aside, step) == (step > 2));
+        ck_assert(is_there(other, step) == (step <= 2) && is_there(aside, step) == (step > 2));
     support_remove_folder(other);
     free(other);
 }

@@ -5,7 +5,7 @@
 #include "conv/autotune_impl.h"
 #include "support/support.h"
 
-enum { LAYERS = 2, LINE_MAX_BYTES = CACHE_LINE_MAX };
+enum { LAYERS = 2 };
 
 static const conv_layer layers[LAYERS] = {
     {"conv1", {.kernel = 3, .side = 32, .in = 1, .out = 64, .batch = 2, .threads = 1}, {true, false, true}},
@@ -64,7 +64,7 @@ END_TEST
 /* Replaces the word of that number of each line of the cache behind the key, counted from 0. */
 static void change_cache(const char *from, const char *to, int word, const char *instead)
 {
-    char line[LINE_MAX_BYTES];
+    char line[CACHE_LINE_MAX];
     FILE *before = fopen(from, "r"), *after = fopen(to, "w");
     ck_assert(before && after);
     while (fgets(line, sizeof line, before)) {

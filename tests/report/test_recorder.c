@@ -1,7 +1,6 @@
 /* metrics.jsonl, summary.json, plots and trace: what is on disk after which events. */
 #include <fcntl.h>
 #include <jansson.h>
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "report/metrics_file.h"
+#include "support/failing_sync.h"
 #include "support/support.h"
 #include "vgg11/report/gnuplot.h"
 #include "vgg11/report/recorder.h"
@@ -362,17 +362,6 @@ START_TEST(what_is_cut_off_is_kept)
     free(aside);
 }
 END_TEST
-
-static int sync_that_fails; /* the fsync() of that number, counted from 1; 0: none */
-
-int __real_fsync(int file);
-int __wrap_fsync(int file);
-int __wrap_fsync(int file)
-{
-    if (sync_that_fails == 0 || --sync_that_fails > 0) return __real_fsync(file);
-    errno = EIO;
-    return -1;
-}
 
 /* Neither the lines nor the name of the file that has them may be lost with the power, once they are cut off. */
 START_TEST(what_is_cut_off_is_on_the_disk_before)

@@ -133,8 +133,6 @@ void failing_memory_fail(long number)
     failing = number;
 }
 
-bool failing_memory_has_failed(void) { return failing > 0 && count >= failing; }
-
 __attribute__((constructor)) static void begin(void)
 {
     const char *asked = getenv("VGG11_FAIL_ALLOCATION"), *file = getenv("VGG11_ALLOCATIONS");

@@ -3,7 +3,6 @@
 #ifndef VGG11_TESTS_SUPPORT_FAILING_MEMORY_H
 #define VGG11_TESTS_SUPPORT_FAILING_MEMORY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum { MEMORY_CHAINS_MAX = 4096 };
@@ -20,8 +19,5 @@ void failing_memory_list(memory_chains *of);
 
 /* Counts anew, and fails the allocation of that number; 0: none. */
 void failing_memory_fail(long number);
-
-/* Whether the allocation that was to fail has come. */
-bool failing_memory_has_failed(void);
 
 #endif

@@ -1,17 +1,14 @@
-/* Memory that runs out on one rank alone, at each of its allocations in turn while a run starts, goes on from a checkpoint, takes a
- * step and evaluates: all ranks end with the same status, and none waits for the others. VGG11_TEST_STRIDE leaves out all but
- * every so many. */
+/* Memory that runs out on one rank alone while a run starts, goes on from a checkpoint, takes a step and evaluates. VGG11_TEST_STRIDE
+ * leaves out all allocations but every so many. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "support/failing_memory.h"
+#include "support/one_rank_memory.h"
 #include "train/runs.h"
 #include "vgg11/base/log.h"
 
 static int stride = 16;
 static const char *saved; /* folder with a checkpoint after the first step */
-static memory_chains chains;
 
 static train_config config_of(bool resumed)
 {
@@ -32,25 +29,7 @@ static void save_one(void)
     runs_expect(&config, VGG_OK, "a run to go on from");
 }
 
-/* Of the second run: what the process allocates once it has by then. The numbers of one rank, which all of them go through. */
-static void find_allocations(const train_config *config, int failing)
-{
-    runs_expect(config, VGG_OK, "with all the memory that it wants");
-    chains.count = 0;
-    failing_memory_list(&chains);
-    vgg_status status = train_run(ranks, config);
-    failing_memory_list(NULL);
-    ranks_assert(status == VGG_OK, "once more");
-    comm_broadcast(ranks, &chains, sizeof chains, failing);
-}
-
-static bool fails_alike(const train_config *config, int failing, long number)
-{
-    failing_memory_fail(comm_rank(ranks) == failing ? number : 0);
-    vgg_status status = train_run(ranks, config);
-    failing_memory_fail(0);
-    return comm_same(ranks, status) && (status == VGG_OK || status == VGG_UNAVAILABLE);
-}
+static vgg_status train(const void *config) { return train_run(ranks, config); }
 
 /* The first rank alone reads the checkpoint. */
 static const struct {
@@ -60,16 +39,11 @@ static const struct {
 
 START_TEST(all_hear_of_it)
 {
-    const int failing = cases[_i].failing;
-    train_config config = config_of(cases[_i].resumed);
-    find_allocations(&config, failing);
-    ranks_assert(chains.count > 20, "it allocates something");
-    for (int i = _i; i < chains.count; i += stride) {
-        char when[100];
-        snprintf(when, sizeof when, "allocation %ld of rank %d, which says %s", chains.first[i], failing, vgg_message());
-        ranks_assert(fails_alike(&config, failing, chains.first[i]), when);
-    }
-    if (comm_rank(ranks) == 0) printf("%d allocations of rank %d\n", (chains.count - _i + stride - 1) / stride, failing);
+    const train_config config = config_of(cases[_i].resumed);
+    const memory_call call = {cases[_i].resumed ? "resume" : "start", train, &config, VGG_OK, true};
+    int count = one_rank_memory_walk(&call, cases[_i].failing, _i, stride);
+    ranks_assert(count > 20, "it allocates more");
+    if (comm_rank(ranks) == 0) printf("%d allocations of rank %d, every %dth\n", count, cases[_i].failing, stride);
 }
 END_TEST
 

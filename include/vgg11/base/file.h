@@ -37,7 +37,7 @@ void file_folder_of(const char *path, char folder[FILE_PATH_MAX]);
 /* Makes the names in the folder of `path` last: fsync of the folder. */
 vgg_status file_sync_folder(const char *path);
 
-/* Makes the folder, and makes its name last; *made tells whether it was not there. VGG_IO_ERROR, naming it. */
+/* Makes the folder, and makes its name last; *made (NULL is fine) tells whether it was not there. VGG_IO_ERROR, naming it. */
 vgg_status file_make_folder(const char *path, bool *made);
 
 /* The same with all folders that it lies in. */
