@@ -3,7 +3,10 @@
 
 #include <stdint.h>
 
-enum { PER_WORD_MAX = 2, BLOCK_ROW_TILES = 5, L3_BLOCK_BYTES = 3 << 20 };
+/* BLOCK_TILES tiles, or a few less so that they are whole gemm tiles, make a tile block. More share the transform of the weights,
+ * and their sums are read and written less often in the weight gradient; fewer leave more of the L2 cache to the rest. 72 was
+ * faster than 30, 48, 96 and 144, and takes half of an L1 cache of 32 KiB for one element. */
+enum { PER_WORD_MAX = 2, BLOCK_TILES = 72, L3_BLOCK_BYTES = 3 << 20 };
 
 /* A shard is large enough if its tiles fill SHARD_ROW_TILES gemm tiles. Shards of ENOUGH_IMAGES images or more may differ by
  * one. */
@@ -14,7 +17,8 @@ size_t winograd_words(const winograd_shape *shape, size_t count) { return size_d
 /* A tile block holds whole words: the tiles of a word are never in different blocks. */
 static void cut_tile_blocks(winograd_shape *shape)
 {
-    shape->block_tiles = size_min((size_t)shape->kernels->rows * BLOCK_ROW_TILES, shape->tiles);
+    size_t rows = (size_t)shape->kernels->rows;
+    shape->block_tiles = size_min(BLOCK_TILES / rows * rows, shape->tiles);
     shape->block_tiles = winograd_words(shape, shape->block_tiles) * (size_t)shape->kernels->per_word;
     shape->tile_blocks = size_divide_up(shape->tiles, shape->block_tiles);
 }
