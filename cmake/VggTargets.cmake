@@ -133,7 +133,7 @@ set(vgg_long_tests
     "^app_(records|folder)_.*-np4$" "^app_(limits|signals)_.*-np[14]$" "^app_(runs|errors)_.*-np[14]$" "^app_interruptions_.*-np1$" "^app_memory_(Start|Resume|Ranks)$"
     "^test_training-(np[1348]|nodes-.*)$" "^test_stop-np[1348]$" "^test_(resume|resume_as_before|divergence|save_failures|replay_every)-np1$"
     "^test_save_failures-np3$" "^test_(bad_steps|background_saves)-np[13]$" "^test_evaluations-np1$" "^test_micro_batches_training-np[24]$"
-    "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_check-np1$" "^app_export_Begin-np1$" "^checkpoint_power_loss$"
+    "^test_replay_every-nodes-1,1$" "^test_unlike_ranks-np2$" "^test_check-np[12]$" "^test_exchange-nodes-4,4$" "^app_export_Begin-np1$" "^checkpoint_power_loss$"
     "-all$" "^app_trace_Trace-np[18]$" "^app_doctor_(Steps|Sound)" "^test_machine_peaks-portable$"
     "^test_(network|bf16_rows)-portable$" "^test_replay-portable$" "-(avx2|avx512|avx512_bf16)$")
 

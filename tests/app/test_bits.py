@@ -9,7 +9,7 @@ import unittest
 import cli
 
 STEPS = int(os.environ.get("VGG11_TEST_STEPS", "4"))
-BATCH = 32
+BATCH = 16
 EXCHANGES = {1: "allreduce", 2: "overlap", 4: "allreduce", 8: "node"}  # by ranks: all of them, and what auto would take
 cli.LIMIT_S += 5 * STEPS
 

@@ -1,7 +1,7 @@
 """Runs that are interrupted at random, again and again, and go on: nothing that was reported as saved is lost, and they end in the bits
 of a run that was left alone.
 
-VGG11_TEST_INTERRUPTIONS is their number (12), VGG11_TEST_SEED what they are drawn from (the time); with VGG11_TEST_KILLS=1 all are
+VGG11_TEST_INTERRUPTIONS is their number (8), VGG11_TEST_SEED what they are drawn from (the time); with VGG11_TEST_KILLS=1 all are
 SIGKILLs.
 """
 import os
@@ -13,7 +13,7 @@ import unittest
 import cli
 from test_bits import digest
 
-COUNT = int(os.environ.get("VGG11_TEST_INTERRUPTIONS", "12"))
+COUNT = int(os.environ.get("VGG11_TEST_INTERRUPTIONS", "8"))
 SEED = int(os.environ.get("VGG11_TEST_SEED", str(time.time_ns())))
 ASKING = [] if os.environ.get("VGG11_TEST_KILLS") == "1" else [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 RUN = ["train", *cli.TINY, "--epochs", "1000", "--checkpoint-steps", "1", "--keep", "1", "--output", "run", "--quiet"]

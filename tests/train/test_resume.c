@@ -230,7 +230,7 @@ START_TEST(goes_on_to_the_same_bits_in_bf16)
     config.step.network.precision = PRECISION_BF16;
     config.step.network.conv = bf16_rows[_i];
     config.max_steps = FROM + 2;
-    config.checkpoint_steps = 1;
+    config.checkpoint_steps = FROM;
     const char *folder = config.output = runs_fresh_folder();
     runs_expect(&config, VGG_OK, bf16_rows[_i]);
     config.resume = path_of(folder, FROM);
