@@ -175,9 +175,12 @@ class Words(Doctor):
     def test_training_begins_with_the_first(self):
         blank = ("vgg11_dist: warning: 5,998 of 6,000 training images are blank; only the first and the last were resized; "
                  "vgg11_dist doctor, with the same options, says more")
-        for preset, ranks, expected in [("question", 1, []), ("question-bug", 1, [blank]), ("question-bug", 2, [blank])]:
+        raw = ("vgg11_dist: warning: the network's inputs are not normalised: they are raw bytes, or as large; "
+               "vgg11_dist doctor, with the same options, says more")
+        for preset, pixels, ranks, expected in [("question", "unit", 1, []), ("question", "none", 1, [raw]),
+                                                ("question-bug", "unit", 1, [blank]), ("question-bug", "unit", 2, [blank])]:
             command = cli.launch(["train", "--preset", preset, "--test-samples", "10", "--max-steps", "1", "--no-tune", "--normalize",
-                                  "unit", "--quiet", "--checkpoint-every", "0", "--output", f"{preset}{ranks}"], ranks)
+                                  pixels, "--quiet", "--checkpoint-every", "0", "--output", f"{preset}-{pixels}-{ranks}"], ranks)
             outcome = self.run_command(command)
             self.assertEqual(outcome.status, 0, outcome.err)
             self.assertEqual([line for line in outcome.lines if "vgg11_dist doctor" in line], expected)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/idx_files.h"
 #include "support/support.h"
@@ -217,6 +218,23 @@ START_TEST(what_cannot_be_written_is_said)
 }
 END_TEST
 
+START_TEST(a_picture_without_pixels_is_not_written)
+{
+    const char *path = path_in(support_folder, "empty.png");
+    png_picture picture = {0, 0, stored};
+    ck_assert_int_eq(png_file_write(path, &picture), VGG_UNAVAILABLE);
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_file_that_is_not_there_is_bad_data)
+{
+    png_picture picture;
+    ck_assert_int_eq(png_file_read(path_in(support_folder, "none.png"), &picture), VGG_BAD_DATA);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "none.png: "));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("picture");
@@ -231,6 +249,8 @@ int main(void)
         tcase_add_test(tests, the_ground_is_what_is_at_the_edge);
         tcase_add_test(tests, a_damaged_file_is_bad_data);
         tcase_add_test(tests, what_cannot_be_written_is_said);
+        tcase_add_test(tests, a_picture_without_pixels_is_not_written);
+        tcase_add_test(tests, a_file_that_is_not_there_is_bad_data);
     }
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
