@@ -15,6 +15,7 @@
 
 #include "support/support.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/weight_file_impl.h"
 #include "vgg11/base/hash.h"
 #include "vgg11/base/log.h"
 #include "vgg11/base/memory.h"
@@ -595,6 +596,25 @@ START_TEST(alias_replaces_the_old_one)
 }
 END_TEST
 
+static vgg_status read_other_weights(const char *path, float *found)
+{
+    (void)path;
+    memcpy(found, velocity, model_flat_count() * sizeof *found);
+    return VGG_OK;
+}
+
+/* Formats of other programs have no checksums of their own. */
+START_TEST(weights_that_read_back_as_others_are_not_kept)
+{
+    char path[CHECKPOINT_PATH_MAX];
+    const file_part part = {weights, model_flat_count() * sizeof *weights};
+    snprintf(path, sizeof path, "%s/weights", folder);
+    ck_assert_int_eq(weight_file_replace(path, &part, 1, weights, read_other_weights), VGG_IO_ERROR);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "reads back other than it was written"));
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("checkpoint");
@@ -616,6 +636,7 @@ int main(void)
     tcase_add_test(tests, later_ones_are_set_aside_the_newest_last);
     tcase_add_test(tests, a_place_whose_name_is_too_long_is_refused);
     tcase_add_test(tests, alias_replaces_the_old_one);
+    tcase_add_test(tests, weights_that_read_back_as_others_are_not_kept);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/event_file.h"
 #include "report/metrics_file.h"
 #include "support/failing_sync.h"
 #include "support/support.h"
@@ -878,6 +879,22 @@ START_TEST(a_trace_that_cannot_be_opened_is_an_error)
 }
 END_TEST
 
+/* A file of another run is not written over, nor what a link leads to. */
+START_TEST(an_event_file_takes_no_name_that_is_taken)
+{
+    char taken[256], link[256];
+    event_file file;
+    snprintf(taken, sizeof taken, "%s", in_folder("taken"));
+    snprintf(link, sizeof link, "%s", in_folder("link"));
+    close(open(taken, O_WRONLY | O_CREAT, 0600));
+    ck_assert_int_eq(symlink(taken, link), 0);
+    ck_assert_int_eq(event_file_create(taken, &file), VGG_IO_ERROR);
+    ck_assert_int_eq(event_file_create(link, &file), VGG_IO_ERROR);
+    struct stat facts;
+    ck_assert(stat(taken, &facts) == 0 && facts.st_size == 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("recorder");
@@ -915,6 +932,7 @@ int main(void)
     tcase_add_test(cases, the_trace_is_json_with_all_ranks);
     tcase_add_test(cases, a_trace_of_nothing_is_json);
     tcase_add_test(cases, a_trace_that_cannot_be_opened_is_an_error);
+    tcase_add_test(cases, an_event_file_takes_no_name_that_is_taken);
     suite_add_tcase(suite, cases);
     return support_run(suite, NULL);
 }
