@@ -73,6 +73,22 @@ function(vgg_add_test name)
   endforeach()
 endfunction()
 
+# vgg_add_all_test(<name> <timeout> [<ranks>]): the test once more as <name>-all, which walks over each case where it otherwise takes
+# some of many.
+function(vgg_add_all_test name timeout)
+  set(command $<TARGET_FILE:${name}>)
+  set(ranks 1)
+  set(labels "")
+  if(ARGN)
+    set(ranks ${ARGN})
+    set(labels mpi)
+    set(command ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} ${command})
+  endif()
+  add_test(NAME ${name}-all COMMAND ${vgg_job} ${command})
+  vgg_set_test_properties(${name}-all ${ranks} ${timeout} "${labels}")
+  set_property(TEST ${name}-all APPEND PROPERTY ENVIRONMENT VGG11_TEST_STRIDE=1)
+endfunction()
+
 # A program over ranks of one machine that is cut into artificial nodes with so many ranks.
 function(vgg_add_nodes_test name)
   string(REPLACE ";" "," nodes "${ARGN}")

@@ -2,19 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "conv/autotune_impl.h"
+#include "conv/two_layers.h"
 #include "support/support.h"
-
-enum { LAYERS = 2 };
-
-static const conv_layer layers[LAYERS] = {
-    {"conv1", {.kernel = 3, .side = 32, .in = 1, .out = 64, .batch = 2, .threads = 1}, {true, false, true}},
-    {"fc1", {.kernel = 1, .side = 1, .in = 512, .out = 4096, .batch = 2, .threads = 1}, {true, true, true}},
-};
-static conv_choice choices[LAYERS][CONV_PASSES];
-static conv_autotune_config config = {.precision = PRECISION_FP32, .node_ranks = 1};
-static const autotuner tuner = {
-    .config = &config, .layers = layers, .count = LAYERS, .choices = choices, .node_ranks = 1, .alone = true};
 
 /* A row more than there are layers, which nothing may write to. */
 static recorded_choice recorded[LAYERS + 1][CONV_PASSES];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "idx_files.h"
 #include "support/support.h"
@@ -295,6 +296,27 @@ START_TEST(an_error_in_reading_is_said)
 }
 END_TEST
 
+static bool no_memory_to_inflate;
+
+int __real_inflate(z_stream *stream, int flush);
+int __wrap_inflate(z_stream *stream, int flush);
+int __wrap_inflate(z_stream *stream, int flush) { return no_memory_to_inflate ? Z_MEM_ERROR : __real_inflate(stream, flush); }
+
+/* Nothing is wrong with the file. */
+START_TEST(no_memory_to_unpack_is_no_damage)
+{
+    const char *path = path_in(folder, "images.gz");
+    byte_buffer plain = good_images(), packed = gzip_bytes(plain.bytes, plain.count), content;
+    file_write(path, packed.bytes, packed.count);
+    no_memory_to_inflate = true;
+    ck_assert_int_eq(read_all(path, IMAGES, &content), VGG_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "images.gz: no memory"));
+    no_memory_to_inflate = false;
+    ck_assert_int_eq(read_all(path, IMAGES, &content), VGG_OK);
+    free(plain.bytes), free(packed.bytes), free(content.bytes);
+}
+END_TEST
+
 START_TEST(a_file_without_permission_is_refused)
 {
     const char *path = path_in(folder, "secret");
@@ -473,6 +495,7 @@ int main(void)
     tcase_add_loop_test(tests, what_a_download_left_instead_is_said, 0, sizeof strange_texts / sizeof *strange_texts);
     tcase_add_test(tests, a_gzip_file_cut_anywhere_is_refused);
     tcase_add_test(tests, an_error_in_reading_is_said);
+    tcase_add_test(tests, no_memory_to_unpack_is_no_damage);
     tcase_add_test(tests, no_flipped_bit_gives_wrong_pixels);
     tcase_add_test(tests, what_is_not_a_regular_file_is_refused_at_once);
     tcase_add_test(tests, a_file_without_permission_is_refused);

@@ -5,20 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conv/autotune_impl.h"
+#include "conv/two_layers.h"
 #include "fuzz/fuzz.h"
 
 enum { KEY_MAX = 512 };
-
-static const conv_layer layers[] = {
-    {"conv1", {.kernel = 3, .side = 32, .in = 1, .out = 64, .batch = 2, .threads = 1}, {true, false, true}},
-    {"fc1", {.kernel = 1, .side = 1, .in = 512, .out = 4096, .batch = 2, .threads = 1}, {true, true, true}},
-};
-enum { LAYERS = sizeof layers / sizeof layers[0] };
-static conv_choice choices[LAYERS][CONV_PASSES];
-static conv_autotune_config config = {.precision = PRECISION_FP32, .node_ranks = 1};
-static const autotuner tuner = {
-    .config = &config, .layers = layers, .count = LAYERS, .choices = choices, .node_ranks = 1, .alone = true};
 
 /* Of a line that the program writes itself, into a file beside. */
 static void find_key(char key[KEY_MAX])
