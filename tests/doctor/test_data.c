@@ -46,12 +46,14 @@ static const doctor_finding *first_of(void)
     return findings.count > 0 ? &findings.list[0] : &none;
 }
 
+static void expect_whole(const doctor_finding *finding) { ck_assert(*finding->what && *finding->seen && *finding->change); }
+
 static void expect(const char *name, doctor_sureness sureness)
 {
     const doctor_finding *first = first_of();
     ck_assert_str_eq(first->name, name);
     ck_assert_int_eq(first->sureness, sureness);
-    ck_assert(*first->what && *first->seen && *first->change);
+    expect_whole(first);
 }
 
 static uint8_t *image(const digits *d, size_t index) { return d->images + index * DATASET_PIXELS; }
@@ -292,6 +294,7 @@ START_TEST(sorted_samples_want_shuffling)
     ck_assert_int_eq(findings.count, 0);
     doctor_check_order(&train.set, false, &findings);
     ck_assert_str_eq(findings.list[0].name, "sorted-samples");
+    expect_whole(&findings.list[0]);
 }
 END_TEST
 

@@ -10,7 +10,7 @@ difference. It edits the sources of the tree it is given, so give it a copy with
 kinds over all rooms. A run that ends early goes on where it stopped. tests.tsv says which tests belong to which sources, cheapest
 first; survivors.tsv says of each survivor why it does no harm. Run the tests there once before: how long they took limits how long
 they may take. That the tests pass where nothing is broken is seen first. --quick S leaves tests of more than S seconds out, and --tests REGEX
-names those to take in place of tests.tsv's; what gets past these stays open, and is tried again by other runs.
+names those to take in place of tests.tsv's; what gets past these stays open, and is tried again by other runs, --open alone or with others.
 """
 import argparse
 import json
@@ -222,6 +222,27 @@ def read_results(path):
         return [dict(zip(FIELDS, line.rstrip("\n").split("\t"))) for line in file]
 
 
+def read_reasons():
+    """Why survivors do no harm, by the first four fields of their results."""
+    with open(os.path.join(HERE, "survivors.tsv"), encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
+    return {tuple(row[:4]): row[4] for row in rows}
+
+
+def key_of(row):
+    return tuple(row[field] for field in FIELDS[:4])
+
+
+def key_at(place):
+    path, _, function, before, after = place
+    return path, function, before.strip(), after.strip()
+
+
+def last_results(path):
+    """By mutation: of those that were tried again, the last."""
+    return {key_of(row): row for row in read_results(path)}
+
+
 def is_settled(row, options):
     return row["outcome"] != "open" or (options.quick < math.inf and not options.tests)
 
@@ -234,9 +255,13 @@ def run(options):
     found = [one for one in candidates(tree) if re.search(options.only, one[1][0])]
     chosen = [place for guard, place in found if guard and options.guards]
     chosen += spread([place for guard, place in found if not guard], options.random, options.seed)
-    known = {tuple(row[field] for field in FIELDS[:4]) for row in read_results(options.results) if is_settled(row, options)}
-    for count, (path, number, function, before, after) in enumerate(chosen, 1):
-        key = (path, function, before.strip(), after.strip())
+    results, reasons = last_results(options.results), read_reasons()
+    open_ones = {key for key, row in results.items() if row["outcome"] == "open" and key not in reasons}
+    chosen += [place for _, place in found if options.open and key_at(place) in open_ones]
+    known = {key for key, row in results.items() if is_settled(row, options)}
+    for count, place in enumerate(chosen, 1):
+        path, number, function, before, after = place
+        key = key_at(place)
         if key in known:
             continue
         suite.require_sound(path)
@@ -252,11 +277,8 @@ def run(options):
 
 
 def table(options):
-    with open(os.path.join(HERE, "survivors.tsv"), encoding="utf-8") as file:
-        reasons = dict(line.rstrip("\n").rsplit("\t", 1) for line in file if line.strip() and not line.startswith("#"))
-    last = {tuple(row[field] for field in FIELDS[:4]): row for row in read_results(options.results)}
-    rows = [row for row in last.values() if row["outcome"] != "no program"]
-    key_of = lambda row: "\t".join(row[field] for field in FIELDS[:4])
+    reasons = read_reasons()
+    rows = [row for row in last_results(options.results).values() if row["outcome"] != "no program"]
     lost = [row for row in rows if row["outcome"] != "noticed"]
     unknown = [row for row in lost if key_of(row) not in reasons]
     cell = lambda text: "`" + text.replace("|", "\\|") + "`"
@@ -280,6 +302,7 @@ def main():
     one.add_argument("results", help="file of results, which is gone on with")
     one.add_argument("--guards", action="store_true", help="all that syncs, checks, locks, agrees or waits")
     one.add_argument("--random", type=int, default=0, metavar="N", help="N of the others, over all rooms")
+    one.add_argument("--open", action="store_true", help="what got past the tests that it was tried with, and has no reason in survivors.tsv")
     one.add_argument("--seed", type=int, default=1)
     one.add_argument("--quick", type=float, default=math.inf, metavar="S", help="only with tests of at most so many seconds")
     one.add_argument("--tests", default="", metavar="REGEX", help="only with tests whose whole name matches")
