@@ -247,14 +247,18 @@ class Train(cli.Case):
         commands = [["bench", "--plan-cache", path, "--part", "step", "--repeats", "1", "--quiet", "--batch-size", "16"],
                     ["eval", "--checkpoint", os.path.join(run, cli.checkpoints(run)[-1]), "--data", cli.DATA, "--test-samples", "40",
                      "--plan-spread", "0"]]
+        printed = []
         for command, same in zip(commands, [True, False]):
             outcome = self.run_program(*command)
             self.assertEqual(outcome.status, 0, outcome.err)
+            printed.append(outcome.out)
             with open(path, encoding="utf-8") as file:
                 now = file.read()
             self.assertEqual(now == kept, same, command)
             self.assertIn(kept, now)
             self.assertEqual(set(re.findall(r", (ranks \d+), ", now)), {f"ranks {cli.RANKS}"})
+        self.assertRegex(printed[0], r"(?m)^  memory +update's 5 streams +[\d.]+ +[\d.]+ GB/s$")
+        self.assertRegex(printed[0], r"(?m)^weight gradients made in the update: fc1, fc2, fc3 \(--no-factors: in backward\)$")
 
     def test_batch_smaller_than_the_ranks(self):
         self.train("--batch-size", "2", "--max-steps", "2", "--output", "run", "--checkpoint-every", "0")
