@@ -73,20 +73,18 @@ function(vgg_add_test name)
   endforeach()
 endfunction()
 
-# vgg_add_all_test(<name> <timeout> [<ranks>]): the test once more as <name>-all, which walks over each case where it otherwise takes
-# some of many.
-function(vgg_add_all_test name timeout)
-  set(command $<TARGET_FILE:${name}>)
-  set(ranks 1)
-  set(labels "")
-  if(ARGN)
-    set(ranks ${ARGN})
-    set(labels mpi)
-    set(command ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} ${command})
+# vgg_add_twin(<name> <suffix> <ranks> <timeout> <labels> <variable>): the test's program once more, as <name>-<suffix>, with that
+# variable in its environment; on 0 ranks without MPI.
+function(vgg_add_twin name suffix ranks timeout labels variable)
+  set(launcher "")
+  set(processes 1)
+  if(ranks GREATER 0)
+    set(launcher ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks})
+    set(processes ${ranks})
   endif()
-  add_test(NAME ${name}-all COMMAND ${vgg_job} ${command})
-  vgg_set_test_properties(${name}-all ${ranks} ${timeout} "${labels}")
-  set_property(TEST ${name}-all APPEND PROPERTY ENVIRONMENT VGG11_TEST_STRIDE=1)
+  add_test(NAME ${name}-${suffix} COMMAND ${vgg_job} ${launcher} $<TARGET_FILE:${name}>)
+  vgg_set_test_properties(${name}-${suffix} ${processes} ${timeout} "${labels}")
+  set_property(TEST ${name}-${suffix} APPEND PROPERTY ENVIRONMENT ${variable})
 endfunction()
 
 # A program over ranks of one machine that is cut into artificial nodes with so many ranks.
@@ -94,19 +92,14 @@ function(vgg_add_nodes_test name)
   string(REPLACE ";" "," nodes "${ARGN}")
   string(REPLACE ";" "+" sum "${ARGN}")
   math(EXPR ranks "${sum}")
-  set(test ${name}-nodes-${nodes})
-  add_test(NAME ${test} COMMAND ${vgg_job} ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ranks} $<TARGET_FILE:${name}>)
-  vgg_set_test_properties(${test} ${ranks} 300 mpi)
-  set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT VGG11_TEST_NODES=${nodes})
+  vgg_add_twin(${name} nodes-${nodes} ${ranks} 300 mpi VGG11_TEST_NODES=${nodes})
 endfunction()
 
 # vgg_add_cpu_tests(<name> <level>...): the test once more as processors of less compute it, as <name>-<level>. The levels are those
 # of VGG11_CPU (base/cpu.h); where the processor lacks one, the test is shown as skipped.
 function(vgg_add_cpu_tests name)
   foreach(level IN LISTS ARGN)
-    add_test(NAME ${name}-${level} COMMAND ${vgg_job} $<TARGET_FILE:${name}>)
-    vgg_set_test_properties(${name}-${level} 1 1800 "cpu")
-    set_property(TEST ${name}-${level} APPEND PROPERTY ENVIRONMENT VGG11_CPU=${level})
+    vgg_add_twin(${name} ${level} 0 1800 cpu VGG11_CPU=${level})
     set_tests_properties(${name}-${level} PROPERTIES SKIP_RETURN_CODE 77)
   endforeach()
 endfunction()

@@ -258,6 +258,7 @@ def run(options):
     results, reasons = last_results(options.results), read_reasons()
     open_ones = {key for key, row in results.items() if row["outcome"] == "open" and key not in reasons}
     chosen += [place for _, place in found if options.open and key_at(place) in open_ones]
+    chosen = list(dict.fromkeys(chosen))
     known = {key for key, row in results.items() if is_settled(row, options)}
     for count, place in enumerate(chosen, 1):
         path, number, function, before, after = place
