@@ -174,6 +174,10 @@ class Ranks(Memory):
         for rank in range(2):
             self.check_fails(rank, [*TRAIN, "--epochs", "2", "--resume", "before"])
 
+    def test_info(self):
+        for rank in range(2):
+            self.check_fails(rank, ["info"])
+
 
 class Compare(Memory):
     def test_compare(self):

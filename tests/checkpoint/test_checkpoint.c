@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/failing_memory.h"
 #include "support/support.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_file_impl.h"
@@ -615,6 +616,26 @@ START_TEST(weights_that_read_back_as_others_are_not_kept)
 }
 END_TEST
 
+/* Each allocation of reading a header in turn. */
+START_TEST(no_memory_is_no_damage)
+{
+    static memory_chains chains;
+    checkpoint_state state = {0};
+    failing_memory_list(&chains);
+    ck_assert_int_eq(checkpoint_read_state(good, &state), VGG_OK);
+    failing_memory_list(NULL);
+    ck_assert_int_gt(chains.count, 5);
+    for (int i = 0; i < chains.count; i++) {
+        checkpoint_state_clear(&state);
+        failing_memory_fail(chains.first[i]);
+        vgg_status status = checkpoint_read_state(good, &state);
+        failing_memory_fail(0);
+        ck_assert_msg(status == VGG_UNAVAILABLE, "allocation %ld: status %d (%s)", chains.first[i], status, vgg_message());
+    }
+    checkpoint_state_clear(&state);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("checkpoint");
@@ -637,6 +658,7 @@ int main(void)
     tcase_add_test(tests, a_place_whose_name_is_too_long_is_refused);
     tcase_add_test(tests, alias_replaces_the_old_one);
     tcase_add_test(tests, weights_that_read_back_as_others_are_not_kept);
+    tcase_add_test(tests, no_memory_is_no_damage);
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);
 }

@@ -2,13 +2,14 @@
 #include "support/ranks.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1 << 28, ROOM_BYTES = 1 << 26 };
+enum { BLOCK_BYTES = 1 << 28, ROOM_BYTES = 1 << 25 };
 
 /* Leaves this process so much address space more than it has. */
 static struct rlimit leave_address_space(size_t bytes)
@@ -69,6 +70,32 @@ START_TEST(one_rank_without_address_space)
 }
 END_TEST
 
+static bool no_pages;
+
+/* As the kernel says that there is no page left. */
+void *__real_memset(void *to, int byte, size_t count);
+void *__wrap_memset(void *to, int byte, size_t count);
+void *__wrap_memset(void *to, int byte, size_t count)
+{
+    if (no_pages && count > ROOM_BYTES) raise(SIGBUS);
+    return __real_memset(to, byte, count);
+}
+
+/* Each rank in turn is the only one that finds no page. */
+START_TEST(memory_that_runs_out_when_it_is_touched)
+{
+    for (int poor = 0; poor < comm_size(ranks); poor++) {
+        comm_shared *shared;
+        no_pages = comm_rank(ranks) == poor;
+        vgg_status status = comm_shared_open(ranks, BLOCK_BYTES, &shared);
+        no_pages = false;
+        ranks_assert(status == VGG_UNAVAILABLE && !shared, "refused");
+        ranks_assert(strstr(vgg_message(), "ran out: 256 MiB do not fit") != NULL, vgg_message());
+    }
+    open_and_use();
+}
+END_TEST
+
 START_TEST(a_node_without_shared_memory)
 {
     comm_shared *shared;
@@ -89,6 +116,7 @@ static Suite *make_suite(void)
     TCase *tests = tcase_create("shared memory");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, one_rank_without_address_space);
+    tcase_add_test(tests, memory_that_runs_out_when_it_is_touched);
     tcase_add_test(tests, a_node_without_shared_memory);
     suite_add_tcase(suite, tests);
     return suite;

@@ -1,6 +1,7 @@
 /* Pictures as they come: the ground, squares, sizes, and files that are damaged. */
 #include "vgg11/data/picture.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,30 @@ START_TEST(a_file_that_is_not_there_is_bad_data)
 }
 END_TEST
 
+static bool no_memory_to_decode;
+
+/* Not there where the program has no libpng. */
+__attribute__((weak)) int __real_png_image_begin_read_from_stdio(void *image, FILE *file);
+int __wrap_png_image_begin_read_from_stdio(void *image, FILE *file);
+int __wrap_png_image_begin_read_from_stdio(void *image, FILE *file)
+{
+    if (!no_memory_to_decode) return __real_png_image_begin_read_from_stdio(image, file);
+    errno = ENOMEM;
+    return 0;
+}
+
+/* Nothing is wrong with the file. */
+START_TEST(no_memory_to_decode_is_no_damage)
+{
+    png_picture picture;
+    const char *path = write_png(stored, SIDE, SIDE);
+    no_memory_to_decode = true;
+    ck_assert_int_eq(png_file_read(path, &picture), VGG_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(vgg_message(), "a.png: no memory"));
+    no_memory_to_decode = false;
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("picture");
@@ -251,6 +276,7 @@ int main(void)
         tcase_add_test(tests, what_cannot_be_written_is_said);
         tcase_add_test(tests, a_picture_without_pixels_is_not_written);
         tcase_add_test(tests, a_file_that_is_not_there_is_bad_data);
+        tcase_add_test(tests, no_memory_to_decode_is_no_damage);
     }
     suite_add_tcase(suite, tests);
     return support_run(suite, NULL);

@@ -12,6 +12,7 @@
 
 #include "report/event_file.h"
 #include "report/metrics_file.h"
+#include "support/failing_memory.h"
 #include "support/failing_sync.h"
 #include "support/support.h"
 #include "vgg11/report/gnuplot.h"
@@ -233,6 +234,28 @@ START_TEST(the_history_has_a_row_an_epoch)
     emit_eval(recorder_observer(r), 8, 0.9375);
     recorder_close(r);
     check_history(HISTORY_HEAD "0,0.5,0.05,,0.75,0.25\n1,0.5,0.05,,0.9375,0.25\n");
+}
+END_TEST
+
+/* Each allocation of recording an epoch in turn. */
+START_TEST(a_history_without_memory_is_written_later)
+{
+    static memory_chains chains;
+    recorder *r;
+    ck_assert_int_eq(recorder_open(support_folder, 0, support_folder, NULL, &r), VGG_OK);
+    emit_steps(recorder_observer(r), 1, 4);
+    failing_memory_list(&chains);
+    emit_eval(recorder_observer(r), 4, 0.75);
+    failing_memory_list(NULL);
+    ck_assert_int_gt(chains.count, 2);
+    for (int i = 0; i < chains.count; i++) {
+        failing_memory_fail(chains.first[i]);
+        emit_eval(recorder_observer(r), 4, 0.5);
+        failing_memory_fail(0);
+        emit_eval(recorder_observer(r), 4, 0.875);
+        check_history(HISTORY_HEAD "0,0.5,0.05,,0.875,0.25\n");
+    }
+    recorder_close(r);
 }
 END_TEST
 
@@ -903,6 +926,7 @@ int main(void)
     tcase_add_test(cases, lines_hold_the_events);
     tcase_add_test(cases, each_line_has_its_time);
     tcase_add_test(cases, the_history_has_a_row_an_epoch);
+    tcase_add_test(cases, a_history_without_memory_is_written_later);
     tcase_add_test(cases, the_summary_says_what_was_run_and_when);
     tcase_add_test(cases, each_line_is_there_at_once);
     tcase_add_test(cases, numbers_that_are_not_finite_become_null);
