@@ -72,6 +72,14 @@ def mirrored(kernel, inputs, outputs):
     return kernel
 
 
+def small(kernel, place, last):
+    """include/vgg11/nn/initialize.h, looks-linear-small"""
+    scale, features = 0.35, 30
+    if place == 0:
+        return kernel * numpy.float32(features / scale ** (last - 1))
+    return numpy.zeros_like(kernel) if place == last else numpy.float32(scale) * mirrored(kernel, place > 1, True)
+
+
 def initial_weights(kind, random):
     shapes, channels = [], 1
     for width in (width for width in peer.WIDTHS if width != "pool"):
@@ -79,16 +87,19 @@ def initial_weights(kind, random):
         channels = width
     for features, width in zip([peer.FEATURES, *peer.DENSE], peer.DENSE):
         shapes.append((features, width))
-    for shape in shapes:
+    last = len(shapes) - 1
+    for place, shape in enumerate(shapes):
         fan_in, fan_out = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
         if kind == "glorot":
             limit = math.sqrt(6 / (fan_in + fan_out))
             yield random.uniform(-limit, limit, shape).astype(numpy.float32)
-        elif kind == "he-zero-last" and shape is shapes[-1]:
+        elif kind == "he-zero-last" and place == last:
             yield numpy.zeros(shape, numpy.float32)
         else:
             kernel = (math.sqrt(2 / fan_in) * random.standard_normal(shape)).astype(numpy.float32)
-            yield mirrored(kernel, shape is not shapes[0], shape is not shapes[-1]) if kind == "looks-linear" else kernel
+            if kind == "looks-linear":
+                kernel = mirrored(kernel, place > 0, place < last)
+            yield small(kernel, place, last) if kind == "looks-linear-small" else kernel
         yield numpy.zeros(shape[-1], numpy.float32)
 
 

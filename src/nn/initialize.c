@@ -19,11 +19,16 @@ static void fill_he(uint64_t seed, float *weights)
 }
 
 /* The gradient of the zero layer itself is not zero, so it learns in the first step, and those before it in the second. */
-static void fill_he_zero_last(uint64_t seed, float *weights)
+static void zero_last(float *weights)
 {
     const tensor_view *last = &model_tensors()[2 * (MODEL_LAYERS - 1)];
-    fill_he(seed, weights);
     memset(weights + last->offset, 0, last->count * sizeof *weights);
+}
+
+static void fill_he_zero_last(uint64_t seed, float *weights)
+{
+    fill_he(seed, weights);
+    zero_last(weights);
 }
 
 /* The second half of the inputs has the weights of the first half, negated, and so has the second half of the outputs: of a pair of
@@ -50,6 +55,29 @@ static void fill_looks_linear(uint64_t seed, float *weights)
     }
 }
 
+static void scale(float *values, size_t count, double factor)
+{
+    for (size_t i = 0; i < count; i++) values[i] *= (float)factor;
+}
+
+/* A network of ReLUs without biases computes the same where one layer's weights are divided by what another's are multiplied with. A
+ * step of a given length then turns the smaller weights further: those of the layers between the first and the last, of which all
+ * but the second are as linear as in looks-linear. The first layer has what they lack, and hardly moves: its maps are random
+ * features of the images. */
+static void fill_small(uint64_t seed, float *weights)
+{
+    const int last = MODEL_LAYERS - 1;
+    fill_he(seed, weights);
+    for (int layer = 1; layer < last; layer++) {
+        const tensor_view *kernel = &model_tensors()[2 * layer];
+        mirror(kernel, weights + kernel->offset, layer > 1, true);
+        scale(weights + kernel->offset, kernel->count, INITIALIZER_SMALL);
+    }
+    const tensor_view *first = &model_tensors()[0];
+    scale(weights + first->offset, first->count, INITIALIZER_FEATURES / pow(INITIALIZER_SMALL, last - 1));
+    zero_last(weights);
+}
+
 static void fill_glorot(uint64_t seed, float *weights)
 {
     const tensor_view *tensors = model_tensors();
@@ -69,6 +97,8 @@ const initializer initializers[] = {
      "few steps: He's weights in mirrored pairs of units, so that the network begins as if it had no ReLUs, and tells images "
      "apart as well in the last layer as in the first",
      fill_looks_linear},
+    {"looks-linear-small",
+     "rates that are low, such as 0.001: the same in small weights, which a step of a given length turns further", fill_small},
     {"glorot", "comparison with Keras' default; halves the signal's variance at each ReLU", fill_glorot},
     {NULL, NULL, NULL},
 };

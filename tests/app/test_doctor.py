@@ -89,6 +89,13 @@ class Data(Doctor):
             with self.subTest(name=name):
                 self.assert_first(name, "--data", self.write(**replaced))
 
+    def test_sorted_samples(self):
+        """That the images are left in their order is what makes it a fault: certain, so that no steps are tried."""
+        labels = self.digits["train_labels"]
+        order = sorted(range(len(labels)), key=lambda i: labels[i])
+        by_class = lambda items: [items[i] for i in order]
+        self.assert_first("sorted-samples", "--no-shuffle", "--data", self.write(train_images=by_class, train_labels=by_class))
+
     def test_inputs_that_are_not_normalised(self):
         self.assert_first("unnormalised-inputs", *TINY, "--normalize", "none")
 

@@ -174,6 +174,26 @@ START_TEST(looks_linear_is_mirrored_and_has_the_variance_of_he)
 }
 END_TEST
 
+static double small_variance(const tensor_view *view)
+{
+    const double last = 2 * (MODEL_LAYERS - 1), lacking = pow(INITIALIZER_SMALL, MODEL_LAYERS - 2);
+    const double at = (double)(view - model_tensors());
+    const double scale = at == 0 ? INITIALIZER_FEATURES / lacking : at == last ? 0 : INITIALIZER_SMALL;
+    return he_variance(view) * scale * scale;
+}
+
+START_TEST(small_ones_are_mirrored_behind_the_second_layer)
+{
+    float *weights = filled("looks-linear-small", 7);
+    check_moments(weights, small_variance, 4 * 2.0);
+    for (int layer = 1; layer < MODEL_LAYERS - 1; layer++) {
+        const tensor_view *view = &model_tensors()[2 * layer];
+        check_mirrored(view, weights + view->offset, layer > 1, true);
+    }
+    free(weights);
+}
+END_TEST
+
 START_TEST(a_seed_gives_its_bits_and_no_others)
 {
     for (const initializer *row = initializers; row->name; row++) {
@@ -201,6 +221,7 @@ int main(void)
     tcase_add_test(weights, he_has_its_variance);
     tcase_add_test(weights, glorot_has_its_variance_and_its_limit);
     tcase_add_test(weights, looks_linear_is_mirrored_and_has_the_variance_of_he);
+    tcase_add_test(weights, small_ones_are_mirrored_behind_the_second_layer);
     tcase_add_test(weights, a_seed_gives_its_bits_and_no_others);
     suite_add_tcase(suite, table);
     suite_add_tcase(suite, weights);
