@@ -89,12 +89,14 @@ class Data(Doctor):
             with self.subTest(name=name):
                 self.assert_first(name, "--data", self.write(**replaced))
 
-    def test_sorted_samples(self):
+    def test_sorted_samples_and_test_images_that_are_trained_on(self):
         """That the images are left in their order is what makes it a fault: certain, so that no steps are tried."""
         labels = self.digits["train_labels"]
         order = sorted(range(len(labels)), key=lambda i: labels[i])
         by_class = lambda items: [items[i] for i in order]
-        self.assert_first("sorted-samples", "--no-shuffle", "--data", self.write(train_images=by_class, train_labels=by_class))
+        copied = {key: lambda items, key=key: self.digits[key.replace("test", "train")][:len(items)] for key in ["test_images", "test_labels"]}
+        findings = self.diagnose("--no-shuffle", "--data", self.write(train_images=by_class, train_labels=by_class, **copied))
+        self.assertEqual([finding["name"] for finding in findings], ["sorted-samples", "test-images-in-training"])
 
     def test_inputs_that_are_not_normalised(self):
         self.assert_first("unnormalised-inputs", *TINY, "--normalize", "none")
