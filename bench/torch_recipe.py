@@ -74,7 +74,7 @@ def mirrored(kernel, inputs, outputs):
 
 def small(kernel, place, last):
     """include/vgg11/nn/initialize.h, looks-linear-small"""
-    scale, features = 0.35, 30
+    scale, features = 0.35, 80
     if place == 0:
         return kernel * numpy.float32(features / scale ** (last - 1))
     return numpy.zeros_like(kernel) if place == last else numpy.float32(scale) * mirrored(kernel, place > 1, True)

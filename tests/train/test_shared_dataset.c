@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "data/idx_files.h"
+#include "support/one_rank_memory.h"
 #include "train/runs.h"
 #include "vgg11/data/batch.h"
 
@@ -178,6 +179,26 @@ START_TEST(too_many_samples_are_refused)
 }
 END_TEST
 
+static vgg_status open_small(const void *unused)
+{
+    (void)unused;
+    shared_dataset shared;
+    vgg_status status = shared_dataset_open(ranks, VGG_TEST_DATA, DATASET_TEST, 64, "bilinear", false, &shared);
+    if (status == VGG_OK) shared_dataset_close(&shared);
+    return status;
+}
+
+/* What is left without memory for both the window and a copy is told on all ranks. */
+START_TEST(all_hear_of_one_without_memory)
+{
+    const bool shares = _i;
+    const memory_call call = {shares ? "shared" : "copied", open_small, NULL, VGG_OK, true};
+    if (!shares) ranks_refuse_shared_memory();
+    one_rank_memory_walk(&call, comm_size(ranks) - 1, 0, 1);
+    ranks_allow_shared_memory();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("shared_dataset");
@@ -190,6 +211,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, other_pixels_on_one_node_are_told, 0, 2);
     tcase_add_test(tests, damage_on_one_node_names_it);
     tcase_add_test(tests, too_many_samples_are_refused);
+    tcase_add_loop_test(tests, all_hear_of_one_without_memory, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
 }

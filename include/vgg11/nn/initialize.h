@@ -7,7 +7,7 @@
 /* Of looks-linear-small: the scale of the weights of all layers but the first and the last, and by how much the features that the last
  * one sees are larger than looks-linear has them. */
 #define INITIALIZER_SMALL 0.35
-#define INITIALIZER_FEATURES 30.0
+#define INITIALIZER_FEATURES 80.0
 
 typedef struct {
     const char *name;
