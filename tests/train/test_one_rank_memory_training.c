@@ -17,6 +17,7 @@ static train_config config_of(bool resumed)
     config.resume = resumed ? saved : NULL;
     config.replay_every = 1;
     config.skip_bad_steps = 1;
+    config.data.validation = 2;
     return config;
 }
 

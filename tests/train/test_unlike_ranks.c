@@ -145,6 +145,32 @@ START_TEST(goes_on_where_one_rank_has_changed)
 }
 END_TEST
 
+/* What the last rank has left; 0: what it really has. */
+static size_t memory_left, address_space_left;
+
+size_t __real_cpu_memory_available_bytes(void);
+size_t __wrap_cpu_memory_available_bytes(void);
+size_t __wrap_cpu_memory_available_bytes(void) { return memory_left ? memory_left : __real_cpu_memory_available_bytes(); }
+
+size_t __real_cpu_address_space_left_bytes(void);
+size_t __wrap_cpu_address_space_left_bytes(void);
+size_t __wrap_cpu_address_space_left_bytes(void)
+{
+    return address_space_left ? address_space_left : __real_cpu_address_space_left_bytes();
+}
+
+START_TEST(nobody_starts_where_one_rank_lacks_memory)
+{
+    train_config config = config_of(PRECISION_FP32, false);
+    size_t *const lacking[] = {&memory_left, &address_space_left};
+    for (int i = 0; i < 2; i++) {
+        if (rank_of() + 1 == comm_size(ranks)) *lacking[i] = 1 << 20;
+        runs_expect(&config, VGG_UNAVAILABLE, "one rank lacks memory");
+        *lacking[i] = 0;
+    }
+}
+END_TEST
+
 /* Before anybody looks at the processor. */
 static void take_level(const char *level)
 {
@@ -168,6 +194,7 @@ static Suite *make_suite(void)
     tcase_add_test(tests, what_one_processor_lacks_nobody_takes);
     tcase_add_loop_test(tests, goes_on_to_the_same_bits, 0, sizeof kinds / sizeof kinds[0]);
     tcase_add_test(tests, goes_on_where_one_rank_has_changed);
+    tcase_add_test(tests, nobody_starts_where_one_rank_lacks_memory);
     suite_add_tcase(suite, tests);
     return suite;
 }
