@@ -159,7 +159,7 @@ class Ranks(Memory):
         self.walk(arguments, lambda: shutil.rmtree(self.path("run"), ignore_errors=True), lambda number, outcome: None)
 
     def test_first(self):
-        self.check_fails(0, TRAIN)
+        self.check_fails(0, [*TRAIN, "--trace", "trace.json"])
 
     def test_second(self):
         self.check_fails(1, TRAIN)
