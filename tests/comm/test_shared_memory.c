@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1 << 28, ROOM_BYTES = 1 << 25 };
+enum { BLOCK_BYTES = 1 << 28, ROOM_BYTES = 1 << 26 };
 
 /* Leaves this process so much address space more than it has. */
 static struct rlimit leave_address_space(size_t bytes)
@@ -77,7 +77,7 @@ void *__real_memset(void *to, int byte, size_t count);
 void *__wrap_memset(void *to, int byte, size_t count);
 void *__wrap_memset(void *to, int byte, size_t count)
 {
-    if (no_pages && count > ROOM_BYTES) raise(SIGBUS);
+    if (no_pages && count >= ROOM_BYTES) raise(SIGBUS);
     return __real_memset(to, byte, count);
 }
 
